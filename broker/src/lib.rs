@@ -1,1 +1,7 @@
+//! Lanyard, the credential broker: issue, watch, revoke, and one log that is the truth.
 #![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod crypto;
+pub mod http;
+pub mod store;

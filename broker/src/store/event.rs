@@ -1,0 +1,316 @@
+//! The words of the log: what can have happened to a trust domain.
+//!
+//! Events are facts, never commands: a reader may replay them in order, at any time, and arrive at
+//! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
+//! words or new optional members.
+
+use lanyard_drift::Verdict;
+use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A broker opened the log; the boot numbers every node it will name.
+    Booted { boot: u32, version: String },
+    /// A new epoch began because an older copy was accepted: everything after `kept` is lost, and
+    /// every token of an earlier epoch is dead.
+    EpochStarted { kept: Rev, lost: Option<Rev>, by: By },
+
+    /// Somebody who answers for identities.
+    OwnerCreated { owner: NodeId, name: String, contact: Option<String>, by: By },
+    /// A non-human identity and what it may ask for.
+    IdentityCreated { identity: NodeId, grant: Box<Identity>, by: By },
+    /// An API key; only its keyed hash is known (HMAC-SHA256 under the pepper, hex).
+    KeyIssued {
+        credential: NodeId,
+        identity: NodeId,
+        label: Option<String>,
+        hash: KeyHash,
+        expires_at: Option<UnixMillis>,
+        by: By,
+    },
+    /// An owner, identity or credential may be used again; tokens from before stay dead.
+    Enabled { node: NodeId, by: By, reason: Option<String> },
+
+    /// A token, durable before it is handed out.
+    TokenIssued(Box<IssuedToken>),
+    /// A revocation: the watermark of `node` is this event's record. For owners, identities and
+    /// credentials it also means: no new tokens until [`Event::Enabled`].
+    Revoked { node: NodeId, cause: Cause, by: By },
+    /// Reversible; ends by itself at `until`.
+    Suspended { node: NodeId, until: UnixMillis, cause: Cause, by: By },
+    /// The end of a suspension.
+    Resumed { node: NodeId, by: By },
+    /// Tokens with a lower `rev` are dead: older watermarks can be forgotten.
+    FloorRaised { floor: Rev },
+
+    /// A signing key the root delegated to; the private half is sealed.
+    SigningKeyAdded(Box<SigningKey>),
+    /// No gateway believes this key any more, from this record on.
+    SigningKeyRemoved { key: KeyId, reason: String, by: By },
+
+    /// What the judge saw in one token's behaviour.
+    Judged(Box<Judgement>),
+    /// What was done about it (or, in observe mode, would have been).
+    Responded { verdict: NodeId, identity: NodeId, node: Option<NodeId>, response: Response, enforced: bool },
+    /// An owner said: this is fine.
+    VerdictCleared { verdict: NodeId, by: By, reason: String },
+
+    /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
+    Refused(Box<Refusal>),
+    /// The administrators' door was used: who, which route, with what answer.
+    Administered { by: By, action: String, status: u16 },
+}
+
+/// Who caused an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The broker itself.
+    Broker,
+    /// A process of this machine through the Unix socket.
+    Socket { uid: u32 },
+    /// An administrator's token.
+    Administrator { identity: NodeId, token: NodeId },
+    /// The identity itself.
+    Identity(NodeId),
+    /// The drift engine, because of this verdict.
+    Verdict(NodeId),
+}
+
+/// A non-human identity and what it may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Unique in the trust domain.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: NodeId,
+    /// What sort of thing it is.
+    pub kind: Kind,
+    /// Free labels, sorted; kind and tags make the role whose peers it is compared with.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Where its tokens may be good for. For a gateway: the audiences it serves.
+    pub audiences: Vec<Audience>,
+    /// What it may be allowed there.
+    pub scopes: ScopeSet,
+    /// Longest lifetime of its tokens, in seconds.
+    pub max_lifetime: u64,
+}
+
+/// What sort of thing an identity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Our own program.
+    Service,
+    /// Somebody else's program.
+    Integration,
+    /// An AI agent.
+    Agent,
+    /// A verifier: it reads the feed and reports.
+    Gateway,
+    /// A person's or pipeline's hand on the admin listener.
+    Administrator,
+}
+
+/// HMAC-SHA256 of an API key under the pepper.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+/// A token as the log remembers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// All its claims: `claims.jti` is its node, `claims.rev` what the decision had read.
+    pub claims: Claims,
+    /// What signed it.
+    pub key: KeyId,
+    /// First eight bytes of SHA-256 over the signing input, hex: what gateways report of first-seen
+    /// tokens, so that a token nobody issued stands out.
+    pub digest: TokenDigest,
+    /// How it was asked for.
+    pub grant: Grant,
+}
+
+/// How a token was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// RFC 6749 4.4.
+    ClientCredentials,
+    /// RFC 8693.
+    TokenExchange,
+    /// An administrator through the Unix socket, or the newcomer's broker.
+    Local,
+}
+
+/// First eight bytes of SHA-256 over a token's signing input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenDigest(pub [u8; 8]);
+
+/// Why something was ended or paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its holder or owner asked for it.
+    Requested,
+    /// An administrator, in words.
+    Administrator(String),
+    /// It left its baseline; the owner's client mints anew and loses milliseconds.
+    Recycled(NodeId),
+    /// It left its baseline, and recycling did not end it.
+    Drift(NodeId),
+    /// A signed token that this log never issued.
+    NeverIssued,
+}
+
+/// What a signing key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyUse {
+    /// Access tokens.
+    Mint,
+    /// Frames, heartbeats and snapshots.
+    Feed,
+}
+
+/// A signing key, with its private half sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// RFC 7638 thumbprint.
+    pub key: KeyId,
+    /// What it signs.
+    #[serde(rename = "use")]
+    pub key_use: KeyUse,
+    /// How.
+    pub algorithm: Algorithm,
+    /// PKCS#8, sealed under the root sealing key, base64url.
+    pub sealed: String,
+    /// The root's word for it: a compact JWS.
+    pub delegation: String,
+    /// Published from the record on, signs from here on.
+    pub signs_from: UnixMillis,
+    /// Signs no longer from here on.
+    pub signs_until: UnixMillis,
+    /// Believed until here.
+    pub verifies_until: UnixMillis,
+}
+
+/// What the judge saw in one token's behaviour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Its own number, so that people and later events can point at it.
+    pub id: NodeId,
+    /// Whose.
+    pub identity: NodeId,
+    /// Which token.
+    pub token: NodeId,
+    /// The gateways whose reports stand behind it.
+    pub gateways: Vec<NodeId>,
+    /// Level, evidence, sentence.
+    pub verdict: Verdict,
+}
+
+/// The ladder of answers to drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// Written down.
+    Observe,
+    /// Somebody is told.
+    Alert,
+    /// This token ends; its owner mints anew.
+    Recycle,
+    /// Only what the baseline knows.
+    Narrow,
+    /// Paused.
+    Suspend,
+    /// Ended.
+    Revoke,
+}
+
+/// Somebody was turned away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The operator's reason, a fixed word.
+    pub reason: String,
+    /// Which door.
+    pub route: String,
+    /// Where from: a /24 or /48, never a full address.
+    pub network: String,
+    /// When it is known: an unauthenticated caller has none.
+    pub identity: Option<NodeId>,
+    /// How many in this minute, the sample included.
+    pub count: u64,
+}
+
+
+impl Event {
+    /// Events the preallocated journal takes when the disk is full: everything that takes access
+    /// away, nothing that gives it.
+    pub const fn ends_access(&self) -> bool {
+        matches!(
+            self,
+            Self::Revoked { .. }
+                | Self::Suspended { .. }
+                | Self::SigningKeyRemoved { .. }
+                | Self::Responded { .. }
+        )
+    }
+}
+
+mod hex_bytes {
+    use super::{KeyHash, TokenDigest};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    fn write<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(bytes.len() * 2);
+        for byte in bytes {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        serializer.serialize_str(&text)
+    }
+
+    fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
+        if text.len() != N * 2 {
+            return None;
+        }
+        let mut bytes = [0; N];
+        let mut digits = text.chars().map(|c| c.to_digit(16));
+        for byte in &mut bytes {
+            let (high, low) = (digits.next()??, digits.next()??);
+            *byte = u8::try_from(high * 16 + low).ok()?;
+        }
+        Some(bytes)
+    }
+
+    macro_rules! as_hex {
+        ($kind:ident) => {
+            impl Serialize for $kind {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    write(&self.0, serializer)
+                }
+            }
+            impl<'de> Deserialize<'de> for $kind {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                    read(&text).map($kind).ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
+                }
+            }
+        };
+    }
+    as_hex!(KeyHash);
+    as_hex!(TokenDigest);
+}
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash(..)")
+    }
+}
