@@ -1,7 +1,9 @@
 //! Who stands at one of the broker's own doors, with one of its own tokens.
 
+use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use lanyard_token::{NodeId, Rejection, ScopeSet};
 
 use super::problem::Problem;
@@ -32,6 +34,21 @@ impl Caller {
     /// As the log names whoever administers.
     pub const fn by(&self) -> By {
         By::Administrator { identity: self.identity, token: self.token }
+    }
+}
+
+/// Whoever administers, as the log names them. Handlers of administration take it as an argument: the
+/// door a request came through (the admin listener's token check, or the Unix socket's peer
+/// credentials) has put it into the request, so one handler serves both doors.
+#[derive(Clone, Debug)]
+pub struct Administrator(pub By);
+
+impl<S: Sync> FromRequestParts<S> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        // Absent only when a route was mounted outside the door: then nobody gets in.
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::no_token)
     }
 }
 
