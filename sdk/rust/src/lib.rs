@@ -1,1 +1,8 @@
+//! Lanyard for Rust services: a client that keeps fresh tokens, and a gateway that checks them.
 #![forbid(unsafe_code)]
+
+mod clock;
+mod secret;
+
+pub use clock::{BootTime, Clock, Now, SystemClock, UnixMillis};
+pub use secret::Secret;
