@@ -18,7 +18,10 @@ pub struct Lineage {
 
 /// A chain of exchanges may not be longer than [`Lineage::MAX_TOKENS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the chain of exchanged tokens is already {} long", Lineage::MAX_TOKENS)]
+#[error(
+    "the chain of exchanged tokens is already {} long",
+    Lineage::MAX_TOKENS
+)]
 pub struct TooDeep;
 
 impl Lineage {
@@ -27,7 +30,12 @@ impl Lineage {
 
     /// The lineage of a token issued directly for a credential.
     pub const fn of_credential(owner: NodeId, identity: NodeId, credential: NodeId) -> Self {
-        Self { owner, identity, credential, tokens: Vec::new() }
+        Self {
+            owner,
+            identity,
+            credential,
+            tokens: Vec::new(),
+        }
     }
 
     /// The lineage of a token exchanged from `parent`, whose own lineage this is.
@@ -62,7 +70,9 @@ impl Lineage {
 
     /// All nodes, owner first.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        [self.owner, self.identity, self.credential].into_iter().chain(self.tokens.iter().copied())
+        [self.owner, self.identity, self.credential]
+            .into_iter()
+            .chain(self.tokens.iter().copied())
     }
 }
 
@@ -76,13 +86,17 @@ impl<'de> Deserialize<'de> for Lineage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let nodes = Vec::<NodeId>::deserialize(deserializer)?;
         match nodes.as_slice() {
-            [owner, identity, credential, tokens @ ..] if tokens.len() <= Self::MAX_TOKENS => Ok(Self {
-                owner: *owner,
-                identity: *identity,
-                credential: *credential,
-                tokens: tokens.to_vec(),
-            }),
-            _ => Err(serde::de::Error::custom("a lineage has three to eight nodes")),
+            [owner, identity, credential, tokens @ ..] if tokens.len() <= Self::MAX_TOKENS => {
+                Ok(Self {
+                    owner: *owner,
+                    identity: *identity,
+                    credential: *credential,
+                    tokens: tokens.to_vec(),
+                })
+            }
+            _ => Err(serde::de::Error::custom(
+                "a lineage has three to eight nodes",
+            )),
         }
     }
 }

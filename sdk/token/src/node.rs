@@ -68,11 +68,15 @@ impl FromStr for NodeId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let canonical = text.len() == 16
-            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !canonical {
             return Err(InvalidNodeId);
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| InvalidNodeId)
+        u64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| InvalidNodeId)
     }
 }
 
@@ -112,7 +116,14 @@ mod tests {
 
     #[test]
     fn only_sixteen_lower_case_digits_are_a_node() {
-        for text in ["", "2a", "000007000000002A", " 00007000000002a", "+00007000000002a", "000007000000002a0"] {
+        for text in [
+            "",
+            "2a",
+            "000007000000002A",
+            " 00007000000002a",
+            "+00007000000002a",
+            "000007000000002a0",
+        ] {
             assert_eq!(text.parse::<NodeId>(), Err(InvalidNodeId), "{text}");
         }
     }

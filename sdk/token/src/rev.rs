@@ -38,7 +38,11 @@ impl Rev {
 
     /// `None` at or above 2^53.
     pub const fn from_u64(value: u64) -> Option<Self> {
-        if value >= Self::END { None } else { Some(Self(value)) }
+        if value >= Self::END {
+            None
+        } else {
+            Some(Self(value))
+        }
     }
 
     /// As claims and frames carry it.
@@ -100,6 +104,9 @@ mod tests {
     fn two_to_the_53_is_no_revision() {
         assert_eq!(Rev::from_u64(1 << 53), None);
         assert!(serde_json::from_str::<Rev>("9007199254740992").is_err());
-        assert_eq!(serde_json::from_str::<Rev>("1099511627778").unwrap(), Rev::new(1, 2).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Rev>("1099511627778").unwrap(),
+            Rev::new(1, 2).unwrap()
+        );
     }
 }
