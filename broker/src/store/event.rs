@@ -5,6 +5,7 @@
 //! words or new optional members.
 
 use lanyard_drift::Verdict;
+pub use lanyard_token::KeyUse;
 use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
 use serde::{Deserialize, Serialize};
 
@@ -168,16 +169,6 @@ pub enum Cause {
     NeverIssued,
 }
 
-/// What a signing key signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyUse {
-    /// Access tokens.
-    Mint,
-    /// Frames, heartbeats and snapshots.
-    Feed,
-}
-
 /// A signing key, with its private half sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
@@ -187,6 +178,7 @@ pub struct SigningKey {
     #[serde(rename = "use")]
     pub key_use: KeyUse,
     /// How.
+    #[serde(with = "algorithm_name")]
     pub algorithm: Algorithm,
     /// PKCS#8, sealed under the root sealing key, base64url.
     pub sealed: String,
@@ -260,6 +252,20 @@ impl Event {
                 | Self::SigningKeyRemoved { .. }
                 | Self::Responded { .. }
         )
+    }
+}
+
+mod algorithm_name {
+    use lanyard_token::Algorithm;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(algorithm: &Algorithm, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(algorithm.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Algorithm::from_name(&name).ok_or_else(|| D::Error::custom("expected `ES256` or `EdDSA`"))
     }
 }
 
