@@ -1,1 +1,64 @@
+//! Does this credential still behave like itself?
+//!
+//! A stolen credential and a talked-into agent make valid calls. What gives them away is that
+//! they leave the habits of the identity behind the token. This crate holds those habits and
+//! compares: it has no clock, does no I/O, knows no tokens, and never sees a name, only ids and
+//! hashes its callers choose. `now` is always an argument.
+//!
+//! # The way of an observation
+//!
+//! ```text
+//! Event ─► Tracker::observe ─► Signal (quiet, report now, or refuse: a hard rule)
+//! Outcome ─► Tracker::settle
+//!            Tracker::report ─► TokenReport ─ merge ─► judge(report, baseline, peers) ─► Verdict
+//!                                                                      ▲                    │
+//!                                                      Baseline ◄──────┴── absorb ◄─────────┘
+//! ```
+//!
+//! A [`Tracker`] belongs to one live token at one gateway: a few KiB, no allocation while it
+//! watches. What it saw leaves as a [`TokenReport`], whose counts add up and whose sketches merge
+//! by maximum, so reports of many gateways can be put together in any order. [`judge()`] compares
+//! a report with the [`Baseline`] of the identity and of its role, and answers with a [`Verdict`]
+//! that carries its numbers. Habits outlive tokens: a token lives five minutes, a baseline years.
+//!
+//! # What is never done here
+//!
+//! * An absent channel is not a zero: a gateway that never sees responses has no byte counts, and
+//!   nothing is concluded from that.
+//! * A short history never weighs like a long one: below
+//!   [`Thresholds::minimum_history`] own calls statistics alone reach [`Level::Anomalous`] at most.
+//! * Two scores over the same input never count as two witnesses: see [`Family`].
+
 #![forbid(unsafe_code)]
+
+mod baseline;
+mod bounds;
+mod enumeration;
+mod event;
+mod evidence;
+mod habits;
+mod judge;
+mod known;
+mod model;
+mod rate;
+mod report;
+mod rhythm;
+mod signal;
+mod sketch;
+mod table;
+mod thresholds;
+mod tracker;
+mod verdict;
+mod version;
+
+pub use baseline::{Absorption, Baseline, Refusal};
+pub use bounds::Bounds;
+pub use event::{Event, Millis, Object, OperationId, Outcome, TaskFit, stable_hash};
+pub use evidence::{Channel, Evidence, Family, Level, Measure, Strength};
+pub use judge::judge;
+pub use report::TokenReport;
+pub use rhythm::ResponseMix;
+pub use signal::{HardRule, Reason, Signal};
+pub use thresholds::{Bar, Thresholds};
+pub use tracker::Tracker;
+pub use verdict::Verdict;

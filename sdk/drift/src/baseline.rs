@@ -1,0 +1,380 @@
+//! What an identity normally does.
+//!
+//! **Holds** which operations it uses and which follows which, how it treats objects, how much it
+//! does in a minute, from where, how its calls are answered: a few KiB, whatever it does. The baseline
+//! of a role is the [`Baseline::merge`] of its members and serves as "the others" in a judgement and
+//! as stand-in while an identity is young; leave the judged identity itself out of it.
+//!
+//! **Warm-up.** The first [`Thresholds::minimum_history`] calls are learned on the word of the
+//! verdict alone, since there is nothing yet that could object. A thief who is there from the first
+//! call becomes part of the habits.
+//!
+//! **Poisoning.** After that a window is learned only if it is benign and its mix of operations fits
+//! this identity better than its peers, by the adaptive counts *and* by the anchor: a frozen copy of
+//! the sequence from the end of the warm-up. A slow ramp can move the adaptive counts, not the
+//! anchor (measured: 54 % of take-over windows after a ramp over 60 windows, 10 % without).
+//! What it misses: a ramp in rates or objects, which have no anchor.
+//!
+//! **Recovery.** A mild anomaly in one family that goes on for [`Thresholds::persistence`] windows
+//! is a changed habit and is learned; anything stronger waits for an operator, who clears windows
+//! ([`Baseline::absorb_cleared`]) and sets the anchor anew ([`Baseline::set_anchor`]). Old counts
+//! age by halves. Why not an exponential average per count: halving in steps keeps whole numbers,
+//! so that equal histories are equal bytes and the content hash means something.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::Bounds;
+use crate::event::{Millis, OperationId};
+use crate::evidence::{Level, Strength};
+use crate::habits::{OBJECTS, OPERATIONS, ORIGINS, ObjectHabit, Sequence};
+use crate::rate::Rate;
+use crate::report::TokenReport;
+use crate::rhythm::{Pauses, ResponseMix};
+use crate::signal::HardRule;
+use crate::table::Table;
+use crate::thresholds::Thresholds;
+use crate::verdict::Verdict;
+use crate::version::Version;
+
+/// Version of the serialised form.
+const VERSION: u16 = 1;
+/// Calls after which an operation not seen before counts as a novelty, not as a beginning.
+const BEGINNING: u64 = 100;
+/// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
+/// days, a quiet one years.
+const AGE_AT: u64 = 65_536;
+
+/// The habits of one identity, or of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    version: Version<VERSION>,
+    identities: u32,
+    calls: u64,
+    since: Millis,
+    updated: Millis,
+    pub(crate) sequence: Sequence,
+    /// For a role: how many identities use an operation. Empty for a single identity.
+    users: Table<OperationId, u32, OPERATIONS>,
+    pub(crate) novelty: Novelty,
+    pub(crate) objects: Table<OperationId, ObjectHabit, OBJECTS>,
+    pub(crate) call_rate: Rate,
+    pub(crate) byte_rate: Rate,
+    pub(crate) pauses: Pauses,
+    pub(crate) responses: ResponseMix,
+    pub(crate) sources: Table<u64, u32, ORIGINS>,
+    pub(crate) clients: Table<u64, u32, ORIGINS>,
+    anchor: Option<Box<Sequence>>,
+    mild_windows: u32,
+}
+
+/// How often something new is normal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Novelty {
+    /// Operations that first appeared after the beginning, and the calls since then.
+    pub(crate) operations: u32,
+    pub(crate) calls: u64,
+    /// Windows that knew their origin, and those of them with a new source, with a new client.
+    pub(crate) windows: u32,
+    pub(crate) with_new_source: u32,
+    pub(crate) with_new_client: u32,
+}
+
+/// What became of a window offered for learning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Absorption {
+    /// It is part of the baseline now.
+    Learned,
+    /// It is not, and the baseline's habits are unchanged.
+    Refused(Refusal),
+}
+
+/// Why a window was not learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The window holds no call.
+    Empty,
+    /// It broke a hard rule or was judged malicious.
+    Malicious,
+    /// It was judged anomalous, too strongly or not for long enough.
+    Anomalous {
+        /// Mild windows so far without a stronger one between them.
+        mild_windows: u32,
+    },
+    /// Its mix of operations fits others at least as well as this identity or its anchor.
+    FitsOthers,
+}
+
+impl Default for Baseline {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Baseline {
+    /// The baseline of an identity that has not been seen yet. Merging it changes nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            version: Version,
+            identities: 0,
+            calls: 0,
+            since: Millis(u64::MAX),
+            updated: Millis(0),
+            sequence: Sequence::new(),
+            users: Table::new(),
+            novelty: Novelty::default(),
+            objects: Table::new(),
+            call_rate: Rate::default(),
+            byte_rate: Rate::default(),
+            pauses: Pauses::default(),
+            responses: ResponseMix::default(),
+            sources: Table::new(),
+            clients: Table::new(),
+            anchor: None,
+            mild_windows: 0,
+        }
+    }
+
+    /// Learns a window if its verdict allows. The verdict must be the one [`crate::judge()`] gave on
+    /// this very report and this baseline.
+    pub fn absorb(
+        &mut self,
+        report: &TokenReport,
+        verdict: &Verdict,
+        thresholds: &Thresholds,
+    ) -> Absorption {
+        match self.objection(report, verdict, thresholds) {
+            Some(refusal) => Absorption::Refused(refusal),
+            None => {
+                self.learn(report);
+                if self.anchor.is_none() && self.calls >= thresholds.minimum_history {
+                    self.set_anchor();
+                }
+                Absorption::Learned
+            }
+        }
+    }
+
+    /// Learns a window because a person (or a deployment event) says it is fine.
+    pub fn absorb_cleared(&mut self, report: &TokenReport) -> Absorption {
+        if report.calls() == 0 {
+            return Absorption::Refused(Refusal::Empty);
+        }
+        self.mild_windows = 0;
+        self.learn(report);
+        Absorption::Learned
+    }
+
+    /// Freezes the sequence as it is now as the anchor.
+    pub fn set_anchor(&mut self) {
+        self.anchor = Some(Box::new(self.sequence.clone()));
+    }
+
+    /// Adds another identity's baseline: how the baseline of a role is made. Anchors stay with
+    /// their identities.
+    pub fn merge(&mut self, other: &Self) {
+        let mut users = self.users_by_operation();
+        users.merge(&other.users_by_operation());
+        self.users = users;
+        self.identities = self.identities.saturating_add(other.identities);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.since = self.since.min(other.since);
+        self.updated = self.updated.max(other.updated);
+        self.sequence.merge(&other.sequence);
+        self.novelty.merge(&other.novelty);
+        self.objects.merge(&other.objects);
+        self.call_rate.merge(&other.call_rate);
+        self.byte_rate.merge(&other.byte_rate);
+        self.pauses.merge(&other.pauses);
+        self.responses.merge(&other.responses);
+        self.sources.merge(&other.sources);
+        self.clients.merge(&other.clients);
+        self.anchor = None;
+        self.mild_windows = 0;
+    }
+
+    /// The little of it that a live token carries.
+    #[must_use]
+    pub fn bounds(&self, thresholds: &Thresholds) -> Bounds {
+        Bounds::of(self, thresholds)
+    }
+
+    /// Calls ever learned.
+    #[must_use]
+    pub const fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Identities behind it: 1 for an own baseline, more for a role's, 0 while empty.
+    #[must_use]
+    pub const fn identities(&self) -> u32 {
+        self.identities
+    }
+
+    /// Time of the first and the last call learned; `None` while empty.
+    #[must_use]
+    pub fn span(&self) -> Option<(Millis, Millis)> {
+        (self.since <= self.updated).then_some((self.since, self.updated))
+    }
+
+    /// Known operations with their counts, ascending by id. Counts age.
+    pub fn operations(&self) -> impl Iterator<Item = (OperationId, u32)> + '_ {
+        self.sequence.operations.entries().iter().copied()
+    }
+
+    /// Whether an anchor has been frozen.
+    #[must_use]
+    pub const fn has_anchor(&self) -> bool {
+        self.anchor.is_some()
+    }
+
+    pub(crate) fn anchor(&self) -> Option<&Sequence> {
+        self.anchor.as_deref()
+    }
+
+    /// How many identities behind it use an operation.
+    pub(crate) fn users(&self, operation: OperationId) -> u32 {
+        if self.identities > 1 {
+            self.users.get(operation).copied().unwrap_or(0)
+        } else {
+            u32::from(self.sequence.operations.get(operation).is_some())
+        }
+    }
+
+    fn users_by_operation(&self) -> Table<OperationId, u32, OPERATIONS> {
+        if self.identities != 1 {
+            return self.users.clone();
+        }
+        let mut users = Table::new();
+        for (operation, _) in self.sequence.operations.entries() {
+            users.add(*operation, &1);
+        }
+        users
+    }
+
+    fn objection(
+        &mut self,
+        report: &TokenReport,
+        verdict: &Verdict,
+        thresholds: &Thresholds,
+    ) -> Option<Refusal> {
+        if report.calls() == 0 {
+            return Some(Refusal::Empty);
+        }
+        let abuse = report.hard_rule().is_some_and(HardRule::proves_abuse);
+        if abuse || verdict.level == Level::Malicious {
+            self.mild_windows = 0;
+            return Some(Refusal::Malicious);
+        }
+        if verdict.level == Level::Anomalous && !self.lasts(verdict, thresholds) {
+            return Some(Refusal::Anomalous {
+                mild_windows: self.mild_windows,
+            });
+        }
+        // Written so that a score that is no number objects.
+        let fits_itself = verdict.mix_score < 0.0;
+        (self.calls >= thresholds.minimum_history && !fits_itself).then_some(Refusal::FitsOthers)
+    }
+
+    /// Whether a mild anomaly has gone on long enough to be a habit.
+    fn lasts(&mut self, verdict: &Verdict, thresholds: &Thresholds) -> bool {
+        let family = verdict.evidence.first().map(|first| first.family());
+        let mild = verdict
+            .evidence
+            .iter()
+            .all(|found| found.strength == Strength::Notable && Some(found.family()) == family);
+        self.mild_windows = if mild {
+            self.mild_windows.saturating_add(1)
+        } else {
+            0
+        };
+        let lasts = self.mild_windows >= thresholds.persistence.max(1);
+        if lasts {
+            self.mild_windows = 0;
+        }
+        lasts
+    }
+
+    fn learn(&mut self, report: &TokenReport) {
+        self.note_novelty(report);
+        self.identities = self.identities.max(1);
+        self.calls = self.calls.saturating_add(report.calls);
+        self.since = self.since.min(report.first);
+        self.updated = self.updated.max(report.last);
+        self.sequence.merge(&report.sequence);
+        for (operation, used) in report.objects.entries() {
+            self.objects.add(*operation, &used.habit);
+        }
+        self.call_rate.merge(&report.call_rate);
+        self.byte_rate.merge(&report.byte_rate);
+        self.pauses.merge(&report.pauses);
+        self.responses.merge(&report.responses);
+        for (origin, count) in report.origins.entries() {
+            if let Some(source) = origin.source {
+                self.sources.add(source, count);
+            }
+            if let Some(client) = origin.client {
+                self.clients.add(client, count);
+            }
+        }
+        if self.sequence.operations.total() > AGE_AT {
+            self.age();
+        }
+    }
+
+    fn note_novelty(&mut self, report: &TokenReport) {
+        if self.calls >= BEGINNING {
+            let known = &self.sequence.operations;
+            let new = report
+                .operations()
+                .filter(|(op, _)| known.get(*op).is_none());
+            let new = u32::try_from(new.count()).unwrap_or(u32::MAX);
+            self.novelty.operations = self.novelty.operations.saturating_add(new);
+            self.novelty.calls = self.novelty.calls.saturating_add(report.calls);
+        }
+        let mut origins = report.origins.entries().iter().peekable();
+        if origins.peek().is_none() {
+            return;
+        }
+        // In the first window everything is new, and that says nothing about later ones.
+        let first = self.sources.len() == 0 && self.clients.len() == 0;
+        let (mut source, mut client) = (false, false);
+        for (origin, _) in origins {
+            source |= origin.source.is_some_and(|s| self.sources.get(s).is_none());
+            client |= origin.client.is_some_and(|c| self.clients.get(c).is_none());
+        }
+        let novelty = &mut self.novelty;
+        novelty.windows = novelty.windows.saturating_add(1);
+        novelty.with_new_source += u32::from(source && !first);
+        novelty.with_new_client += u32::from(client && !first);
+    }
+
+    fn age(&mut self) {
+        self.sequence.age();
+        self.novelty.age();
+        self.objects.halve();
+        self.call_rate.age();
+        self.byte_rate.age();
+        self.pauses.age();
+        self.responses.age();
+    }
+}
+
+impl Novelty {
+    fn merge(&mut self, other: &Self) {
+        self.operations = self.operations.saturating_add(other.operations);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.windows = self.windows.saturating_add(other.windows);
+        self.with_new_source = self.with_new_source.saturating_add(other.with_new_source);
+        self.with_new_client = self.with_new_client.saturating_add(other.with_new_client);
+    }
+
+    fn age(&mut self) {
+        self.operations /= 2;
+        self.calls /= 2;
+        self.windows /= 2;
+        self.with_new_source /= 2;
+        self.with_new_client /= 2;
+    }
+}

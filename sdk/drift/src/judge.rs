@@ -1,0 +1,145 @@
+//! Puts a window of calls beside the habits, channel by channel, and says what it comes to.
+//!
+//! A pure function of its arguments: two judges with the same window and baseline say the same.
+//! Each channel weighs by itself (`judge/…`); here is only how they add up:
+//!
+//! * a broken hard rule that proves abuse is malicious, from the first call;
+//! * strong evidence from two families (which share no input) is malicious, once the identity has
+//!   [`Thresholds::minimum_history`] own calls behind it;
+//! * any other evidence is anomalous: a reason for a fresh token, no more;
+//! * else the window is benign, which also means "too little to say".
+//!
+//! Why not add all weights up: two channels that look at the same calls would count one surprise
+//! twice, and a deployment that adds a busy new operation would be a thief.
+
+mod enumeration;
+mod operation;
+mod origin;
+mod pace;
+
+use std::collections::BTreeSet;
+
+use crate::baseline::Baseline;
+use crate::event::Millis;
+use crate::evidence::{Evidence, Level, Measure, Strength};
+use crate::habits::Sequence;
+use crate::model::{Model, Peers};
+use crate::report::TokenReport;
+use crate::signal::HardRule;
+use crate::thresholds::{Bar, Thresholds};
+use crate::verdict::Verdict;
+
+/// Judges a window: the merged reports of one token, or of one identity over some minutes.
+///
+/// `peers` is the merged baseline of the role, the identity itself left out.
+#[must_use]
+pub fn judge(
+    report: &TokenReport,
+    baseline: &Baseline,
+    peers: Option<&Baseline>,
+    thresholds: &Thresholds,
+    now: Millis,
+) -> Verdict {
+    let case = Case {
+        report,
+        baseline,
+        peers: peers.filter(|peers| peers.identities() > 0),
+        thresholds,
+    };
+    let mut evidence = Vec::new();
+    if report.calls() > 0 {
+        evidence.extend(operation::order(&case));
+        evidence.extend(operation::never_used(&case));
+        evidence.extend(operation::refused(&case));
+        evidence.extend(enumeration::objects(&case));
+        evidence.extend(pace::bytes(&case));
+        evidence.extend(pace::calls(&case));
+        evidence.extend(pace::pauses(&case));
+        evidence.extend(origin::origin(&case));
+    }
+    evidence.extend(outside_task(report));
+    evidence.sort_by(|left, right| {
+        let by_weight = right.weight.total_cmp(&left.weight);
+        by_weight.then(left.measure.cmp(&right.measure))
+    });
+    Verdict {
+        level: level(report, baseline, &evidence, thresholds),
+        evidence,
+        hard_rule: report.hard_rule(),
+        calls: report.calls(),
+        history: baseline.calls(),
+        since: report.span().map_or(now, |(first, _)| first.min(now)),
+        judged_at: now,
+        mix_score: case.against_adaptive_and_anchor(|model, window| model.mix_score(window)),
+    }
+}
+
+/// Everything a channel may look at.
+struct Case<'a> {
+    report: &'a TokenReport,
+    baseline: &'a Baseline,
+    peers: Option<&'a Baseline>,
+    thresholds: &'a Thresholds,
+}
+
+impl Case<'_> {
+    /// A score of the window against the adaptive counts and against the anchor, the greater one:
+    /// who moved the adaptive counts slowly has not moved the anchor.
+    fn against_adaptive_and_anchor(&self, score: fn(&Model<'_>, &Sequence) -> f64) -> f64 {
+        let users = |operation| self.peers.map_or(0, |peers| peers.users(operation));
+        let peers = self.peers.map(|peers| Peers {
+            sequence: &peers.sequence,
+            identities: peers.identities(),
+            users: &users,
+        });
+        let against = |own| score(&Model::new(own, peers), &self.report.sequence);
+        let adaptive = against(&self.baseline.sequence);
+        self.baseline
+            .anchor()
+            .map_or(adaptive, |anchor| adaptive.max(against(anchor)))
+    }
+
+    /// What the own baseline says, or else the role's: for an identity that is still young.
+    fn own_or_peers<T>(&self, look: impl Fn(&Baseline) -> Option<T>) -> Option<T> {
+        look(self.baseline).or_else(|| self.peers.and_then(look))
+    }
+}
+
+fn outside_task(report: &TokenReport) -> Option<Evidence> {
+    let (outside, _) = report.violations();
+    // A spent number of calls is a hint; an operation or a destination outside is a witness.
+    let weight = match report.hard_rule() {
+        Some(HardRule::TaskOperation { .. } | HardRule::TaskDestination { .. }) => 2.0,
+        _ => 1.0,
+    };
+    let bar = Bar {
+        notable: 1.0,
+        strong: 2.0,
+    };
+    (outside > 0)
+        .then(|| Evidence::weigh(Measure::OutsideTask, (outside as f64, 0.0), weight, bar))
+        .flatten()
+}
+
+fn level(
+    report: &TokenReport,
+    baseline: &Baseline,
+    evidence: &[Evidence],
+    thresholds: &Thresholds,
+) -> Level {
+    if report.hard_rule().is_some_and(HardRule::proves_abuse) {
+        return Level::Malicious;
+    }
+    let witnesses: BTreeSet<_> = evidence
+        .iter()
+        .filter(|found| found.strength == Strength::Strong)
+        .map(Evidence::family)
+        .collect();
+    if witnesses.len() >= 2 && baseline.calls() >= thresholds.minimum_history {
+        Level::Malicious
+    } else if evidence.is_empty() {
+        Level::Benign
+    } else {
+        Level::Anomalous
+    }
+}

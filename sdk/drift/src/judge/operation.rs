@@ -1,0 +1,72 @@
+//! What is called: the order of operations, operations never used, and calls that were refused.
+//!
+//! **Catches** another mind behind the credential (order), scope creep and probing (operations
+//! never used before), guessing (denied and missing answers).
+//! **Misses** a thief who keeps to the owner's operations in the owner's order.
+//! **Warms up** by counting how often something new is normal for this identity: the first new
+//! operation after a thousand calls of old ones is a mild surprise, after fifty thousand a clear
+//! one. **Recovers** when the operation is learned. A new operation that peers use too counts for
+//! less, by the share of them: that is how a deployment looks. Fewer than [`STRONG_FROM`] new
+//! operations are never strong evidence, however often they are called: that is how a deployment
+//! looks on its first replica. Why not "any new operation is drift": people meet new operations
+//! every day, and a baseline that has overflowed has forgotten some.
+
+use super::Case;
+use crate::evidence::{Evidence, Measure};
+
+/// New operations in one window from which they can be a witness.
+const STRONG_FROM: usize = 3;
+
+/// The window score of the sequence model.
+pub(super) fn order(case: &Case<'_>) -> Option<Evidence> {
+    let score = case.against_adaptive_and_anchor(|model, window| model.order_score(window));
+    let bar = case.thresholds.order;
+    Evidence::weigh(Measure::OrderScore, (score, bar.notable), score, bar)
+}
+
+/// Distinct operations never used before, against how many are normal (Poisson).
+pub(super) fn never_used(case: &Case<'_>) -> Option<Evidence> {
+    let known = &case.baseline.sequence.operations;
+    let mut distinct = 0usize;
+    let mut surprising = 0.0;
+    for (operation, _) in case.report.operations() {
+        if known.get(operation).is_none() {
+            let share = case.peers.map_or(0.0, |peers| {
+                f64::from(peers.users(operation)) / f64::from(peers.identities().max(1))
+            });
+            distinct += 1;
+            surprising += 1.0 - share.clamp(0.0, 1.0);
+        }
+    }
+    let novelty = &case.baseline.novelty;
+    let usual = (f64::from(novelty.operations) + 0.5) / (novelty.calls as f64 + 1.0);
+    let forgotten = known.overflow() as f64 / known.total().max(1) as f64;
+    let expected = case.report.calls() as f64 * (usual + forgotten).min(1.0);
+    if surprising <= expected {
+        return None;
+    }
+    let weight = surprising * (surprising / expected).ln() - (surprising - expected);
+    let found = Evidence::weigh(
+        Measure::NewOperations,
+        (distinct as f64, expected),
+        weight,
+        case.thresholds.operations,
+    )?;
+    Some(if distinct < STRONG_FROM {
+        found.at_most_notable()
+    } else {
+        found
+    })
+}
+
+/// Share of denied and missing answers. Absent where the gateway sees no answers.
+pub(super) fn refused(case: &Case<'_>) -> Option<Evidence> {
+    let (share, expected, weight) =
+        case.own_or_peers(|usual| case.report.responses.probing_against(&usual.responses))?;
+    Evidence::weigh(
+        Measure::RefusedShare,
+        (share, expected),
+        weight,
+        case.thresholds.refusals,
+    )
+}

@@ -1,0 +1,99 @@
+//! From where: source networks and clients never seen before.
+//!
+//! **Catches** a copied token used from somewhere else: a new network *and* a new client on the
+//! same call. **Misses** a thief inside the owner's network with the owner's client library.
+//! **Warms up** with the number of windows in which nothing new appeared: after twenty such windows
+//! a new pair is a witness. **Recovers** when the origin is learned. One of the two alone is only a
+//! hint, because pods are rescheduled and libraries upgraded all the time. An identity that roams
+//! (its tables have overflowed) is never surprising. Why not the address itself: it changes with
+//! every pod; networks do not. Without sources and clients in history or window the channel is absent.
+
+use super::Case;
+use crate::baseline::Baseline;
+use crate::evidence::{Evidence, Measure};
+
+/// One new thing weighs at most this much, so both are needed to be certain.
+const MOST_WEIGHT: f64 = 6.0;
+
+/// Calls from a new network and client together, else from either.
+pub(super) fn origin(case: &Case<'_>) -> Option<Evidence> {
+    let known = |usual: &&Baseline| usual.sources.len() > 0 || usual.clients.len() > 0;
+    let usual = Some(case.baseline)
+        .filter(known)
+        .or_else(|| case.peers.filter(known))?;
+    let seen = Seen::of(case, usual);
+    let (source, client) = (rarity(usual, Kind::Source), rarity(usual, Kind::Client));
+    let bar = case.thresholds.origin;
+    let calls = case.report.calls() as f64;
+    let weigh = |measure, observed: u64, probability: f64, weight| {
+        (observed > 0)
+            .then(|| {
+                let numbers = (observed as f64, calls * probability);
+                Evidence::weigh(measure, numbers, weight, bar)
+            })
+            .flatten()
+    };
+    let both = weigh(
+        Measure::NewNetworkAndClient,
+        seen.both,
+        source * client,
+        weight(source) + weight(client),
+    );
+    both.or_else(|| {
+        weigh(Measure::NewNetwork, seen.source, source, weight(source))
+            .or_else(|| weigh(Measure::NewClient, seen.client, client, weight(client)))
+            .map(Evidence::at_most_notable)
+    })
+}
+
+/// Calls with something never seen before.
+#[derive(Default)]
+struct Seen {
+    both: u64,
+    source: u64,
+    client: u64,
+}
+
+impl Seen {
+    fn of(case: &Case<'_>, usual: &Baseline) -> Self {
+        let mut seen = Self::default();
+        for (origin, count) in case.report.origins.entries() {
+            let count = u64::from(*count);
+            // A history without sources cannot call a source new, and likewise for clients.
+            let source = usual.sources.len() > 0
+                && origin
+                    .source
+                    .is_some_and(|s| usual.sources.get(s).is_none());
+            let client = usual.clients.len() > 0
+                && origin
+                    .client
+                    .is_some_and(|c| usual.clients.get(c).is_none());
+            seen.both += if source && client { count } else { 0 };
+            seen.source += if source { count } else { 0 };
+            seen.client += if client { count } else { 0 };
+        }
+        seen
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Source,
+    Client,
+}
+
+/// How likely something new of this kind is in a window, from the identity's own windows.
+fn rarity(usual: &Baseline, kind: Kind) -> f64 {
+    let novelty = &usual.novelty;
+    let (new, table) = match kind {
+        Kind::Source => (novelty.with_new_source, &usual.sources),
+        Kind::Client => (novelty.with_new_client, &usual.clients),
+    };
+    let often = (f64::from(new) + 0.5) / (f64::from(novelty.windows) + 1.0);
+    let forgotten = table.overflow() as f64 / table.total().max(1) as f64;
+    often.max(forgotten).min(1.0)
+}
+
+fn weight(probability: f64) -> f64 {
+    (-probability.ln()).clamp(0.0, MOST_WEIGHT)
+}

@@ -1,0 +1,153 @@
+//! What one token did since its last report; what many tokens did, once merged.
+//!
+//! Counts add up, sketches and peaks merge by maximum, so reports of many gateways can be merged
+//! in any order and any grouping with one result. Exactly so as long as the tables have places
+//! (128 operations, 256 transitions, 16 origins, 16 operations with objects); beyond that the
+//! heaviest are kept, and totals stay exact. Transitions are counted per token, before merging:
+//! a merged stream of calls would invent transitions nobody made. Merging the same report twice
+//! counts it twice: whoever receives reports drops repeated ones by gateway and sequence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Millis, OperationId};
+use crate::habits::{OBJECTS, ORIGINS, ObjectUse, Origin, Sequence};
+use crate::rate::Rate;
+use crate::rhythm::{Pauses, ResponseMix};
+use crate::signal::HardRule;
+use crate::table::Table;
+use crate::version::Version;
+
+/// Version of the serialised form.
+const VERSION: u16 = 1;
+
+/// An additive account of calls, of bounded size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenReport {
+    version: Version<VERSION>,
+    pub(crate) first: Millis,
+    pub(crate) last: Millis,
+    pub(crate) calls: u64,
+    pub(crate) sequence: Sequence,
+    pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
+    pub(crate) origins: Table<Origin, u32, ORIGINS>,
+    pub(crate) responses: ResponseMix,
+    /// Outcomes that came with a byte count; 0 means the channel is absent.
+    pub(crate) measured: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) call_rate: Rate,
+    pub(crate) byte_rate: Rate,
+    pub(crate) pauses: Pauses,
+    pub(crate) task_violations: u64,
+    pub(crate) bound_violations: u64,
+    pub(crate) hard_rule: Option<HardRule>,
+}
+
+impl Default for TokenReport {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl TokenReport {
+    /// A report of nothing: merging it changes nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            version: Version,
+            first: Millis(u64::MAX),
+            last: Millis(0),
+            calls: 0,
+            sequence: Sequence::new(),
+            objects: Table::new(),
+            origins: Table::new(),
+            responses: ResponseMix::default(),
+            measured: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            call_rate: Rate::default(),
+            byte_rate: Rate::default(),
+            pauses: Pauses::default(),
+            task_violations: 0,
+            bound_violations: 0,
+            hard_rule: None,
+        }
+    }
+
+    /// Adds another report of the same token, or of another token of the same identity.
+    pub fn merge(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.sequence.merge(&other.sequence);
+        self.objects.merge(&other.objects);
+        self.origins.merge(&other.origins);
+        self.responses.merge(&other.responses);
+        self.measured = self.measured.saturating_add(other.measured);
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.call_rate.merge(&other.call_rate);
+        self.byte_rate.merge(&other.byte_rate);
+        self.pauses.merge(&other.pauses);
+        self.task_violations = self.task_violations.saturating_add(other.task_violations);
+        self.bound_violations = self.bound_violations.saturating_add(other.bound_violations);
+        self.hard_rule = self.hard_rule.max(other.hard_rule);
+    }
+
+    /// Calls in the report.
+    #[must_use]
+    pub const fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Time of the first and the last call; `None` for an empty report.
+    #[must_use]
+    pub fn span(&self) -> Option<(Millis, Millis)> {
+        (self.first <= self.last).then_some((self.first, self.last))
+    }
+
+    /// Operations with their counts, ascending by id; those without a place are left out.
+    pub fn operations(&self) -> impl Iterator<Item = (OperationId, u32)> + '_ {
+        self.sequence.operations.entries().iter().copied()
+    }
+
+    /// Estimated distinct objects of an operation; `None` when it named none.
+    #[must_use]
+    pub fn distinct_objects(&self, operation: OperationId) -> Option<u32> {
+        self.objects
+            .get(operation)
+            .map(|used| used.objects.estimate())
+    }
+
+    /// Longest run of neighbouring object numbers on an operation; `None` when it named none.
+    #[must_use]
+    pub fn longest_run(&self, operation: OperationId) -> Option<u32> {
+        self.objects
+            .get(operation)
+            .map(|used| used.habit.longest_run)
+    }
+
+    /// Bytes of requests and of responses; `None` when the gateway could not count them.
+    #[must_use]
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        (self.measured > 0).then_some((self.request_bytes, self.response_bytes))
+    }
+
+    /// Answers by class of status; all zero when the gateway could not see them.
+    #[must_use]
+    pub const fn responses(&self) -> &ResponseMix {
+        &self.responses
+    }
+
+    /// Calls that left the task scope, and calls beyond an enumeration bound.
+    #[must_use]
+    pub const fn violations(&self) -> (u64, u64) {
+        (self.task_violations, self.bound_violations)
+    }
+
+    /// The most telling hard rule that was broken.
+    #[must_use]
+    pub const fn hard_rule(&self) -> Option<HardRule> {
+        self.hard_rule
+    }
+}

@@ -1,0 +1,414 @@
+//! What a gateway keeps about one live token: the accumulator on the request path.
+//!
+//! **Catches** at once, on the call itself: a call outside the task scope, a walk past the
+//! enumeration bound. Everything else it only counts, and says when the counts are worth a report.
+//!
+//! **Misses** whatever needs the identity's history: it knows [`Bounds`], not habits.
+//!
+//! **Warm-up and recovery.** None: a token lives minutes. After one enumeration trip the same token
+//! gets a quarter of the run bound, because a thief who starts again elsewhere is still a thief; a
+//! recycled token starts afresh.
+//!
+//! **Cost.** Fixed size, no allocation, no floating point except when a minute's count of objects
+//! changes. Why not send every call to the broker: at a hundred thousand calls a second the report
+//! would be the load.
+
+use crate::bounds::Bounds;
+use crate::enumeration::Watch;
+use crate::event::{Event, Millis, Object, OperationId, Outcome, TaskFit};
+use crate::habits::{ObjectUse, Origin};
+use crate::rate::Rate;
+use crate::report::TokenReport;
+use crate::rhythm::{Pauses, ResponseMix};
+use crate::signal::{HardRule, Reason, Signal};
+use crate::table::Table;
+
+/// Operations told apart between two reports of one token.
+const OPERATIONS: usize = 64;
+/// Transitions told apart between two reports of one token.
+const TRANSITIONS: usize = 128;
+/// Origins told apart between two reports of one token: a token has one, rarely two.
+const ORIGINS: usize = 8;
+/// Operations whose objects are watched one by one; all further ones share one more watch, so
+/// spreading a walk over many operations does not hide it.
+const WATCHES: usize = 7;
+/// A minute.
+const MINUTE: u64 = 60_000;
+/// Calls in one window of the sequence model (DRIFT: 100).
+const WINDOW: u64 = 100;
+
+/// The accumulator of one token at one gateway.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    bounds: Bounds,
+    previous: Option<OperationId>,
+    last: Millis,
+    minute: Minute,
+    watches: [(OperationId, Watch); WATCHES],
+    others: Watch,
+    tripped: bool,
+    raised: u8,
+    unreported: Unreported,
+}
+
+/// What the next report takes along.
+#[derive(Clone, Debug)]
+struct Unreported {
+    first: Millis,
+    calls: u64,
+    operations: Table<OperationId, u32, OPERATIONS>,
+    transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
+    origins: Table<Origin, u32, ORIGINS>,
+    responses: ResponseMix,
+    measured: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    call_rate: Rate,
+    byte_rate: Rate,
+    pauses: Pauses,
+    task_violations: u64,
+    bound_violations: u64,
+    hard_rule: Option<HardRule>,
+}
+
+/// Calls and bytes of the current minute.
+#[derive(Clone, Copy, Debug)]
+struct Minute {
+    started: Millis,
+    calls: u64,
+    bytes: u64,
+    measured: bool,
+}
+
+impl Tracker {
+    /// A tracker for a token first seen at `started`.
+    #[must_use]
+    pub fn new(started: Millis, bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            previous: None,
+            last: started,
+            minute: Minute::starting(started),
+            watches: std::array::from_fn(|_| (OperationId::OTHER, Watch::default())),
+            others: Watch::default(),
+            tripped: false,
+            raised: 0,
+            unreported: Unreported::new(),
+        }
+    }
+
+    /// Exchanges the bounds, when a baseline arrives or changes while the token lives.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Takes note of a verified call, before it is let through.
+    pub fn observe(&mut self, event: &Event, now: Millis) -> Signal {
+        self.turn_minute(now);
+        self.count(event, now);
+        if let Some(rule) = self.hard_rule(event, now) {
+            return self.refuse(rule);
+        }
+        self.news(event)
+    }
+
+    /// Takes note of what a call came back with, or of another stretch of a stream.
+    pub fn settle(&mut self, outcome: &Outcome, now: Millis) -> Signal {
+        self.turn_minute(now);
+        if let Some(status) = outcome.status {
+            self.unreported.responses.record(status);
+        }
+        if outcome.request_bytes.is_none() && outcome.response_bytes.is_none() {
+            return Signal::Quiet;
+        }
+        let (request, response) = (
+            outcome.request_bytes.unwrap_or(0),
+            outcome.response_bytes.unwrap_or(0),
+        );
+        let unreported = &mut self.unreported;
+        unreported.measured = unreported.measured.saturating_add(1);
+        unreported.request_bytes = unreported.request_bytes.saturating_add(request);
+        unreported.response_bytes = unreported.response_bytes.saturating_add(response);
+        self.minute.measured = true;
+        self.minute.bytes = self
+            .minute
+            .bytes
+            .saturating_add(request)
+            .saturating_add(response);
+        unreported.byte_rate.raise_peak(self.minute.bytes);
+        if self.minute.bytes > self.bounds.bytes_per_minute {
+            return self.raise(Reason::Volume);
+        }
+        Signal::Quiet
+    }
+
+    /// What happened since the last report; `None` if nothing did. Reports add up to the whole.
+    pub fn report(&mut self) -> Option<TokenReport> {
+        let seen = &self.unreported;
+        if seen.calls == 0 && seen.measured == 0 && seen.responses.total() == 0 {
+            return None;
+        }
+        let mut report = TokenReport::empty();
+        let seen = std::mem::replace(&mut self.unreported, Unreported::new());
+        report.first = seen.first.min(self.last);
+        report.last = self.last;
+        report.calls = seen.calls;
+        for (operation, count) in seen.operations.entries() {
+            report.sequence.operations.add(*operation, count);
+        }
+        report.sequence.operations.lose(seen.operations.overflow());
+        for (transition, count) in seen.transitions.entries() {
+            report.sequence.transitions.add(*transition, count);
+        }
+        report
+            .sequence
+            .transitions
+            .lose(seen.transitions.overflow());
+        for (origin, count) in seen.origins.entries() {
+            report.origins.add(*origin, count);
+        }
+        report.origins.lose(seen.origins.overflow());
+        self.report_objects(&mut report);
+        report.responses = seen.responses;
+        report.measured = seen.measured;
+        report.request_bytes = seen.request_bytes;
+        report.response_bytes = seen.response_bytes;
+        report.call_rate = seen.call_rate;
+        report.byte_rate = seen.byte_rate;
+        report.pauses = seen.pauses;
+        report.task_violations = seen.task_violations;
+        report.bound_violations = seen.bound_violations;
+        report.hard_rule = seen.hard_rule;
+        self.raised = 0;
+        Some(report)
+    }
+
+    fn report_objects(&mut self, report: &mut TokenReport) {
+        for (operation, watch) in &mut self.watches {
+            if watch.seen.calls > 0 {
+                report.objects.add(*operation, &used(watch));
+                watch.reported();
+            } else {
+                // Its operation fell silent: the place is free for another.
+                *operation = OperationId::OTHER;
+                *watch = Watch::default();
+            }
+        }
+        if self.others.seen.calls > 0 {
+            report.objects.add(OperationId::OTHER, &used(&self.others));
+            self.others.reported();
+        }
+    }
+
+    fn count(&mut self, event: &Event, now: Millis) {
+        let unreported = &mut self.unreported;
+        if unreported.calls == 0 {
+            unreported.first = now;
+        }
+        unreported.calls = unreported.calls.saturating_add(1);
+        unreported.operations.add(event.operation, &1);
+        if let Some(previous) = self.previous {
+            unreported.transitions.add((previous, event.operation), &1);
+            unreported.pauses.record(now.since(self.last));
+        }
+        if event.source.is_some() || event.client.is_some() {
+            let origin = Origin {
+                source: event.source,
+                client: event.client,
+            };
+            unreported.origins.add(origin, &1);
+        }
+        self.minute.calls = self.minute.calls.saturating_add(1);
+        unreported.call_rate.raise_peak(self.minute.calls);
+        self.previous = Some(event.operation);
+        self.last = now;
+    }
+
+    fn hard_rule(&mut self, event: &Event, now: Millis) -> Option<HardRule> {
+        let operation = event.operation;
+        // The walk is followed even when the task already refuses: both are reported.
+        let walked = event
+            .object
+            .and_then(|object| self.enumeration(operation, object, now));
+        let outside = match event.task {
+            Some(TaskFit::OutsideOperation) => Some(HardRule::TaskOperation { operation }),
+            Some(TaskFit::OutsideDestination) => Some(HardRule::TaskDestination { operation }),
+            Some(TaskFit::CallsSpent) => Some(HardRule::TaskCalls),
+            Some(TaskFit::Inside) | None => None,
+        };
+        let unreported = &mut self.unreported;
+        unreported.task_violations += u64::from(outside.is_some());
+        unreported.bound_violations += u64::from(walked.is_some());
+        outside.max(walked)
+    }
+
+    fn enumeration(
+        &mut self,
+        operation: OperationId,
+        object: Object,
+        now: Millis,
+    ) -> Option<HardRule> {
+        let mut bound = self.bounds.object(operation);
+        if self.tripped {
+            bound.run = (bound.run / 4).max(1);
+        }
+        let (operation, watch) = match place(&mut self.watches, operation) {
+            Some(watch) => (operation, watch),
+            None => (OperationId::OTHER, &mut self.others),
+        };
+        let standing = watch.observe(object, now);
+        if standing.run > bound.run {
+            self.tripped = true;
+            return Some(HardRule::EnumerationRun {
+                observed: standing.run,
+                bound: bound.run,
+                operation,
+            });
+        }
+        if standing.distinct > bound.distinct {
+            return Some(HardRule::EnumerationDistinct {
+                observed: standing.distinct,
+                bound: bound.distinct,
+                operation,
+            });
+        }
+        if standing.run > bound.run / 2 || standing.distinct > bound.distinct / 2 {
+            self.raise_silently(Reason::Enumeration);
+        }
+        None
+    }
+
+    fn refuse(&mut self, rule: HardRule) -> Signal {
+        self.unreported.hard_rule = self.unreported.hard_rule.max(Some(rule));
+        Signal::HardRule(rule)
+    }
+
+    fn news(&mut self, event: &Event) -> Signal {
+        let mut signal = Signal::Quiet;
+        if self.raised & PENDING != 0 {
+            self.raised &= !PENDING;
+            signal = Signal::ReportNow(Reason::Enumeration);
+        }
+        let operation = u64::from(event.operation.get());
+        if !self.bounds.operations.may_contain(operation) {
+            self.bounds.operations.insert(operation);
+            signal = louder(signal, self.raise(Reason::NewOperation));
+        }
+        if let (Some(source), Some(client)) = (event.source, event.client) {
+            let new_source = self.bounds.sources.insert(source);
+            let new_client = self.bounds.clients.insert(client);
+            if new_source && new_client {
+                signal = louder(signal, self.raise(Reason::NewOrigin));
+            }
+        }
+        if self.minute.calls > self.bounds.calls_per_minute {
+            signal = louder(signal, self.raise(Reason::Cadence));
+        }
+        if !self.bounds.established && self.unreported.calls >= WINDOW {
+            signal = louder(signal, self.raise(Reason::LearningWindow));
+        }
+        signal
+    }
+
+    /// Raises a reason, once between two reports.
+    fn raise(&mut self, reason: Reason) -> Signal {
+        if self.raised & reason.bit() != 0 {
+            return Signal::Quiet;
+        }
+        self.raised |= reason.bit();
+        Signal::ReportNow(reason)
+    }
+
+    /// Raises the enumeration reason from within a check that may still find a hard rule.
+    fn raise_silently(&mut self, reason: Reason) {
+        if self.raised & reason.bit() == 0 {
+            self.raised |= reason.bit() | PENDING;
+        }
+    }
+
+    fn turn_minute(&mut self, now: Millis) {
+        let over = now.since(self.minute.started) >= MINUTE;
+        // A clock set back by more than a minute would otherwise hold the minute open for ever.
+        let set_back = self.minute.started.since(now) >= MINUTE;
+        if !over && !set_back {
+            return;
+        }
+        if over && self.minute.calls > 0 {
+            self.unreported.call_rate.record(self.minute.calls);
+        }
+        if over && self.minute.measured {
+            self.unreported.byte_rate.record(self.minute.bytes);
+        }
+        self.minute = Minute::starting(now);
+    }
+}
+
+impl Unreported {
+    fn new() -> Self {
+        Self {
+            first: Millis(u64::MAX),
+            calls: 0,
+            operations: Table::new(),
+            transitions: Table::new(),
+            origins: Table::new(),
+            responses: ResponseMix::default(),
+            measured: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            call_rate: Rate::default(),
+            byte_rate: Rate::default(),
+            pauses: Pauses::default(),
+            task_violations: 0,
+            bound_violations: 0,
+            hard_rule: None,
+        }
+    }
+}
+
+impl Minute {
+    const fn starting(started: Millis) -> Self {
+        Self {
+            started,
+            calls: 0,
+            bytes: 0,
+            measured: false,
+        }
+    }
+}
+
+/// Marks, beside the raised reasons, that one of them was not returned yet.
+const PENDING: u8 = 1 << 7;
+
+/// The first of two signals that says anything.
+fn louder(first: Signal, second: Signal) -> Signal {
+    if first == Signal::Quiet {
+        second
+    } else {
+        first
+    }
+}
+
+/// The watch of an operation, which takes a free place if it has none yet.
+fn place(
+    watches: &mut [(OperationId, Watch); WATCHES],
+    operation: OperationId,
+) -> Option<&mut Watch> {
+    let place = watches
+        .iter()
+        .position(|(held, _)| *held == operation)
+        .or_else(|| {
+            watches
+                .iter()
+                .position(|(held, _)| *held == OperationId::OTHER)
+        })?;
+    let (held, watch) = watches.get_mut(place)?;
+    *held = operation;
+    Some(watch)
+}
+
+fn used(watch: &Watch) -> ObjectUse {
+    ObjectUse {
+        habit: watch.seen,
+        objects: watch.objects.clone(),
+    }
+}
