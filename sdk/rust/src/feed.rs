@@ -7,12 +7,16 @@
 //! Everything arriving is signed by a feed key which the pinned root delegated, so any cache or
 //! relay may stand between. A feed key can end tokens and remove keys; it can never add a key.
 
+mod config;
 mod death_watch;
+mod position;
 mod time;
 mod token_source;
 mod view;
 
+pub use config::{FeedConfig, FeedFailure};
 pub use death_watch::DeathWatch;
+pub use position::{Applied, Evidence, FeedError, FeedPosition, Replica};
 pub use time::FeedTime;
 pub use token_source::{NoToken, StaticToken, TokenFuture, TokenSource};
 pub use view::{FeedView, NotAlive};

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+pub mod feed;
 mod secret;
 
 pub use clock::{BootTime, Clock, Now, SystemClock, UnixMillis};

@@ -22,7 +22,12 @@ impl DeathWatch {
     pub(super) fn new(view: Arc<FeedView>, rev: Rev, nodes: &[NodeId]) -> Self {
         let wake = Arc::new(Notify::new());
         view.watches().add(nodes, &wake);
-        Self { view, rev, nodes: nodes.into(), wake }
+        Self {
+            view,
+            rev,
+            nodes: nodes.into(),
+            wake,
+        }
     }
 
     /// Resolves when the token is dead, and says why. Can be dropped and asked again.

@@ -42,7 +42,11 @@ impl FeedTime {
     /// From the first heartbeat.
     #[must_use]
     pub fn first(at: UnixMillis, received: BootTime) -> Self {
-        Self { offset: offset(at, received), last: at, received }
+        Self {
+            offset: offset(at, received),
+            last: at,
+            received,
+        }
     }
 
     /// With a later heartbeat; `None` when it is not later: it says nothing new.
@@ -54,7 +58,11 @@ impl FeedTime {
         let elapsed = received.0.saturating_sub(self.received.0);
         let may_give_way = i64::try_from(elapsed / SLEW).unwrap_or(i64::MAX);
         let offset = offset(at, received).max(self.offset.saturating_sub(may_give_way));
-        Some(Self { offset, last: at, received })
+        Some(Self {
+            offset,
+            last: at,
+            received,
+        })
     }
 
     /// The broker's time.
@@ -111,10 +119,17 @@ mod tests {
         let mut time = FeedTime::first(UnixMillis(1_000_000), BootTime(0));
         // A minute frozen; then what the socket had kept is read at once.
         for beat in 1..=10 {
-            time = time.heartbeat(UnixMillis(1_000_000 + beat * 500), BootTime(60_000 + beat)).unwrap();
-            assert!(time.age(BootTime(60_000 + beat)) > Duration::from_secs(40), "beat {beat}");
+            time = time
+                .heartbeat(UnixMillis(1_000_000 + beat * 500), BootTime(60_000 + beat))
+                .unwrap();
+            assert!(
+                time.age(BootTime(60_000 + beat)) > Duration::from_secs(40),
+                "beat {beat}"
+            );
         }
-        let time = time.heartbeat(UnixMillis(1_060_100), BootTime(60_100)).unwrap();
+        let time = time
+            .heartbeat(UnixMillis(1_060_100), BootTime(60_100))
+            .unwrap();
         assert_eq!(time.age(BootTime(60_100)), Duration::ZERO);
     }
 
@@ -128,16 +143,23 @@ mod tests {
     #[test]
     fn time_never_runs_back_when_the_brokers_clock_does() {
         let mut time = FeedTime::first(UnixMillis(100 * HOUR), BootTime(0));
-        time = time.heartbeat(UnixMillis(100 * HOUR + 500), BootTime(500)).unwrap();
+        time = time
+            .heartbeat(UnixMillis(100 * HOUR + 500), BootTime(500))
+            .unwrap();
         // Heartbeats of a broker whose clock was set back creep on by a millisecond each.
         let mut before = time.now(BootTime(500));
         for beat in 2..1_000 {
             let boot = BootTime(beat * 500);
-            time = time.heartbeat(UnixMillis(100 * HOUR + 500 + beat), boot).unwrap();
+            time = time
+                .heartbeat(UnixMillis(100 * HOUR + 500 + beat), boot)
+                .unwrap();
             assert!(time.now(boot) > before);
             before = time.now(boot);
         }
-        assert!(time.age(BootTime(500_000)) > Duration::from_secs(400), "the difference is age");
+        assert!(
+            time.age(BootTime(500_000)) > Duration::from_secs(400),
+            "the difference is age"
+        );
     }
 
     #[test]
@@ -145,7 +167,9 @@ mod tests {
         let mut time = FeedTime::first(UnixMillis(1_000_000), BootTime(0));
         // Each heartbeat a quarter later than the one before it.
         for beat in 1..=200 {
-            time = time.heartbeat(UnixMillis(1_000_000 + beat * 500), BootTime(beat * 625)).unwrap();
+            time = time
+                .heartbeat(UnixMillis(1_000_000 + beat * 500), BootTime(beat * 625))
+                .unwrap();
         }
         assert!(time.age(BootTime(125_000)) > Duration::from_secs(10));
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use lanyard_token::{Dead, NodeId, Rev, TrustedKeys};
+use lanyard_token::{Dead, Entry, Frame, Liveness, NodeId, Rejection, Rev, TrustedKeys};
+use tokio::sync::Notify;
 
 use super::death_watch::{DeathWatch, Watches};
 use super::time::FeedTime;
@@ -24,11 +25,13 @@ pub struct FeedView {
     reached: AtomicU64,
     watermarks: papaya::HashMap<NodeId, Rev>,
     suspended: papaya::HashMap<NodeId, Rev>,
+    narrowed: papaya::HashMap<NodeId, Rev>,
     keys: ArcSwap<TrustedKeys>,
     time: ArcSwapOption<FeedTime>,
     /// The latest time known without a heartbeat: from a snapshot or from the disk.
     known: AtomicU64,
     watches: Watches,
+    keys_wanted: Notify,
 }
 
 /// Why the feed does not let a token through.
@@ -42,6 +45,15 @@ pub enum NotAlive {
     Dead(#[source] Dead),
 }
 
+impl From<NotAlive> for Rejection {
+    fn from(reason: NotAlive) -> Self {
+        match reason {
+            NotAlive::NoSnapshot => Self::NotReady,
+            NotAlive::Dead(dead) => dead.into(),
+        }
+    }
+}
+
 impl FeedView {
     /// Knows nothing, and so refuses everything until the reader has a verified snapshot.
     #[must_use]
@@ -53,10 +65,12 @@ impl FeedView {
             reached: AtomicU64::new(0),
             watermarks: papaya::HashMap::new(),
             suspended: papaya::HashMap::new(),
+            narrowed: papaya::HashMap::new(),
             keys: ArcSwap::from_pointee(TrustedKeys::default()),
             time: ArcSwapOption::empty(),
             known: AtomicU64::new(0),
             watches: Watches::default(),
+            keys_wanted: Notify::new(),
         })
     }
 
@@ -75,11 +89,12 @@ impl FeedView {
         if !self.begun.load(Ordering::Acquire) {
             return Err(NotAlive::NoSnapshot);
         }
-        if rev.as_u64() < self.floor.load(Ordering::Acquire) {
-            return Err(NotAlive::Dead(Dead::BelowFloor));
-        }
         let watermarks = self.watermarks.pin();
-        if nodes.iter().any(|node| watermarks.get(node).is_some_and(|watermark| *watermark > rev)) {
+        if nodes.iter().any(|node| {
+            watermarks
+                .get(node)
+                .is_some_and(|watermark| *watermark > rev)
+        }) {
             return Err(NotAlive::Dead(Dead::Revoked));
         }
         if !self.suspended.is_empty() {
@@ -87,6 +102,11 @@ impl FeedView {
             if nodes.iter().any(|node| suspended.contains_key(node)) {
                 return Err(NotAlive::Dead(Dead::Suspended));
             }
+        }
+        // Last, because a rising floor forgets watermarks: whoever missed one for that reason sees
+        // the floor that took its place.
+        if rev.as_u64() < self.floor.load(Ordering::SeqCst) {
+            return Err(NotAlive::Dead(Dead::BelowFloor));
         }
         Ok(())
     }
@@ -114,7 +134,10 @@ impl FeedView {
     /// How old the newest heartbeat is; [`Duration::MAX`] when there has been none since the machine
     /// was booted.
     pub fn age(&self, boot: BootTime) -> Duration {
-        self.time.load().as_ref().map_or(Duration::MAX, |time| time.age(boot))
+        self.time
+            .load()
+            .as_ref()
+            .map_or(Duration::MAX, |time| time.age(boot))
     }
 
     /// Everything up to this place of the log is known here.
@@ -137,67 +160,122 @@ impl FeedView {
     /// away; the next snapshot neither confirms nor lifts it.
     pub fn end(&self, node: NodeId, rev: Rev) {
         self.raise_watermark(node, rev);
-        self.changed(std::iter::once(node));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.watches.wake(std::iter::once(node));
     }
 
-    pub(super) fn watches(&self) -> &Watches {
+    /// Whether a token with this `rev` and these nodes is narrowed to its baseline.
+    pub fn is_narrowed(&self, rev: Rev, nodes: &[NodeId]) -> bool {
+        if self.narrowed.is_empty() {
+            return false;
+        }
+        let narrowed = self.narrowed.pin();
+        nodes
+            .iter()
+            .any(|node| narrowed.get(node).is_some_and(|since| *since > rev))
+    }
+
+    /// Somebody met a key nobody here knows: the reader asks the broker for the current ones, at most
+    /// every ten seconds. Never waits.
+    pub fn want_keys(&self) {
+        self.keys_wanted.notify_one();
+    }
+
+    pub(super) async fn keys_are_wanted(&self) {
+        self.keys_wanted.notified().await;
+    }
+
+    pub(super) const fn watches(&self) -> &Watches {
         &self.watches
     }
 
-    pub(super) fn raise_watermark(&self, node: NodeId, rev: Rev) {
-        self.watermarks.pin().update_or_insert(node, |known| (*known).max(rev), rev);
+    /// Takes in a frame the replica has accepted.
+    pub(super) fn publish_frame(&self, frame: &Frame) {
+        for entry in &frame.entries {
+            match *entry {
+                Entry::Watermark(node) => self.raise_watermark(node, frame.rev),
+                Entry::Suspend { node, .. } => {
+                    self.suspended.pin().insert(node, frame.rev);
+                }
+                Entry::Resume(node) => {
+                    self.suspended.pin().remove(&node);
+                }
+                Entry::Narrow(node) => {
+                    self.narrowed.pin().insert(node, frame.rev);
+                }
+                Entry::RemoveKey(_) | Entry::Checkpoint(_) => {}
+            }
+        }
+        self.publish_reached(frame.rev);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.watches
+            .wake(frame.entries.iter().filter_map(|entry| match *entry {
+                Entry::Watermark(node) | Entry::Suspend { node, .. } => Some(node),
+                _ => None,
+            }));
+        self.publish_floor(frame.floor);
     }
 
-    pub(super) fn suspend(&self, node: NodeId, rev: Rev) {
-        self.suspended.pin().insert(node, rev);
+    /// Takes in everything the replica knows: after a snapshot, or from the disk.
+    pub(super) fn publish_state(&self, liveness: &Liveness, reached: Rev) {
+        for (node, rev) in liveness.watermarks() {
+            self.raise_watermark(node, rev);
+        }
+        self.publish_suspensions(liveness);
+        for (node, rev) in liveness.narrowed() {
+            self.narrowed.pin().insert(node, rev);
+        }
+        self.publish_floor(liveness.floor());
+        self.publish_reached(reached);
+        self.begun.store(true, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.watches.wake_all();
     }
 
-    pub(super) fn resume(&self, node: NodeId) {
-        self.suspended.pin().remove(&node);
+    /// Takes in which suspensions hold. New ones come in before old ones go, so that no node is ever
+    /// free in between.
+    pub(super) fn publish_suspensions(&self, liveness: &Liveness) {
+        let suspended = self.suspended.pin();
+        for (node, rev, _) in liveness.suspended() {
+            suspended.insert(node, rev);
+        }
+        suspended.retain(|node, _| liveness.is_suspended(*node));
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Lifts every suspension that `still` does not name.
-    pub(super) fn keep_suspended(&self, still: impl Fn(NodeId) -> bool) {
-        self.suspended.pin().retain(|node, _| still(*node));
-    }
-
-    /// Tokens below `floor` are dead from here on, so watermarks not above it are forgotten.
-    pub(super) fn raise_floor(&self, floor: Rev) {
-        if self.floor.fetch_max(floor.as_u64(), Ordering::AcqRel) < floor.as_u64() {
-            self.watermarks.pin().retain(|_, watermark| *watermark > floor);
+    /// Tokens below `floor` are dead from here on, so what is not above it concerns no living token.
+    pub(super) fn publish_floor(&self, floor: Rev) {
+        if self.floor.fetch_max(floor.as_u64(), Ordering::SeqCst) < floor.as_u64() {
+            self.watermarks
+                .pin()
+                .retain(|_, watermark| *watermark > floor);
+            self.narrowed.pin().retain(|_, since| *since > floor);
+            self.suspended.pin().retain(|_, since| *since > floor);
+            self.generation.fetch_add(1, Ordering::AcqRel);
+            self.watches.wake_all();
         }
     }
 
-    pub(super) fn set_keys(&self, keys: TrustedKeys) {
+    pub(super) fn publish_reached(&self, rev: Rev) {
+        self.reached.fetch_max(rev.as_u64(), Ordering::AcqRel);
+    }
+
+    pub(super) fn publish_keys(&self, keys: TrustedKeys) {
         self.keys.store(Arc::new(keys));
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn set_time(&self, time: FeedTime) {
+    pub(super) fn publish_time(&self, time: FeedTime) {
         self.time.store(Some(Arc::new(time)));
     }
 
-    pub(super) fn set_known_time(&self, at: UnixMillis) {
+    pub(super) fn publish_known_time(&self, at: UnixMillis) {
         self.known.fetch_max(at.0, Ordering::AcqRel);
     }
 
-    pub(super) fn set_reached(&self, rev: Rev) {
-        self.reached.fetch_max(rev.as_u64(), Ordering::AcqRel);
-    }
-
-    pub(super) fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
-    }
-
-    /// The change is complete for these nodes.
-    pub(super) fn changed(&self, nodes: impl Iterator<Item = NodeId>) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.watches.wake(nodes);
-    }
-
-    /// The change is complete and may concern every node.
-    pub(super) fn all_changed(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.watches.wake_all();
+    fn raise_watermark(&self, node: NodeId, rev: Rev) {
+        self.watermarks
+            .pin()
+            .update_or_insert(node, |known| (*known).max(rev), rev);
     }
 }
