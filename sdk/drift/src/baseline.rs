@@ -63,6 +63,7 @@ pub struct Baseline {
     pub(crate) responses: ResponseMix,
     pub(crate) sources: Table<u64, u32, ORIGINS>,
     pub(crate) clients: Table<u64, u32, ORIGINS>,
+    pub(crate) destinations: Table<u64, u32, ORIGINS>,
     anchor: Option<Box<Sequence>>,
     mild_windows: u32,
 }
@@ -77,6 +78,9 @@ pub(crate) struct Novelty {
     pub(crate) windows: u32,
     pub(crate) with_new_source: u32,
     pub(crate) with_new_client: u32,
+    /// Windows that knew destinations, and those of them with a new one.
+    pub(crate) destination_windows: u32,
+    pub(crate) with_new_destination: u32,
 }
 
 /// What became of a window offered for learning.
@@ -131,6 +135,7 @@ impl Baseline {
             responses: ResponseMix::default(),
             sources: Table::new(),
             clients: Table::new(),
+            destinations: Table::new(),
             anchor: None,
             mild_windows: 0,
         }
@@ -190,6 +195,7 @@ impl Baseline {
         self.responses.merge(&other.responses);
         self.sources.merge(&other.sources);
         self.clients.merge(&other.clients);
+        self.destinations.merge(&other.destinations);
         self.anchor = None;
         self.mild_windows = 0;
     }
@@ -318,6 +324,7 @@ impl Baseline {
                 self.clients.add(client, count);
             }
         }
+        self.destinations.merge(&report.destinations);
         if self.sequence.operations.total() > AGE_AT {
             self.age();
         }
@@ -333,6 +340,11 @@ impl Baseline {
             self.novelty.operations = self.novelty.operations.saturating_add(new);
             self.novelty.calls = self.novelty.calls.saturating_add(report.calls);
         }
+        self.note_new_origins(report);
+        self.note_new_destinations(report);
+    }
+
+    fn note_new_origins(&mut self, report: &TokenReport) {
         let mut origins = report.origins.entries().iter().peekable();
         if origins.peek().is_none() {
             return;
@@ -346,8 +358,24 @@ impl Baseline {
         }
         let novelty = &mut self.novelty;
         novelty.windows = novelty.windows.saturating_add(1);
-        novelty.with_new_source += u32::from(source && !first);
-        novelty.with_new_client += u32::from(client && !first);
+        novelty.with_new_source = novelty
+            .with_new_source
+            .saturating_add(u32::from(source && !first));
+        novelty.with_new_client = novelty
+            .with_new_client
+            .saturating_add(u32::from(client && !first));
+    }
+
+    fn note_new_destinations(&mut self, report: &TokenReport) {
+        let known = &self.destinations;
+        let mut seen = report.destinations.entries().iter();
+        if seen.len() == 0 {
+            return;
+        }
+        let new = known.len() > 0 && seen.any(|(place, _)| known.get(*place).is_none());
+        let novelty = &mut self.novelty;
+        novelty.destination_windows = novelty.destination_windows.saturating_add(1);
+        novelty.with_new_destination = novelty.with_new_destination.saturating_add(u32::from(new));
     }
 
     fn age(&mut self) {
@@ -368,6 +396,12 @@ impl Novelty {
         self.windows = self.windows.saturating_add(other.windows);
         self.with_new_source = self.with_new_source.saturating_add(other.with_new_source);
         self.with_new_client = self.with_new_client.saturating_add(other.with_new_client);
+        self.destination_windows = self
+            .destination_windows
+            .saturating_add(other.destination_windows);
+        self.with_new_destination = self
+            .with_new_destination
+            .saturating_add(other.with_new_destination);
     }
 
     fn age(&mut self) {
@@ -376,5 +410,7 @@ impl Novelty {
         self.windows /= 2;
         self.with_new_source /= 2;
         self.with_new_client /= 2;
+        self.destination_windows /= 2;
+        self.with_new_destination /= 2;
     }
 }

@@ -31,6 +31,8 @@ pub enum Channel {
     Cadence,
     /// Source network and client.
     Origin,
+    /// Where data goes.
+    Destination,
     /// Denied and missing answers.
     Refusals,
     /// The task scope of the token.
@@ -47,7 +49,7 @@ impl Channel {
             // More objects are more calls and more bytes.
             Self::Enumeration | Self::Volume | Self::Cadence => Family::Volume,
             Self::Origin => Family::Source,
-            Self::TaskScope => Family::Scope,
+            Self::Destination | Self::TaskScope => Family::Scope,
         }
     }
 }
@@ -62,7 +64,7 @@ pub enum Family {
     Source,
     /// How much.
     Volume,
-    /// Whether the task allows it.
+    /// Where to, and whether the task allows it.
     Scope,
 }
 
@@ -90,6 +92,8 @@ pub enum Measure {
     NewNetwork,
     /// Calls by a client never seen before, from a known or unseen network.
     NewClient,
+    /// Calls to destinations never seen before.
+    NewDestinations,
     /// Share of answers that were denied or missing.
     RefusedShare,
     /// Calls outside the task scope.
@@ -106,6 +110,7 @@ impl Measure {
             Self::BytesPerMinute => Channel::Volume,
             Self::CallsPerMinute | Self::Pause => Channel::Cadence,
             Self::NewNetworkAndClient | Self::NewNetwork | Self::NewClient => Channel::Origin,
+            Self::NewDestinations => Channel::Destination,
             Self::RefusedShare => Channel::Refusals,
             Self::OutsideTask => Channel::TaskScope,
         }
@@ -157,9 +162,9 @@ impl Evidence {
         Some(Self {
             measure,
             operation: None,
-            observed,
-            expected,
-            weight,
+            observed: significant(observed),
+            expected: significant(expected),
+            weight: significant(weight),
             strength,
         })
     }
@@ -190,4 +195,10 @@ impl Evidence {
     pub const fn family(&self) -> Family {
         self.channel().family()
     }
+}
+
+/// Six significant digits: more is not known, and short decimals are read back as they were
+/// written by every reader of the log.
+pub(crate) fn significant(number: f64) -> f64 {
+    format!("{number:.5e}").parse().unwrap_or(number)
 }

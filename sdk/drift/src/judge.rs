@@ -12,6 +12,7 @@
 //! Why not add all weights up: two channels that look at the same calls would count one surprise
 //! twice, and a deployment that adds a busy new operation would be a thief.
 
+mod destination;
 mod enumeration;
 mod operation;
 mod origin;
@@ -21,7 +22,7 @@ use std::collections::BTreeSet;
 
 use crate::baseline::Baseline;
 use crate::event::Millis;
-use crate::evidence::{Evidence, Level, Measure, Strength};
+use crate::evidence::{Evidence, Level, Measure, Strength, significant};
 use crate::habits::Sequence;
 use crate::model::{Model, Peers};
 use crate::report::TokenReport;
@@ -56,6 +57,7 @@ pub fn judge(
         evidence.extend(pace::calls(&case));
         evidence.extend(pace::pauses(&case));
         evidence.extend(origin::origin(&case));
+        evidence.extend(destination::never_seen(&case));
     }
     evidence.extend(outside_task(report));
     evidence.sort_by(|left, right| {
@@ -70,7 +72,9 @@ pub fn judge(
         history: baseline.calls(),
         since: report.span().map_or(now, |(first, _)| first.min(now)),
         judged_at: now,
-        mix_score: case.against_adaptive_and_anchor(|model, window| model.mix_score(window)),
+        mix_score: significant(
+            case.against_adaptive_and_anchor(|model, window| model.mix_score(window)),
+        ),
     }
 }
 

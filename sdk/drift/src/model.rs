@@ -1,7 +1,7 @@
 //! The sequence model: do these calls look like this identity, or rather like the others?
 //!
-//! The fixed formula of Lanyard's drift paper (part 2), a Pitman-Yor smoothed bigram model of the
-//! identity against one of its peers, with exactly its constants and nothing learned:
+//! A Pitman-Yor smoothed bigram model of the identity against one of its peers, with fixed constants
+//! and nothing learned:
 //!
 //! * base `p0(c)`: share of the peer identities that ever used `c`, add-half smoothed;
 //! * peers `q(c) = (peer count + 50 p0(c)) / (peer total + 50)`;

@@ -82,7 +82,8 @@ impl Rate {
             return None;
         }
         let minutes = f64::from(self.minutes);
-        let mean = self.sum as f64 / minutes / PARTS as f64;
+        // A damaged sum must not make infinities; no logarithm of 64 bits is above 64.
+        let mean = (self.sum as f64 / minutes / PARTS as f64).min(64.0);
         let square = self.squares as f64 / minutes / (PARTS * PARTS) as f64;
         let deviation = (square - mean * mean).max(0.0).sqrt().max(LEAST_DEVIATION);
         let distance = (logarithm(amount) as f64 / PARTS as f64 - mean) / deviation;

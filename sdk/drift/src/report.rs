@@ -2,7 +2,7 @@
 //!
 //! Counts add up, sketches and peaks merge by maximum, so reports of many gateways can be merged
 //! in any order and any grouping with one result. Exactly so as long as the tables have places
-//! (128 operations, 256 transitions, 16 origins, 16 operations with objects); beyond that the
+//! (128 operations, 256 transitions, 16 origins, 16 destinations, 16 operations with objects); beyond that the
 //! heaviest are kept, and totals stay exact. Transitions are counted per token, before merging:
 //! a merged stream of calls would invent transitions nobody made. Merging the same report twice
 //! counts it twice: whoever receives reports drops repeated ones by gateway and sequence.
@@ -30,6 +30,7 @@ pub struct TokenReport {
     pub(crate) sequence: Sequence,
     pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
     pub(crate) origins: Table<Origin, u32, ORIGINS>,
+    pub(crate) destinations: Table<u64, u32, ORIGINS>,
     pub(crate) responses: ResponseMix,
     /// Outcomes that came with a byte count; 0 means the channel is absent.
     pub(crate) measured: u64,
@@ -61,6 +62,7 @@ impl TokenReport {
             sequence: Sequence::new(),
             objects: Table::new(),
             origins: Table::new(),
+            destinations: Table::new(),
             responses: ResponseMix::default(),
             measured: 0,
             request_bytes: 0,
@@ -82,6 +84,7 @@ impl TokenReport {
         self.sequence.merge(&other.sequence);
         self.objects.merge(&other.objects);
         self.origins.merge(&other.origins);
+        self.destinations.merge(&other.destinations);
         self.responses.merge(&other.responses);
         self.measured = self.measured.saturating_add(other.measured);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);

@@ -37,6 +37,8 @@ pub struct Thresholds {
     pub cadence: Bar,
     /// Source networks and clients.
     pub origin: Bar,
+    /// Destinations never seen before.
+    pub destination: Bar,
     /// Denied and missing answers.
     pub refusals: Bar,
     /// Own calls from which the enumeration bounds follow the own habits. Lower than
@@ -56,7 +58,8 @@ pub struct Thresholds {
     pub distinct_factor: u32,
     /// The same bound without history: some services read thousands from the first minute.
     pub cold_distinct: u32,
-    /// Windows in a row after which a mild, single anomaly counts as a changed habit. One hour of
+    /// Windows with a mild anomaly in one family, without a stronger one between them, after which
+    /// it counts as a changed habit. One hour of
     /// regular reports; the frozen anchor still remembers how it was.
     pub persistence: u32,
 }
@@ -83,6 +86,7 @@ impl Default for Thresholds {
                 strong: 8.0,
             },
             origin: odds,
+            destination: odds,
             refusals: Bar {
                 notable: 3.0,
                 strong: 12.0,

@@ -27,14 +27,15 @@ use crate::table::Table;
 const OPERATIONS: usize = 64;
 /// Transitions told apart between two reports of one token.
 const TRANSITIONS: usize = 128;
-/// Origins told apart between two reports of one token: a token has one, rarely two.
+/// Origins, and destinations, told apart between two reports of one token: a token has one origin,
+/// rarely two.
 const ORIGINS: usize = 8;
 /// Operations whose objects are watched one by one; all further ones share one more watch, so
 /// spreading a walk over many operations does not hide it.
 const WATCHES: usize = 7;
 /// A minute.
 const MINUTE: u64 = 60_000;
-/// Calls in one window of the sequence model (DRIFT: 100).
+/// Calls in one window of the sequence model.
 const WINDOW: u64 = 100;
 
 /// The accumulator of one token at one gateway.
@@ -59,6 +60,7 @@ struct Unreported {
     operations: Table<OperationId, u32, OPERATIONS>,
     transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
     origins: Table<Origin, u32, ORIGINS>,
+    destinations: Table<u64, u32, ORIGINS>,
     responses: ResponseMix,
     measured: u64,
     request_bytes: u64,
@@ -168,6 +170,10 @@ impl Tracker {
             report.origins.add(*origin, count);
         }
         report.origins.lose(seen.origins.overflow());
+        for (destination, count) in seen.destinations.entries() {
+            report.destinations.add(*destination, count);
+        }
+        report.destinations.lose(seen.destinations.overflow());
         self.report_objects(&mut report);
         report.responses = seen.responses;
         report.measured = seen.measured;
@@ -218,6 +224,9 @@ impl Tracker {
             };
             unreported.origins.add(origin, &1);
         }
+        if let Some(destination) = event.destination {
+            unreported.destinations.add(destination, &1);
+        }
         self.minute.calls = self.minute.calls.saturating_add(1);
         unreported.call_rate.raise_peak(self.minute.calls);
         self.previous = Some(event.operation);
@@ -248,20 +257,26 @@ impl Tracker {
         object: Object,
         now: Millis,
     ) -> Option<HardRule> {
-        let mut bound = self.bounds.object(operation);
-        if self.tripped {
-            bound.run = (bound.run / 4).max(1);
-        }
+        let bound = self.bounds.object(operation);
+        let patience = if self.tripped {
+            bound.run / 4
+        } else {
+            bound.run
+        };
         let (operation, watch) = match place(&mut self.watches, operation) {
             Some(watch) => (operation, watch),
             None => (OperationId::OTHER, &mut self.others),
         };
         let standing = watch.observe(object, now);
-        if standing.run > bound.run {
+        if standing.run > patience.max(1) {
             self.tripped = true;
             return Some(HardRule::EnumerationRun {
                 observed: standing.run,
-                bound: bound.run,
+                bound: if standing.run > bound.run {
+                    bound.run
+                } else {
+                    patience
+                },
                 operation,
             });
         }
@@ -351,6 +366,7 @@ impl Unreported {
             operations: Table::new(),
             transitions: Table::new(),
             origins: Table::new(),
+            destinations: Table::new(),
             responses: ResponseMix::default(),
             measured: 0,
             request_bytes: 0,

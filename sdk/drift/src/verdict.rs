@@ -124,7 +124,9 @@ fn part(evidence: &Evidence, named: &dyn Fn(OperationId) -> String) -> String {
         Measure::BytesPerMinute => format!("{observed} bytes in one minute (usually {expected})"),
         Measure::CallsPerMinute => format!("{observed} calls in one minute (usually {expected})"),
         Measure::Pause => {
-            format!("about {observed} ms between calls (usually {expected} ms)")
+            format!(
+                "another rhythm of calls (about {observed} ms between them, usually {expected} ms)"
+            )
         }
         Measure::NewNetworkAndClient => format!(
             "{observed} calls from a network and a client never seen before (usually {})",
@@ -136,6 +138,10 @@ fn part(evidence: &Evidence, named: &dyn Fn(OperationId) -> String) -> String {
         ),
         Measure::NewClient => format!(
             "{observed} calls by a client never seen before (usually {})",
+            fine(evidence.expected)
+        ),
+        Measure::NewDestinations => format!(
+            "{observed} calls to destinations never seen before (usually {})",
             fine(evidence.expected)
         ),
         Measure::RefusedShare => format!(

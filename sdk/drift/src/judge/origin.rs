@@ -11,6 +11,8 @@
 use super::Case;
 use crate::baseline::Baseline;
 use crate::evidence::{Evidence, Measure};
+use crate::habits::ORIGINS;
+use crate::table::Table;
 
 /// One new thing weighs at most this much, so both are needed to be certain.
 const MOST_WEIGHT: f64 = 6.0;
@@ -22,7 +24,9 @@ pub(super) fn origin(case: &Case<'_>) -> Option<Evidence> {
         .filter(known)
         .or_else(|| case.peers.filter(known))?;
     let seen = Seen::of(case, usual);
-    let (source, client) = (rarity(usual, Kind::Source), rarity(usual, Kind::Client));
+    let novelty = &usual.novelty;
+    let source = rarity(novelty.with_new_source, novelty.windows, &usual.sources);
+    let client = rarity(novelty.with_new_client, novelty.windows, &usual.clients);
     let bar = case.thresholds.origin;
     let calls = case.report.calls() as f64;
     let weigh = |measure, observed: u64, probability: f64, weight| {
@@ -76,24 +80,13 @@ impl Seen {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Source,
-    Client,
-}
-
-/// How likely something new of this kind is in a window, from the identity's own windows.
-fn rarity(usual: &Baseline, kind: Kind) -> f64 {
-    let novelty = &usual.novelty;
-    let (new, table) = match kind {
-        Kind::Source => (novelty.with_new_source, &usual.sources),
-        Kind::Client => (novelty.with_new_client, &usual.clients),
-    };
-    let often = (f64::from(new) + 0.5) / (f64::from(novelty.windows) + 1.0);
-    let forgotten = table.overflow() as f64 / table.total().max(1) as f64;
+/// How likely something new is in a window, from the identity's own windows.
+pub(super) fn rarity(new: u32, windows: u32, known: &Table<u64, u32, ORIGINS>) -> f64 {
+    let often = (f64::from(new) + 0.5) / (f64::from(windows) + 1.0);
+    let forgotten = known.overflow() as f64 / known.total().max(1) as f64;
     often.max(forgotten).min(1.0)
 }
 
-fn weight(probability: f64) -> f64 {
+pub(super) fn weight(probability: f64) -> f64 {
     (-probability.ln()).clamp(0.0, MOST_WEIGHT)
 }

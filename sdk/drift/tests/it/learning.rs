@@ -1,0 +1,229 @@
+//! What becomes habit, and what does not.
+
+use lanyard_drift::{
+    Absorption, Baseline, Event, Level, Measure, Refusal, Signal, Thresholds, TokenReport, judge,
+};
+
+use crate::world::{Dice, Identity, op, order, owner, stolen};
+
+#[test]
+fn a_service_that_reads_page_after_page_by_habit_is_not_stopped() {
+    let mut identity = Identity::new();
+    for hour in 0..40u64 {
+        let length = 300 + hour * 10;
+        for id in 1..=length {
+            let signal = identity.call(&order(id), 120);
+            assert!(
+                !matches!(signal, Signal::HardRule(_)),
+                "hour {hour}, id {id}"
+            );
+            if id % 100 == 0 {
+                identity.judge_and_learn();
+            }
+        }
+        identity.now.0 += 3_600_000;
+        identity.recycle();
+    }
+    let (_, verdict) = identity.judged();
+    assert_ne!(verdict.level, Level::Malicious);
+    assert!(identity.baseline.calls() > 10_000);
+}
+
+#[test]
+fn a_walk_on_another_operation_than_the_habitual_one_is_stopped() {
+    let mut identity = Identity::new();
+    for _ in 0..10 {
+        for id in 1..=300 {
+            identity.call(&order(id), 120);
+            if id % 100 == 0 {
+                identity.judge_and_learn();
+            }
+        }
+        identity.recycle();
+    }
+    let taken = (1..200u64)
+        .take_while(|id| {
+            let event = Event {
+                operation: op("GET /users/{id}"),
+                ..stolen(order(*id))
+            };
+            !matches!(identity.call(&event, 120), Signal::HardRule(_))
+        })
+        .count();
+    assert_eq!(taken, 30);
+}
+
+#[test]
+fn malicious_windows_are_never_learned() {
+    let mut identity = Identity::with_history(1_500);
+    let before = identity.baseline.clone();
+    for id in 1..=60 {
+        identity.call(&stolen(order(id)), 50);
+    }
+    let (report, verdict) = identity.judged();
+    assert_eq!(
+        identity
+            .baseline
+            .absorb(&report, &verdict, &identity.thresholds),
+        Absorption::Refused(Refusal::Malicious)
+    );
+    assert_eq!(identity.baseline, before);
+}
+
+#[test]
+fn a_lasting_mild_anomaly_becomes_habit_after_an_hour_of_windows() {
+    let mut identity = Identity::with_history(4_000);
+    let mut refused = 0;
+    loop {
+        for n in 0..100 {
+            if n % 20 == 0 {
+                identity.call(&owner(Event::of(op("GET /recommendations"))), 400);
+            } else {
+                identity.usual_call();
+            }
+        }
+        if identity.judge_and_learn().level == Level::Benign {
+            break;
+        }
+        refused += 1;
+        assert!(refused < 100, "never learned");
+    }
+    assert!((59..=75).contains(&refused), "{refused}");
+    assert!(
+        identity
+            .baseline
+            .operations()
+            .any(|(operation, _)| operation == op("GET /recommendations"))
+    );
+}
+
+#[test]
+fn what_a_person_clears_is_learned_at_once() {
+    let mut identity = Identity::with_history(2_000);
+    let nightly = |identity: &mut Identity| {
+        for id in 1..=200 {
+            identity.call(&order(id), 50);
+        }
+        identity.judged()
+    };
+    let (report, verdict) = nightly(&mut identity);
+    assert_eq!(verdict.level, Level::Malicious);
+    assert_eq!(
+        identity.baseline.absorb_cleared(&report),
+        Absorption::Learned
+    );
+    identity.now.0 += 86_400_000;
+    identity.recycle();
+    let (_, verdict) = nightly(&mut identity);
+    assert_eq!(verdict.hard_rule, None);
+    assert_ne!(verdict.level, Level::Malicious);
+}
+
+/// A mix of ten known operations, of which the first five are the owner's share.
+fn mixed(identity: &mut Identity, foreign_percent: u64) {
+    for _ in 0..100 {
+        let foreign = identity.dice.below(100) < foreign_percent;
+        let n = identity.dice.below(5) + if foreign { 5 } else { 0 };
+        identity.call(&owner(Event::of(op(&format!("op {n}")))), 500);
+    }
+}
+
+#[test]
+fn a_slow_ramp_moves_the_adaptive_counts_but_the_anchor_remembers() {
+    let thresholds = Thresholds::default();
+    let mut others = Identity::new();
+    others.dice = Dice::new(77_000_000);
+    for _ in 0..30 {
+        mixed(&mut others, 95);
+        others.judge_and_learn();
+    }
+    let mut identity = Identity::new();
+    let window = |identity: &mut Identity, percent| {
+        mixed(identity, percent);
+        let report = identity.tracker.report().unwrap();
+        let verdict = judge(
+            &report,
+            &identity.baseline,
+            Some(&others.baseline),
+            &thresholds,
+            identity.now,
+        );
+        let learned = identity.baseline.absorb(&report, &verdict, &thresholds);
+        (verdict, learned)
+    };
+    for _ in 0..30 {
+        let _ = window(&mut identity, 5);
+    }
+    assert!(identity.baseline.has_anchor());
+    for step in 0..60 {
+        let _ = window(&mut identity, 5 + step * 95 / 60);
+    }
+    let (verdict, learned) = window(&mut identity, 100);
+    assert!(
+        verdict
+            .evidence
+            .iter()
+            .any(|found| found.measure == Measure::OrderScore),
+        "{}",
+        verdict.sentence()
+    );
+    assert!(matches!(learned, Absorption::Refused(_)));
+}
+
+#[test]
+fn a_window_that_fits_others_better_is_not_learned_once_there_is_history() {
+    let mut identity = Identity::with_history(2_000);
+    for n in 0..100u64 {
+        identity.call(&owner(Event::of(op(&format!("odd {n}")))), 500);
+    }
+    let (report, mut verdict) = identity.judged();
+    assert!(verdict.mix_score > 0.0);
+    verdict.level = Level::Benign;
+    verdict.evidence.clear();
+    assert_eq!(
+        identity
+            .baseline
+            .absorb(&report, &verdict, &identity.thresholds),
+        Absorption::Refused(Refusal::FitsOthers)
+    );
+    verdict.mix_score = f64::NAN;
+    assert_eq!(
+        identity
+            .baseline
+            .absorb(&report, &verdict, &identity.thresholds),
+        Absorption::Refused(Refusal::FitsOthers)
+    );
+}
+
+#[test]
+fn an_empty_window_teaches_nothing() {
+    let mut baseline = Baseline::empty();
+    assert_eq!(
+        baseline.absorb_cleared(&TokenReport::empty()),
+        Absorption::Refused(Refusal::Empty)
+    );
+    assert_eq!(baseline, Baseline::empty());
+    assert_eq!(baseline.span(), None);
+}
+
+#[test]
+fn old_counts_age_so_a_busy_service_stays_adaptive() {
+    let mut identity = Identity::with_history(3_000);
+    for _ in 0..70 {
+        for _ in 0..1_000 {
+            identity.usual_call();
+        }
+        identity.judge_and_learn();
+    }
+    let counted: u64 = identity
+        .baseline
+        .operations()
+        .map(|(_, count)| u64::from(count))
+        .sum();
+    assert!(
+        identity.baseline.calls() > 66_000,
+        "{}",
+        identity.baseline.calls()
+    );
+    assert!(counted < 66_000, "{counted}");
+}

@@ -1,0 +1,9 @@
+//! Behaviour of the drift engine, told as short stories about services and thieves.
+#![cfg(test)]
+
+mod judging;
+mod learning;
+mod merging;
+mod tracking;
+mod wire;
+mod world;
