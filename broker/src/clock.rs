@@ -4,7 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Milliseconds since the Unix epoch, as records and frames carry them.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
@@ -42,7 +52,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the edge where the clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the edge where the clock is read"
+    )]
     fn now(&self) -> UnixMillis {
         let since_epoch = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)

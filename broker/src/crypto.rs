@@ -26,7 +26,10 @@ pub struct SealingRoot(hkdf::Prk);
 pub enum CryptoError {
     /// The key file is missing or cannot be read.
     #[error("cannot read the sealing key `{path}`: make one with `lanyard seal init {path}`")]
-    KeyFile { path: PathBuf, source: std::io::Error },
+    KeyFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// Others may read the key file.
     #[error("the sealing key `{path}` can be read by others: run `chmod 0400 {path}`")]
     KeyFileMode { path: PathBuf },
@@ -45,14 +48,24 @@ impl SealingRoot {
     /// Reads a key file: exactly 32 bytes, readable by its owner alone.
     pub fn from_file(path: &Path) -> Result<Self, CryptoError> {
         use std::os::unix::fs::PermissionsExt;
-        let unreadable = |source| CryptoError::KeyFile { path: path.to_owned(), source };
-        let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+        let unreadable = |source| CryptoError::KeyFile {
+            path: path.to_owned(),
+            source,
+        };
+        let mode = std::fs::metadata(path)
+            .map_err(unreadable)?
+            .permissions()
+            .mode();
         if mode & 0o077 != 0 {
-            return Err(CryptoError::KeyFileMode { path: path.to_owned() });
+            return Err(CryptoError::KeyFileMode {
+                path: path.to_owned(),
+            });
         }
         let bytes = Zeroizing::new(std::fs::read(path).map_err(unreadable)?);
         if bytes.len() != 32 {
-            return Err(CryptoError::KeyFileContent { path: path.to_owned() });
+            return Err(CryptoError::KeyFileContent {
+                path: path.to_owned(),
+            });
         }
         Ok(Self::from_bytes(&bytes))
     }
@@ -61,11 +74,20 @@ impl SealingRoot {
     pub fn generate(path: &Path) -> Result<Self, CryptoError> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
-        let unwritable = |source| CryptoError::KeyFile { path: path.to_owned(), source };
+        let unwritable = |source| CryptoError::KeyFile {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = Zeroizing::new(random::<32>()?);
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(unwritable)?;
-        file.write_all(&*bytes).and_then(|()| file.sync_all()).map_err(unwritable)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o400)
+            .open(path)
+            .map_err(unwritable)?;
+        file.write_all(&*bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(unwritable)?;
         Ok(Self::from_bytes(&*bytes))
     }
 
@@ -82,14 +104,26 @@ impl SealingRoot {
 
     /// The key of one numbered sequence of messages, such as a segment of the log. `salt` must be
     /// fresh for each sequence: the same numbers are used again in the next one.
-    pub fn sequence(&self, purpose: &'static str, salt: &[u8; 32]) -> Result<SequenceSeal, CryptoError> {
-        let key = sealing_key(&*expand(&self.0, &[b"sequence v1", purpose.as_bytes(), salt])?)?;
+    pub fn sequence(
+        &self,
+        purpose: &'static str,
+        salt: &[u8; 32],
+    ) -> Result<SequenceSeal, CryptoError> {
+        let key = sealing_key(&*expand(
+            &self.0,
+            &[b"sequence v1", purpose.as_bytes(), salt],
+        )?)?;
         Ok(SequenceSeal { purpose, key })
     }
 
     /// Seals one message under a key of its own: `1 ‖ salt 32 ‖ commitment 32 ‖ ciphertext ‖ tag 16`.
     /// `place` is authenticated, so a sealed thing cannot be moved.
-    pub fn seal(&self, purpose: &'static str, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    pub fn seal(
+        &self,
+        purpose: &'static str,
+        place: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
         let salt = random::<32>()?;
         let (key, commitment) = self.record_key(purpose, place, &salt)?;
         let mut body = plain.to_vec();
@@ -111,11 +145,20 @@ impl SealingRoot {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let refused = CryptoError::Sealed { purpose };
-        let Some((&[1], rest)) = sealed.split_first_chunk::<1>() else { return Err(refused) };
-        let Some((salt, rest)) = rest.split_first_chunk::<32>() else { return Err(refused) };
-        let Some((commitment, body)) = rest.split_first_chunk::<32>() else { return Err(refused) };
+        let Some((&[1], rest)) = sealed.split_first_chunk::<1>() else {
+            return Err(refused);
+        };
+        let Some((salt, rest)) = rest.split_first_chunk::<32>() else {
+            return Err(refused);
+        };
+        let Some((commitment, body)) = rest.split_first_chunk::<32>() else {
+            return Err(refused);
+        };
         let (key, expected) = self.record_key(purpose, place, salt)?;
-        if !bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..], &commitment[..])) {
+        if !bool::from(subtle::ConstantTimeEq::ct_eq(
+            &expected[..],
+            &commitment[..],
+        )) {
             return Err(refused);
         }
         let mut body = Zeroizing::new(body.to_vec());
@@ -133,8 +176,14 @@ impl SealingRoot {
         place: &[u8],
         salt: &[u8; 32],
     ) -> Result<(aead::LessSafeKey, [u8; 32]), CryptoError> {
-        let key = expand(&self.0, &[b"record key v1", purpose.as_bytes(), salt, place])?;
-        let commitment = expand(&self.0, &[b"record commitment v1", purpose.as_bytes(), salt, place])?;
+        let key = expand(
+            &self.0,
+            &[b"record key v1", purpose.as_bytes(), salt, place],
+        )?;
+        let commitment = expand(
+            &self.0,
+            &[b"record commitment v1", purpose.as_bytes(), salt, place],
+        )?;
         Ok((sealing_key(&*key)?, *commitment))
     }
 }
@@ -150,18 +199,30 @@ impl SequenceSeal {
     pub const OVERHEAD: usize = 16;
 
     /// Seals message `number` in place, and appends the tag.
-    pub fn seal(&self, number: u64, place: &[u8], message: &mut Vec<u8>) -> Result<(), CryptoError> {
+    pub fn seal(
+        &self,
+        number: u64,
+        place: &[u8],
+        message: &mut Vec<u8>,
+    ) -> Result<(), CryptoError> {
         self.key
             .seal_in_place_append_tag(nonce(number), aead::Aad::from(place), message)
             .map_err(|_| CryptoError::Unusable("seal"))
     }
 
     /// Opens message `number` in place, and cuts off the tag.
-    pub fn open(&self, number: u64, place: &[u8], message: &mut Vec<u8>) -> Result<(), CryptoError> {
+    pub fn open(
+        &self,
+        number: u64,
+        place: &[u8],
+        message: &mut Vec<u8>,
+    ) -> Result<(), CryptoError> {
         let plain_len = self
             .key
             .open_in_place(nonce(number), aead::Aad::from(place), message)
-            .map_err(|_| CryptoError::Sealed { purpose: self.purpose })?
+            .map_err(|_| CryptoError::Sealed {
+                purpose: self.purpose,
+            })?
             .len();
         message.truncate(plain_len);
         Ok(())
@@ -195,7 +256,9 @@ impl SigningKeyPair {
     pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let random = SystemRandom::new();
         let document = match algorithm {
-            Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+            Algorithm::Es256 => {
+                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+            }
             Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
         };
         let document = document.map_err(|_| CryptoError::Unusable("make a signing key"))?;
@@ -207,8 +270,12 @@ impl SigningKeyPair {
         let unusable = |_| CryptoError::Unusable("read a signing key");
         Ok(match algorithm {
             Algorithm::Es256 => Self::Es256(
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &SystemRandom::new())
-                    .map_err(unusable)?,
+                EcdsaKeyPair::from_pkcs8(
+                    &ECDSA_P256_SHA256_FIXED_SIGNING,
+                    pkcs8,
+                    &SystemRandom::new(),
+                )
+                .map_err(unusable)?,
             ),
             Algorithm::EdDsa => Self::EdDsa(Ed25519KeyPair::from_pkcs8(pkcs8).map_err(unusable)?),
         })
@@ -220,7 +287,8 @@ impl SigningKeyPair {
             Self::Es256(pair) => (Algorithm::Es256, pair.public_key().as_ref()),
             Self::EdDsa(pair) => (Algorithm::EdDsa, pair.public_key().as_ref()),
         };
-        PublicKey::from_raw(algorithm, bytes).map_err(|_| CryptoError::Unusable("read a public key"))
+        PublicKey::from_raw(algorithm, bytes)
+            .map_err(|_| CryptoError::Unusable("read a public key"))
     }
 
     /// Signs: 64 bytes for either algorithm, as JOSE wants them (RFC 7518 3.4, RFC 8037 3.1).
@@ -231,14 +299,19 @@ impl SigningKeyPair {
                 .map_err(|_| CryptoError::Unusable("sign"))?,
             Self::EdDsa(pair) => pair.sign(message),
         };
-        signature.as_ref().try_into().map_err(|_| CryptoError::Unusable("sign"))
+        signature
+            .as_ref()
+            .try_into()
+            .map_err(|_| CryptoError::Unusable("sign"))
     }
 }
 
 /// Random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N], CryptoError> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| CryptoError::Unusable("get randomness"))?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| CryptoError::Unusable("get randomness"))?;
     Ok(bytes)
 }
 
@@ -283,10 +356,17 @@ mod tests {
     fn what_is_sealed_opens_only_at_its_own_place_under_its_own_root() {
         let root = SealingRoot::from_bytes(&[1; 32]);
         let sealed = root.seal("test", b"here", b"secret").unwrap();
-        assert_eq!(root.open("test", b"here", &sealed).unwrap().as_slice(), b"secret");
+        assert_eq!(
+            root.open("test", b"here", &sealed).unwrap().as_slice(),
+            b"secret"
+        );
         assert!(root.open("test", b"there", &sealed).is_err());
         assert!(root.open("other", b"here", &sealed).is_err());
-        assert!(SealingRoot::from_bytes(&[2; 32]).open("test", b"here", &sealed).is_err());
+        assert!(
+            SealingRoot::from_bytes(&[2; 32])
+                .open("test", b"here", &sealed)
+                .is_err()
+        );
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
@@ -301,8 +381,14 @@ mod tests {
         let path = folder.path().join("seal.key");
         SealingRoot::generate(&path).unwrap();
         SealingRoot::from_file(&path).unwrap();
-        assert!(SealingRoot::generate(&path).is_err(), "an existing key is never overwritten");
+        assert!(
+            SealingRoot::generate(&path).is_err(),
+            "an existing key is never overwritten"
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
-        assert!(matches!(SealingRoot::from_file(&path), Err(CryptoError::KeyFileMode { .. })));
+        assert!(matches!(
+            SealingRoot::from_file(&path),
+            Err(CryptoError::KeyFileMode { .. })
+        ));
     }
 }

@@ -39,9 +39,11 @@ impl Record {
     /// Each event with its own place.
     pub fn entries(&self) -> impl Iterator<Item = (Rev, &Event)> {
         let first = self.rev.as_u64().saturating_sub(self.events.len() as u64);
-        (1_u64..).zip(&self.events).filter_map(move |(offset, event)| {
-            Rev::from_u64(first.saturating_add(offset)).map(|rev| (rev, event))
-        })
+        (1_u64..)
+            .zip(&self.events)
+            .filter_map(move |(offset, event)| {
+                Rev::from_u64(first.saturating_add(offset)).map(|rev| (rev, event))
+            })
     }
 }
 
@@ -116,7 +118,9 @@ impl Future for Appended {
     type Output = Result<Rev, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Stopped)))
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|answer| answer.unwrap_or(Err(StoreError::Stopped)))
     }
 }
 
@@ -137,7 +141,9 @@ pub enum StoreError {
     #[error("the log is damaged: {0}; run `lanyard store check`")]
     Damaged(String),
     /// What is on disk is older than what was acknowledged. Nothing was changed.
-    #[error("rollback detected: the log ends at rev {found}, but rev {expected} was acknowledged; restore a newer copy, or run `lanyard restore --accept-rollback`")]
+    #[error(
+        "rollback detected: the log ends at rev {found}, but rev {expected} was acknowledged; restore a newer copy, or run `lanyard restore --accept-rollback`"
+    )]
     RolledBack { found: Rev, expected: Rev },
     /// The operating system said no.
     #[error("cannot {action}: {reason}")]
@@ -154,7 +160,10 @@ pub struct NodeNumbers {
 impl NodeNumbers {
     /// Numbers of one boot.
     pub const fn of_boot(boot: u32) -> Self {
-        Self { boot, counter: AtomicU64::new(1) }
+        Self {
+            boot,
+            counter: AtomicU64::new(1),
+        }
     }
 
     /// The boot all its numbers carry.
@@ -165,7 +174,10 @@ impl NodeNumbers {
     /// The next one; 2^40 of them is a token every microsecond for twelve days, and after the last one
     /// the last one is given again, so a broker restarts long before.
     pub fn next(&self) -> NodeId {
-        let counter = self.counter.fetch_add(1, Ordering::Relaxed).min(NodeId::MAX_COUNTER);
+        let counter = self
+            .counter
+            .fetch_add(1, Ordering::Relaxed)
+            .min(NodeId::MAX_COUNTER);
         NodeId::new(self.boot, counter).unwrap_or(NodeId::from_u64(u64::MAX))
     }
 }

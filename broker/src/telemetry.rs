@@ -20,10 +20,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
 
 /// Where telemetry goes.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +96,9 @@ impl Telemetry {
 
     /// Sends what is still held, waiting at most a few seconds for a collector that does not answer.
     pub fn stop(self) {
-        let Some(providers) = self.providers else { return };
+        let Some(providers) = self.providers else {
+            return;
+        };
         let limit = Duration::from_secs(3);
         let results = [
             providers.traces.shutdown_with_timeout(limit),
@@ -109,20 +112,39 @@ impl Telemetry {
 }
 
 fn otlp_endpoint(settings: &Settings) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "OTEL_ variables keep the meaning OpenTelemetry gave them")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "OTEL_ variables keep the meaning OpenTelemetry gave them"
+    )]
     let from_environment = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-    settings.otlp_endpoint.clone().or_else(from_environment).filter(|endpoint| !endpoint.is_empty())
+    settings
+        .otlp_endpoint
+        .clone()
+        .or_else(from_environment)
+        .filter(|endpoint| !endpoint.is_empty())
 }
 
 fn providers(endpoint: &str) -> Result<Providers, TelemetryError> {
     let resource = Resource::builder()
         .with_service_name("lanyard")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
+        .with_attribute(KeyValue::new(
+            "service.instance.id",
+            uuid::Uuid::new_v4().to_string(),
+        ))
         .build();
-    let spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let logs = LogExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let spans = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
+    let metrics = MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
+    let logs = LogExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
     Ok(Providers {
         traces: SdkTracerProvider::builder()
             .with_batch_exporter(spans)
@@ -132,7 +154,10 @@ fn providers(endpoint: &str) -> Result<Providers, TelemetryError> {
             .with_periodic_exporter(metrics)
             .with_resource(resource.clone())
             .build(),
-        logs: SdkLoggerProvider::builder().with_batch_exporter(logs).with_resource(resource).build(),
+        logs: SdkLoggerProvider::builder()
+            .with_batch_exporter(logs)
+            .with_resource(resource)
+            .build(),
     })
 }
 
@@ -144,7 +169,10 @@ fn exported_targets() -> Targets {
 
 /// Standard error: for people by default, one line a record. Text and JSON both escape control
 /// characters, so that what a caller sends cannot forge a line.
-fn screen_layer<S>(settings: &Settings) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError> {
+fn screen_layer<S>(settings: &Settings) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
     let filter = match (EnvFilter::try_from_default_env(), &settings.log) {
         (Ok(filter), _) => filter,
         (Err(_), Some(text)) => {
@@ -153,7 +181,9 @@ fn screen_layer<S>(settings: &Settings) -> Result<Box<dyn Layer<S> + Send + Sync
         (Err(_), None) => EnvFilter::new("lanyard=info,warn"),
     };
     let colours = std::io::stderr().is_terminal() && no_color_is_unset();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     // Batches that could not be exported are reported by the exporter itself, again and again.
     let quiet = Targets::new()
         .with_default(LevelFilter::TRACE)
@@ -165,7 +195,10 @@ fn screen_layer<S>(settings: &Settings) -> Result<Box<dyn Layer<S> + Send + Sync
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of terminals, not a setting of ours")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "NO_COLOR is a convention of terminals, not a setting of ours"
+)]
 fn no_color_is_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -33,7 +33,10 @@ pub struct Caller {
 impl Caller {
     /// As the log names whoever administers.
     pub const fn by(&self) -> By {
-        By::Administrator { identity: self.identity, token: self.token }
+        By::Administrator {
+            identity: self.identity,
+            token: self.token,
+        }
     }
 }
 
@@ -48,14 +51,24 @@ impl<S: Sync> FromRequestParts<S> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         // Absent only when a route was mounted outside the door: then nobody gets in.
-        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::no_token)
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(Problem::no_token)
     }
 }
 
 /// Lets callers in. The issue room is the one behind the real doors.
 pub trait Doorkeeper: Send + Sync + 'static {
     /// Verifies, checks liveness, audience and scope.
-    fn admit(&self, token: &str, door: Door, scope: &str, now: UnixMillis) -> Result<Caller, Rejection>;
+    fn admit(
+        &self,
+        token: &str,
+        door: Door,
+        scope: &str,
+        now: UnixMillis,
+    ) -> Result<Caller, Rejection>;
 }
 
 /// Lets in the bearer of the request's one `Authorization: Bearer` header.
@@ -67,19 +80,27 @@ pub fn admit(
     now: UnixMillis,
 ) -> Result<Caller, Problem> {
     let token = bearer(headers)?;
-    doorkeeper.admit(token, door, scope, now).map_err(|rejection| Problem::from(&rejection))
+    doorkeeper
+        .admit(token, door, scope, now)
+        .map_err(|rejection| Problem::from(&rejection))
 }
 
 /// The token of the one `Authorization: Bearer` header. Two headers, or two tokens joined by a comma,
 /// are refused: whoever reads the first and whoever reads the last would see different callers.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Err(Problem::no_token()) };
+    let Some(value) = values.next() else {
+        return Err(Problem::no_token());
+    };
     if values.next().is_some() {
-        return Err(Problem::invalid_request("more than one Authorization header"));
+        return Err(Problem::invalid_request(
+            "more than one Authorization header",
+        ));
     }
     let text = value.to_str().map_err(|_| Problem::no_token())?;
-    let Some((scheme, token)) = text.split_once(' ') else { return Err(Problem::no_token()) };
+    let Some((scheme, token)) = text.split_once(' ') else {
+        return Err(Problem::no_token());
+    };
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.contains([' ', ',']) {
         return Err(Problem::no_token());
     }

@@ -76,9 +76,13 @@ impl Problem {
 
     /// A bearer token is missing (RFC 6750 3.1: no error code then).
     pub fn no_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "a bearer token is needed")
-            .challenge("Bearer")
-            .because("no_token")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid_token",
+            "a bearer token is needed",
+        )
+        .challenge("Bearer")
+        .because("no_token")
     }
 }
 
@@ -102,9 +106,13 @@ impl From<StoreError> for Problem {
             _ => "store_unavailable",
         };
         tracing::error!(reason, error = %error, "the store refused an append");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later")
-            .retry_after(1)
-            .because(reason)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "try again later",
+        )
+        .retry_after(1)
+        .because(reason)
     }
 }
 
@@ -120,17 +128,25 @@ struct Body<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body { error: self.error, error_description: &self.description };
+        let body = Body {
+            error: self.error,
+            error_description: &self.description,
+        };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        if let Some(challenge) = self
+            .challenge
+            .and_then(|text| HeaderValue::from_str(&text).ok())
+        {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(OperatorReason(self.reason));
+        response
+            .extensions_mut()
+            .insert(OperatorReason(self.reason));
         response
     }
 }

@@ -19,12 +19,25 @@ pub enum Event {
     Booted { boot: u32, version: String },
     /// A new epoch began because an older copy was accepted: everything after `kept` is lost, and
     /// every token of an earlier epoch is dead.
-    EpochStarted { kept: Rev, lost: Option<Rev>, by: By },
+    EpochStarted {
+        kept: Rev,
+        lost: Option<Rev>,
+        by: By,
+    },
 
     /// Somebody who answers for identities.
-    OwnerCreated { owner: NodeId, name: String, contact: Option<String>, by: By },
+    OwnerCreated {
+        owner: NodeId,
+        name: String,
+        contact: Option<String>,
+        by: By,
+    },
     /// A non-human identity and what it may ask for.
-    IdentityCreated { identity: NodeId, grant: Box<Identity>, by: By },
+    IdentityCreated {
+        identity: NodeId,
+        grant: Box<Identity>,
+        by: By,
+    },
     /// An API key; only its keyed hash is known (HMAC-SHA256 under the pepper, hex).
     KeyIssued {
         credential: NodeId,
@@ -35,7 +48,11 @@ pub enum Event {
         by: By,
     },
     /// An owner, identity or credential may be used again; tokens from before stay dead.
-    Enabled { node: NodeId, by: By, reason: Option<String> },
+    Enabled {
+        node: NodeId,
+        by: By,
+        reason: Option<String>,
+    },
 
     /// A token, durable before it is handed out.
     TokenIssued(Box<IssuedToken>),
@@ -43,7 +60,12 @@ pub enum Event {
     /// credentials it also means: no new tokens until [`Event::Enabled`].
     Revoked { node: NodeId, cause: Cause, by: By },
     /// Reversible; ends by itself at `until`.
-    Suspended { node: NodeId, until: UnixMillis, cause: Cause, by: By },
+    Suspended {
+        node: NodeId,
+        until: UnixMillis,
+        cause: Cause,
+        by: By,
+    },
     /// The end of a suspension.
     Resumed { node: NodeId, by: By },
     /// Tokens with a lower `rev` are dead: older watermarks can be forgotten.
@@ -57,9 +79,19 @@ pub enum Event {
     /// What the judge saw in one token's behaviour.
     Judged(Box<Judgement>),
     /// What was done about it (or, in observe mode, would have been).
-    Responded { verdict: NodeId, identity: NodeId, node: Option<NodeId>, response: Response, enforced: bool },
+    Responded {
+        verdict: NodeId,
+        identity: NodeId,
+        node: Option<NodeId>,
+        response: Response,
+        enforced: bool,
+    },
     /// An owner said: this is fine.
-    VerdictCleared { verdict: NodeId, by: By, reason: String },
+    VerdictCleared {
+        verdict: NodeId,
+        by: By,
+        reason: String,
+    },
 
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),
@@ -240,7 +272,6 @@ pub struct Refusal {
     pub count: u64,
 }
 
-
 impl Event {
     /// Events the preallocated journal takes when the disk is full: everything that takes access
     /// away, nothing that gives it.
@@ -259,11 +290,16 @@ mod algorithm_name {
     use lanyard_token::Algorithm;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(algorithm: &Algorithm, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        algorithm: &Algorithm,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(algorithm.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Algorithm, D::Error> {
         let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
         Algorithm::from_name(&name).ok_or_else(|| D::Error::custom("expected `ES256` or `EdDSA`"))
     }
@@ -306,7 +342,9 @@ mod hex_bytes {
             impl<'de> Deserialize<'de> for $kind {
                 fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                     let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-                    read(&text).map($kind).ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
+                    read(&text)
+                        .map($kind)
+                        .ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
                 }
             }
         };

@@ -18,9 +18,16 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty log of epoch 1 whose first record says it was booted.
     pub fn new(clock: Arc<dyn Clock>, projections: Projections) -> Self {
-        let store =
-            Self { clock, projections, records: Mutex::new(Vec::new()), nodes: NodeNumbers::of_boot(1) };
-        let booted = Event::Booted { boot: 1, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let store = Self {
+            clock,
+            projections,
+            records: Mutex::new(Vec::new()),
+            nodes: NodeNumbers::of_boot(1),
+        };
+        let booted = Event::Booted {
+            boot: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
         // The answer is not needed: a memory append is done when it returns.
         drop(store.append(vec![booted]));
         store
@@ -36,9 +43,17 @@ impl MemoryStore {
             return Err(StoreError::Size(events.len()));
         }
         let mut records = self.records();
-        let (head, last_time) = records.last().map_or((first_place(), UnixMillis(0)), |last| (last.rev, last.at));
-        let rev = head.forward(events.len() as u64).ok_or(StoreError::Stopped)?;
-        let record = Record { rev, at: self.clock.now().max(last_time), events };
+        let (head, last_time) = records
+            .last()
+            .map_or((first_place(), UnixMillis(0)), |last| (last.rev, last.at));
+        let rev = head
+            .forward(events.len() as u64)
+            .ok_or(StoreError::Stopped)?;
+        let record = Record {
+            rev,
+            at: self.clock.now().max(last_time),
+            events,
+        };
         for projection in &self.projections {
             projection.apply(&record);
         }

@@ -58,20 +58,27 @@ impl LogMeter {
     fn count(&self, event: &Event) {
         match event {
             Event::TokenIssued(token) => {
-                self.issued.add(1, &[KeyValue::new("lanyard.grant", grant_word(token.grant))]);
+                self.issued.add(
+                    1,
+                    &[KeyValue::new("lanyard.grant", grant_word(token.grant))],
+                );
             }
             Event::Refused(refusal) => {
                 let reason = KeyValue::new("lanyard.reason", refusal.reason.clone());
                 self.refused.add(refusal.count, &[reason]);
             }
             Event::Revoked { cause, .. } => {
-                self.revoked.add(1, &[KeyValue::new("lanyard.cause", cause_word(cause))]);
+                self.revoked
+                    .add(1, &[KeyValue::new("lanyard.cause", cause_word(cause))]);
             }
             Event::Judged(judgement) => {
                 let level = format!("{:?}", judgement.verdict.level).to_lowercase();
-                self.verdicts.add(1, &[KeyValue::new("lanyard.level", level)]);
+                self.verdicts
+                    .add(1, &[KeyValue::new("lanyard.level", level)]);
             }
-            Event::Responded { response, enforced, .. } => self.responses.add(
+            Event::Responded {
+                response, enforced, ..
+            } => self.responses.add(
                 1,
                 &[
                     KeyValue::new("lanyard.response", response_word(*response)),

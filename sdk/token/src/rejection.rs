@@ -100,6 +100,36 @@ pub struct Outside {
 }
 
 impl Rejection {
+    /// The cause as a fixed word, for counters and the audit log; never for the caller.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::Header(_) => "header",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+            Self::Claims(_) => "claims",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::LifetimeTooLong => "lifetime_too_long",
+            Self::Binding => "binding",
+            Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+            Self::BelowFloor => "below_floor",
+            Self::ScopeMissing => "scope_missing",
+            Self::OutsideTask => "outside_task",
+            Self::OutsideBaseline => "outside_baseline",
+            Self::Path => "path",
+            Self::NoRoute => "no_route",
+            Self::Stale => "stale",
+            Self::NotReady => "not_ready",
+        }
+    }
+
     /// What outsiders are told. The only place where this is decided.
     pub const fn outside(&self) -> Outside {
         match self {
