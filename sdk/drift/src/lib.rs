@@ -30,6 +30,7 @@
 //! * Two scores over the same input never count as two witnesses: see [`Family`].
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod baseline;
 mod bounds;

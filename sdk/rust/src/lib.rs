@@ -1,5 +1,6 @@
 //! Lanyard for Rust services: a client that keeps fresh tokens, and a gateway that checks them.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod clock;
 pub mod feed;

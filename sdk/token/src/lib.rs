@@ -7,6 +7,7 @@
 //! Lanyard believes), [`Liveness::check`] says whether it has been revoked since. Which keys may
 //! sign tokens and feed messages comes from [`Delegation`]s under the pinned [`RootKey`].
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod actor;
 mod audience;
