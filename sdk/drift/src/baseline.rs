@@ -36,10 +36,12 @@ use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
 use crate::version::Version;
 
+mod novelty;
+
+pub(crate) use novelty::Novelty;
+
 /// Version of the serialised form.
 const VERSION: u16 = 1;
-/// Calls after which an operation not seen before counts as a novelty, not as a beginning.
-const BEGINNING: u64 = 100;
 /// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
 /// days, a quiet one years.
 const AGE_AT: u64 = 65_536;
@@ -66,21 +68,6 @@ pub struct Baseline {
     pub(crate) destinations: Table<u64, u32, ORIGINS>,
     anchor: Option<Box<Sequence>>,
     mild_windows: u32,
-}
-
-/// How often something new is normal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Novelty {
-    /// Operations that first appeared after the beginning, and the calls since then.
-    pub(crate) operations: u32,
-    pub(crate) calls: u64,
-    /// Windows that knew their origin, and those of them with a new source, with a new client.
-    pub(crate) windows: u32,
-    pub(crate) with_new_source: u32,
-    pub(crate) with_new_client: u32,
-    /// Windows that knew destinations, and those of them with a new one.
-    pub(crate) destination_windows: u32,
-    pub(crate) with_new_destination: u32,
 }
 
 /// What became of a window offered for learning.
@@ -303,7 +290,8 @@ impl Baseline {
     }
 
     fn learn(&mut self, report: &TokenReport) {
-        self.note_novelty(report);
+        let news = Novelty::in_window(self, report);
+        self.novelty.merge(&news);
         self.identities = self.identities.max(1);
         self.calls = self.calls.saturating_add(report.calls);
         self.since = self.since.min(report.first);
@@ -330,54 +318,6 @@ impl Baseline {
         }
     }
 
-    fn note_novelty(&mut self, report: &TokenReport) {
-        if self.calls >= BEGINNING {
-            let known = &self.sequence.operations;
-            let new = report
-                .operations()
-                .filter(|(op, _)| known.get(*op).is_none());
-            let new = u32::try_from(new.count()).unwrap_or(u32::MAX);
-            self.novelty.operations = self.novelty.operations.saturating_add(new);
-            self.novelty.calls = self.novelty.calls.saturating_add(report.calls);
-        }
-        self.note_new_origins(report);
-        self.note_new_destinations(report);
-    }
-
-    fn note_new_origins(&mut self, report: &TokenReport) {
-        let mut origins = report.origins.entries().iter().peekable();
-        if origins.peek().is_none() {
-            return;
-        }
-        // In the first window everything is new, and that says nothing about later ones.
-        let first = self.sources.len() == 0 && self.clients.len() == 0;
-        let (mut source, mut client) = (false, false);
-        for (origin, _) in origins {
-            source |= origin.source.is_some_and(|s| self.sources.get(s).is_none());
-            client |= origin.client.is_some_and(|c| self.clients.get(c).is_none());
-        }
-        let novelty = &mut self.novelty;
-        novelty.windows = novelty.windows.saturating_add(1);
-        novelty.with_new_source = novelty
-            .with_new_source
-            .saturating_add(u32::from(source && !first));
-        novelty.with_new_client = novelty
-            .with_new_client
-            .saturating_add(u32::from(client && !first));
-    }
-
-    fn note_new_destinations(&mut self, report: &TokenReport) {
-        let known = &self.destinations;
-        let mut seen = report.destinations.entries().iter();
-        if seen.len() == 0 {
-            return;
-        }
-        let new = known.len() > 0 && seen.any(|(place, _)| known.get(*place).is_none());
-        let novelty = &mut self.novelty;
-        novelty.destination_windows = novelty.destination_windows.saturating_add(1);
-        novelty.with_new_destination = novelty.with_new_destination.saturating_add(u32::from(new));
-    }
-
     fn age(&mut self) {
         self.sequence.age();
         self.novelty.age();
@@ -386,31 +326,5 @@ impl Baseline {
         self.byte_rate.age();
         self.pauses.age();
         self.responses.age();
-    }
-}
-
-impl Novelty {
-    fn merge(&mut self, other: &Self) {
-        self.operations = self.operations.saturating_add(other.operations);
-        self.calls = self.calls.saturating_add(other.calls);
-        self.windows = self.windows.saturating_add(other.windows);
-        self.with_new_source = self.with_new_source.saturating_add(other.with_new_source);
-        self.with_new_client = self.with_new_client.saturating_add(other.with_new_client);
-        self.destination_windows = self
-            .destination_windows
-            .saturating_add(other.destination_windows);
-        self.with_new_destination = self
-            .with_new_destination
-            .saturating_add(other.with_new_destination);
-    }
-
-    fn age(&mut self) {
-        self.operations /= 2;
-        self.calls /= 2;
-        self.windows /= 2;
-        self.with_new_source /= 2;
-        self.with_new_client /= 2;
-        self.destination_windows /= 2;
-        self.with_new_destination /= 2;
     }
 }

@@ -111,9 +111,14 @@ impl<K: Copy + Ord + Default, V: Value, const N: usize> Table<K, V, N> {
         *self = kept;
     }
 
-    /// Notes weight that a smaller table had already dropped.
-    pub(crate) fn lose(&mut self, weight: u64) {
-        self.overflow = self.overflow.saturating_add(weight);
+    /// The same contents with more places.
+    pub(crate) fn widened<const M: usize>(&self) -> Table<K, V, M> {
+        let mut wide = Table::new();
+        for (key, value) in self.entries() {
+            wide.add(*key, value);
+        }
+        wide.overflow = wide.overflow.saturating_add(self.overflow);
+        wide
     }
 
     fn find(&self, key: K) -> Result<usize, usize> {

@@ -16,20 +16,14 @@
 use crate::bounds::Bounds;
 use crate::enumeration::Watch;
 use crate::event::{Event, Millis, Object, OperationId, Outcome, TaskFit};
-use crate::habits::{ObjectUse, Origin};
-use crate::rate::Rate;
+use crate::habits::ObjectUse;
 use crate::report::TokenReport;
-use crate::rhythm::{Pauses, ResponseMix};
 use crate::signal::{HardRule, Reason, Signal};
-use crate::table::Table;
 
-/// Operations told apart between two reports of one token.
-const OPERATIONS: usize = 64;
-/// Transitions told apart between two reports of one token.
-const TRANSITIONS: usize = 128;
-/// Origins, and destinations, told apart between two reports of one token: a token has one origin,
-/// rarely two.
-const ORIGINS: usize = 8;
+mod unreported;
+
+use unreported::Unreported;
+
 /// Operations whose objects are watched one by one; all further ones share one more watch, so
 /// spreading a walk over many operations does not hide it.
 const WATCHES: usize = 7;
@@ -50,27 +44,6 @@ pub struct Tracker {
     tripped: bool,
     raised: u8,
     unreported: Unreported,
-}
-
-/// What the next report takes along.
-#[derive(Clone, Debug)]
-struct Unreported {
-    first: Millis,
-    calls: u64,
-    operations: Table<OperationId, u32, OPERATIONS>,
-    transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
-    origins: Table<Origin, u32, ORIGINS>,
-    destinations: Table<u64, u32, ORIGINS>,
-    responses: ResponseMix,
-    measured: u64,
-    request_bytes: u64,
-    response_bytes: u64,
-    call_rate: Rate,
-    byte_rate: Rate,
-    pauses: Pauses,
-    task_violations: u64,
-    bound_violations: u64,
-    hard_rule: Option<HardRule>,
 }
 
 /// Calls and bytes of the current minute.
@@ -117,27 +90,12 @@ impl Tracker {
     /// Takes note of what a call came back with, or of another stretch of a stream.
     pub fn settle(&mut self, outcome: &Outcome, now: Millis) -> Signal {
         self.turn_minute(now);
-        if let Some(status) = outcome.status {
-            self.unreported.responses.record(status);
-        }
-        if outcome.request_bytes.is_none() && outcome.response_bytes.is_none() {
+        let Some(bytes) = self.unreported.settle(outcome) else {
             return Signal::Quiet;
-        }
-        let (request, response) = (
-            outcome.request_bytes.unwrap_or(0),
-            outcome.response_bytes.unwrap_or(0),
-        );
-        let unreported = &mut self.unreported;
-        unreported.measured = unreported.measured.saturating_add(1);
-        unreported.request_bytes = unreported.request_bytes.saturating_add(request);
-        unreported.response_bytes = unreported.response_bytes.saturating_add(response);
+        };
         self.minute.measured = true;
-        self.minute.bytes = self
-            .minute
-            .bytes
-            .saturating_add(request)
-            .saturating_add(response);
-        unreported.byte_rate.raise_peak(self.minute.bytes);
+        self.minute.bytes = self.minute.bytes.saturating_add(bytes);
+        self.unreported.byte_rate.raise_peak(self.minute.bytes);
         if self.minute.bytes > self.bounds.bytes_per_minute {
             return self.raise(Reason::Volume);
         }
@@ -146,45 +104,12 @@ impl Tracker {
 
     /// What happened since the last report; `None` if nothing did. Reports add up to the whole.
     pub fn report(&mut self) -> Option<TokenReport> {
-        let seen = &self.unreported;
-        if seen.calls == 0 && seen.measured == 0 && seen.responses.total() == 0 {
+        if self.unreported.is_empty() {
             return None;
         }
-        let mut report = TokenReport::empty();
         let seen = std::mem::replace(&mut self.unreported, Unreported::new());
-        report.first = seen.first.min(self.last);
-        report.last = self.last;
-        report.calls = seen.calls;
-        for (operation, count) in seen.operations.entries() {
-            report.sequence.operations.add(*operation, count);
-        }
-        report.sequence.operations.lose(seen.operations.overflow());
-        for (transition, count) in seen.transitions.entries() {
-            report.sequence.transitions.add(*transition, count);
-        }
-        report
-            .sequence
-            .transitions
-            .lose(seen.transitions.overflow());
-        for (origin, count) in seen.origins.entries() {
-            report.origins.add(*origin, count);
-        }
-        report.origins.lose(seen.origins.overflow());
-        for (destination, count) in seen.destinations.entries() {
-            report.destinations.add(*destination, count);
-        }
-        report.destinations.lose(seen.destinations.overflow());
+        let mut report = seen.into_report(self.last);
         self.report_objects(&mut report);
-        report.responses = seen.responses;
-        report.measured = seen.measured;
-        report.request_bytes = seen.request_bytes;
-        report.response_bytes = seen.response_bytes;
-        report.call_rate = seen.call_rate;
-        report.byte_rate = seen.byte_rate;
-        report.pauses = seen.pauses;
-        report.task_violations = seen.task_violations;
-        report.bound_violations = seen.bound_violations;
-        report.hard_rule = seen.hard_rule;
         self.raised = 0;
         Some(report)
     }
@@ -207,26 +132,11 @@ impl Tracker {
     }
 
     fn count(&mut self, event: &Event, now: Millis) {
+        let followed = self
+            .previous
+            .map(|previous| (previous, now.since(self.last)));
         let unreported = &mut self.unreported;
-        if unreported.calls == 0 {
-            unreported.first = now;
-        }
-        unreported.calls = unreported.calls.saturating_add(1);
-        unreported.operations.add(event.operation, &1);
-        if let Some(previous) = self.previous {
-            unreported.transitions.add((previous, event.operation), &1);
-            unreported.pauses.record(now.since(self.last));
-        }
-        if event.source.is_some() || event.client.is_some() {
-            let origin = Origin {
-                source: event.source,
-                client: event.client,
-            };
-            unreported.origins.add(origin, &1);
-        }
-        if let Some(destination) = event.destination {
-            unreported.destinations.add(destination, &1);
-        }
+        unreported.count(event, followed, now);
         self.minute.calls = self.minute.calls.saturating_add(1);
         unreported.call_rate.raise_peak(self.minute.calls);
         self.previous = Some(event.operation);
@@ -355,29 +265,6 @@ impl Tracker {
             self.unreported.byte_rate.record(self.minute.bytes);
         }
         self.minute = Minute::starting(now);
-    }
-}
-
-impl Unreported {
-    fn new() -> Self {
-        Self {
-            first: Millis(u64::MAX),
-            calls: 0,
-            operations: Table::new(),
-            transitions: Table::new(),
-            origins: Table::new(),
-            destinations: Table::new(),
-            responses: ResponseMix::default(),
-            measured: 0,
-            request_bytes: 0,
-            response_bytes: 0,
-            call_rate: Rate::default(),
-            byte_rate: Rate::default(),
-            pauses: Pauses::default(),
-            task_violations: 0,
-            bound_violations: 0,
-            hard_rule: None,
-        }
     }
 }
 

@@ -1,0 +1,133 @@
+//! The counts of one token that the next report takes along: smaller tables than a report's, because
+//! a token does little between two reports, and there is one such set per live token.
+
+use crate::event::{Event, Millis, OperationId, Outcome};
+use crate::habits::Origin;
+use crate::rate::Rate;
+use crate::report::TokenReport;
+use crate::rhythm::{Pauses, ResponseMix};
+use crate::signal::HardRule;
+use crate::table::Table;
+
+/// Operations told apart between two reports of one token.
+const OPERATIONS: usize = 64;
+/// Transitions told apart between two reports of one token.
+const TRANSITIONS: usize = 128;
+/// Origins, and destinations, told apart between two reports of one token: a token has one origin,
+/// rarely two.
+const ORIGINS: usize = 8;
+
+/// What the next report takes along.
+#[derive(Clone, Debug)]
+pub(super) struct Unreported {
+    first: Millis,
+    pub(super) calls: u64,
+    operations: Table<OperationId, u32, OPERATIONS>,
+    transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
+    origins: Table<Origin, u32, ORIGINS>,
+    destinations: Table<u64, u32, ORIGINS>,
+    responses: ResponseMix,
+    measured: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    pub(super) call_rate: Rate,
+    pub(super) byte_rate: Rate,
+    pauses: Pauses,
+    pub(super) task_violations: u64,
+    pub(super) bound_violations: u64,
+    pub(super) hard_rule: Option<HardRule>,
+}
+
+impl Unreported {
+    pub(super) fn new() -> Self {
+        Self {
+            first: Millis(u64::MAX),
+            calls: 0,
+            operations: Table::new(),
+            transitions: Table::new(),
+            origins: Table::new(),
+            destinations: Table::new(),
+            responses: ResponseMix::default(),
+            measured: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            call_rate: Rate::default(),
+            byte_rate: Rate::default(),
+            pauses: Pauses::default(),
+            task_violations: 0,
+            bound_violations: 0,
+            hard_rule: None,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls == 0 && self.measured == 0 && self.responses.total() == 0
+    }
+
+    /// Adds a call, which came some milliseconds after the one before.
+    pub(super) fn count(
+        &mut self,
+        event: &Event,
+        followed: Option<(OperationId, u64)>,
+        now: Millis,
+    ) {
+        if self.calls == 0 {
+            self.first = now;
+        }
+        self.calls = self.calls.saturating_add(1);
+        self.operations.add(event.operation, &1);
+        if let Some((previous, pause)) = followed {
+            self.transitions.add((previous, event.operation), &1);
+            self.pauses.record(pause);
+        }
+        if event.source.is_some() || event.client.is_some() {
+            let origin = Origin {
+                source: event.source,
+                client: event.client,
+            };
+            self.origins.add(origin, &1);
+        }
+        if let Some(destination) = event.destination {
+            self.destinations.add(destination, &1);
+        }
+    }
+
+    /// Adds an outcome; returns its bytes in both directions, `None` when it counts none.
+    pub(super) fn settle(&mut self, outcome: &Outcome) -> Option<u64> {
+        if let Some(status) = outcome.status {
+            self.responses.record(status);
+        }
+        if outcome.request_bytes.is_none() && outcome.response_bytes.is_none() {
+            return None;
+        }
+        let request = outcome.request_bytes.unwrap_or(0);
+        let response = outcome.response_bytes.unwrap_or(0);
+        self.measured = self.measured.saturating_add(1);
+        self.request_bytes = self.request_bytes.saturating_add(request);
+        self.response_bytes = self.response_bytes.saturating_add(response);
+        Some(request.saturating_add(response))
+    }
+
+    /// All of it as a report, without objects, which the watches hold.
+    pub(super) fn into_report(self, last: Millis) -> TokenReport {
+        let mut report = TokenReport::empty();
+        report.first = self.first.min(last);
+        report.last = last;
+        report.calls = self.calls;
+        report.sequence.operations = self.operations.widened();
+        report.sequence.transitions = self.transitions.widened();
+        report.origins = self.origins.widened();
+        report.destinations = self.destinations.widened();
+        report.responses = self.responses;
+        report.measured = self.measured;
+        report.request_bytes = self.request_bytes;
+        report.response_bytes = self.response_bytes;
+        report.call_rate = self.call_rate;
+        report.byte_rate = self.byte_rate;
+        report.pauses = self.pauses;
+        report.task_violations = self.task_violations;
+        report.bound_violations = self.bound_violations;
+        report.hard_rule = self.hard_rule;
+        report
+    }
+}
