@@ -1,0 +1,155 @@
+//! The command line: noun, verb; data on standard output, messages on standard error.
+//!
+//! Exit codes: 0 done, 1 it did not work, 2 it was asked wrongly (usage or configuration). Secrets are
+//! never arguments: they come from files or are printed once.
+
+pub mod admin;
+pub mod client;
+pub mod config;
+pub mod dev;
+pub mod output;
+pub mod secrets;
+pub mod serve;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use output::Output;
+
+/// Short-lived credentials for services, integrations and agents: issued, watched, pulled back.
+#[derive(Debug, Parser)]
+#[command(name = "lanyard", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Begin with `lanyard dev`: a broker for trying out, on this machine only.")]
+pub struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a broker
+    Serve(serve::ServeArgs),
+    /// Run a broker for trying out: loopback only, keys made on the spot, a demo identity
+    Dev(dev::DevArgs),
+    /// The root sealing key, under which everything stored is encrypted
+    #[command(subcommand)]
+    Seal(secrets::SealCommand),
+    /// The root key, which delegates to signing keys and is pinned by gateways
+    #[command(subcommand)]
+    Root(secrets::RootCommand),
+    /// Those who answer for identities
+    Owner(admin::Noun<admin::OwnerCommand>),
+    /// Services, integrations and agents
+    Identity(admin::Noun<admin::IdentityCommand>),
+    /// API keys, with which identities get tokens
+    Key(admin::Noun<admin::KeyCommand>),
+    /// Gateways, which verify tokens and report what they see
+    Gateway(admin::Noun<admin::GatewayCommand>),
+    /// Access tokens
+    Token(admin::Noun<admin::TokenCommand>),
+    /// Signing keys
+    SigningKey(admin::Noun<admin::SigningKeyCommand>),
+    /// Verdicts about identities that left their baseline
+    Drift(admin::Noun<admin::DriftCommand>),
+    /// How the broker is doing
+    Status(admin::StatusArgs),
+    /// A one-hour administrator's token for the admin listener (through the Unix socket only)
+    AdminToken(admin::AdminTokenArgs),
+    /// Look at a configuration without starting anything
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Completions for a shell, on standard output
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command did not do its work, in words; and what to try next.
+#[derive(Debug)]
+pub enum CliError {
+    /// It was asked wrongly: exit code 2.
+    Usage(String),
+    /// It did not work: exit code 1.
+    Failed(String),
+}
+
+impl CliError {
+    /// It did not work, because of an error and all it came from.
+    pub fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Failed(chain(error))
+    }
+
+    /// It was asked wrongly, because of an error and all it came from.
+    pub fn usage(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Usage(chain(error))
+    }
+
+    /// Something could not be done.
+    pub fn cannot(what: impl Display, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Failed(format!("cannot {what}: {}", chain(error)))
+    }
+}
+
+/// Runs what was asked for.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output { json: cli.json };
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Dev(args) => dev::run(&args, output),
+        Command::Seal(command) => secrets::seal(&command, output),
+        Command::Root(command) => secrets::root(&command, output),
+        Command::Owner(noun) => admin::run(noun, output),
+        Command::Identity(noun) => admin::run(noun, output),
+        Command::Key(noun) => admin::run(noun, output),
+        Command::Gateway(noun) => admin::run(noun, output),
+        Command::Token(noun) => admin::run(noun, output),
+        Command::SigningKey(noun) => admin::run(noun, output),
+        Command::Drift(noun) => admin::run(noun, output),
+        Command::Status(args) => admin::run(args.into(), output),
+        Command::AdminToken(args) => admin::run(args.into(), output),
+        Command::Config(command) => config::run(&command, output),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lanyard", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (words, code) = match error {
+                CliError::Failed(words) => (words, 1),
+                CliError::Usage(words) => (words, 2),
+            };
+            output::message(format_args!("error: {words}"));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,99 @@
+//! `lanyard key …` and `lanyard signing-key …`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Asks, Call, CliError, listed, output, segment};
+
+/// `lanyard key …`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make an API key; it is shown this once
+    Add {
+        /// Id or name of the identity
+        identity: String,
+        /// What it is for
+        #[arg(long)]
+        label: Option<String>,
+        /// Let it end by itself after so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        expires_in: Option<u64>,
+        /// Write the key to a new file that only you can read, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List an identity's keys
+    List {
+        /// Id or name of the identity
+        identity: String,
+    },
+    /// End a key and every token it led to
+    Revoke {
+        /// Id of the credential
+        credential: String,
+        /// Why, for the log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+impl Asks for KeyCommand {
+    fn call(&self) -> Result<Call, CliError> {
+        Ok(match self {
+            Self::Add { identity, label, expires_in, out } => Call::post(
+                format!("v1/identities/{}/keys", segment(identity)?),
+                json!({"label": label, "expires_in": expires_in}),
+                output::members,
+            )
+            .secret(Some("client_secret"), out),
+            Self::List { identity } => Call::get(format!("v1/identities/{}/keys", segment(identity)?), |answer| {
+                listed(answer, "keys", &["credential", "label", "state", "expires_at"])
+            }),
+            Self::Revoke { credential, reason } => Call::post(
+                format!("v1/keys/{}/revoke", segment(credential)?),
+                json!({"reason": reason}),
+                output::members,
+            ),
+        })
+    }
+}
+
+/// `lanyard signing-key …`.
+#[derive(Debug, Subcommand)]
+pub enum SigningKeyCommand {
+    /// List the keys that sign tokens and the feed
+    List,
+    /// Begin to sign with new keys; old ones stay believed until their last token has ended
+    Rotate,
+    /// Stop believing a key at once: every token it signed dies
+    Compromise {
+        /// The key's id (kid)
+        kid: String,
+        /// Why, for the log
+        #[arg(long, default_value = "compromised")]
+        reason: String,
+    },
+}
+
+impl Asks for SigningKeyCommand {
+    fn call(&self) -> Result<Call, CliError> {
+        Ok(match self {
+            Self::List => Call::get("v1/signing-keys", |answer| {
+                listed(answer, "keys", &["kid", "use", "alg", "state", "signs_from", "signs_until", "verifies_until"])
+            }),
+            Self::Rotate => Call::post("v1/signing-keys/rotate", json!({}), output::members),
+            Self::Compromise { kid, reason } => Call::post(
+                format!("v1/signing-keys/{}/compromise", kid_segment(kid)?),
+                json!({"reason": reason}),
+                output::members,
+            ),
+        })
+    }
+}
+
+/// A thumbprint may begin with `-`, which is fine in a path.
+fn kid_segment(kid: &str) -> Result<&str, CliError> {
+    segment(kid).map_err(|_| CliError::Usage(format!("`{kid}` is not a key id")))
+}

@@ -1,0 +1,101 @@
+//! The wrapper every route passes: span, time limit, counting of refusals, record of administration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, Method, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use super::problem::{OperatorReason, Problem};
+use super::source;
+use crate::audit::Audit;
+use crate::store::event::By;
+
+/// No form or document of the API is longer; routes that take more say so themselves.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// From a request's head to its answer's head. Streams may be as long as they like after that.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Put into an answer by a door that knows who administers.
+#[derive(Clone, Debug)]
+pub struct AdministeredBy(pub By);
+
+#[derive(Clone)]
+struct Wrapper {
+    audit: Arc<Audit>,
+    behind_proxy: bool,
+}
+
+/// Wraps all routes of a listener; nothing is mounted outside.
+pub fn audited(routes: Router, audit: Arc<Audit>, behind_proxy: bool) -> Router {
+    routes
+        .fallback(async || Problem::not_found("no such route"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route has other methods")
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "something went wrong")
+                .because("panic")
+                .into_response()
+        }))
+        .layer(middleware::from_fn_with_state(Wrapper { audit, behind_proxy }, wrap))
+}
+
+async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) -> Response {
+    let network = source::settle(&mut request, wrapper.behind_proxy).to_string();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "http.server",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method.as_str(),
+        http.route = route,
+        http.response.status_code = Empty,
+        lanyard.reason = Empty,
+    );
+    let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).instrument(span.clone()).await;
+    let mut response = answer.unwrap_or_else(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "this took too long")
+            .retry_after(1)
+            .because("answer_timeout")
+            .into_response()
+    });
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if let Some(OperatorReason(reason)) = response.extensions().get() {
+        span.record("lanyard.reason", reason);
+        wrapper.audit.refused(reason, &route, &network, None);
+    }
+    if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
+        note_administration(&wrapper.audit, by, &method, &route, status).await;
+    }
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Reading is told to telemetry; changing, also when it was refused, is written to the log.
+async fn note_administration(audit: &Audit, by: By, method: &Method, route: &str, status: StatusCode) {
+    let action = format!("{method} {route}");
+    tracing::info!(
+        name: "lanyard.administered",
+        by = ?by, action, "http.response.status_code" = status.as_u16(), "the administrators' door was used"
+    );
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return;
+    }
+    if let Err(error) = audit.administered(by, action, status.as_u16()).await {
+        // The change itself is an event of its own and names who did it; on a full disk only
+        // revocations are taken, and they must not fail for want of this second line.
+        tracing::warn!(%error, "who administered could not be written");
+    }
+}
