@@ -30,15 +30,35 @@ pub struct Audit {
 impl Audit {
     /// Over this log.
     pub fn new(counters: Arc<Counters>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, counters, refusals: Mutex::default() }
+        Self {
+            store,
+            clock,
+            counters,
+            refusals: Mutex::default(),
+        }
     }
 
     /// Somebody was turned away. Never waits: the first of its kind in this minute is told to
     /// telemetry as the sample, all others only count.
-    pub fn refused(&self, reason: &'static str, route: &str, network: &str, identity: Option<NodeId>) {
+    pub fn refused(
+        &self,
+        reason: &'static str,
+        route: &str,
+        network: &str,
+        identity: Option<NodeId>,
+    ) {
         self.counters.refused(reason);
-        let turned = Turned { reason, route: route.to_owned(), network: network.to_owned(), identity };
-        let first = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(&turned, self.clock.now());
+        let turned = Turned {
+            reason,
+            route: route.to_owned(),
+            network: network.to_owned(),
+            identity,
+        };
+        let first = self
+            .refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(&turned, self.clock.now());
         if !first {
             return;
         }
@@ -46,31 +66,52 @@ impl Audit {
         if route == "/oauth/token" {
             tracing::info!(
                 name: "lanyard.token.refused",
-                "lanyard.decision" = "refused", "lanyard.reason" = reason, "lanyard.identity" = identity,
-                "http.route" = route, "client.network" = network, "a token was refused"
+                {
+                    lanyard.decision = "refused", lanyard.reason = reason, lanyard.identity = identity,
+                    http.route = route, client.network = network
+                },
+                "a token was refused"
             );
         } else {
             tracing::info!(
                 name: "lanyard.request.refused",
-                "lanyard.decision" = "refused", "lanyard.reason" = reason, "lanyard.identity" = identity,
-                "http.route" = route, "client.network" = network, "a request was refused"
+                {
+                    lanyard.decision = "refused", lanyard.reason = reason, lanyard.identity = identity,
+                    http.route = route, client.network = network
+                },
+                "a request was refused"
             );
         }
     }
 
     /// The administrators' door was used. Resolves when that is durable.
-    pub async fn administered(&self, by: By, action: String, status: u16) -> Result<(), StoreError> {
-        self.store.append(vec![Event::Administered { by, action, status }]).await.map(drop)
+    pub async fn administered(
+        &self,
+        by: By,
+        action: String,
+        status: u16,
+    ) -> Result<(), StoreError> {
+        self.store
+            .append(vec![Event::Administered { by, action, status }])
+            .await
+            .map(drop)
     }
 
     /// Writes the counts of whole minutes that are over (`everything`: also of this one).
     pub async fn write_refusals(&self, everything: bool) -> Result<(), StoreError> {
         let refusals = {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            refusals.take(if everything { None } else { Some(self.clock.now()) })
+            refusals.take(if everything {
+                None
+            } else {
+                Some(self.clock.now())
+            })
         };
         for some in refusals.chunks(MAX_EVENTS) {
-            let events = some.iter().map(|refusal| Event::Refused(Box::new(refusal.clone()))).collect();
+            let events = some
+                .iter()
+                .map(|refusal| Event::Refused(Box::new(refusal.clone())))
+                .collect();
             self.store.append(events).await?;
         }
         Ok(())
@@ -108,7 +149,12 @@ mod tests {
         clock.advance_millis(60_000);
         audit.write_refusals(false).await.unwrap();
         let records = store.read(before, 10).unwrap();
-        let [Event::Refused(refusal)] = records[0].events.as_slice() else { panic!("{records:?}") };
-        assert_eq!((refusal.count, refusal.network.as_str()), (5_000, "192.0.2.0/24"));
+        let [Event::Refused(refusal)] = records[0].events.as_slice() else {
+            panic!("{records:?}")
+        };
+        assert_eq!(
+            (refusal.count, refusal.network.as_str()),
+            (5_000, "192.0.2.0/24")
+        );
     }
 }

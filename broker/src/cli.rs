@@ -6,10 +6,7 @@
 pub mod admin;
 pub mod client;
 pub mod config;
-pub mod dev;
 pub mod output;
-pub mod secrets;
-pub mod serve;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -20,7 +17,12 @@ use output::Output;
 
 /// Short-lived credentials for services, integrations and agents: issued, watched, pulled back.
 #[derive(Debug, Parser)]
-#[command(name = "lanyard", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "lanyard",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Begin with `lanyard dev`: a broker for trying out, on this machine only.")]
 pub struct Cli {
     /// Print JSON instead of text
@@ -32,16 +34,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a broker
-    Serve(serve::ServeArgs),
-    /// Run a broker for trying out: loopback only, keys made on the spot, a demo identity
-    Dev(dev::DevArgs),
-    /// The root sealing key, under which everything stored is encrypted
-    #[command(subcommand)]
-    Seal(secrets::SealCommand),
-    /// The root key, which delegates to signing keys and is pinned by gateways
-    #[command(subcommand)]
-    Root(secrets::RootCommand),
     /// Those who answer for identities
     Owner(admin::Noun<admin::OwnerCommand>),
     /// Services, integrations and agents
@@ -101,10 +93,6 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let output = Output { json: cli.json };
     let done = match cli.command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Dev(args) => dev::run(&args, output),
-        Command::Seal(command) => secrets::seal(&command, output),
-        Command::Root(command) => secrets::root(&command, output),
         Command::Owner(noun) => admin::run(noun, output),
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),
@@ -112,11 +100,16 @@ pub fn run() -> ExitCode {
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
-        Command::Status(args) => admin::run(args.into(), output),
-        Command::AdminToken(args) => admin::run(args.into(), output),
+        Command::Status(args) => admin::run::<admin::Status>(args, output),
+        Command::AdminToken(args) => admin::run::<admin::AdminToken>(args, output),
         Command::Config(command) => config::run(&command, output),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lanyard", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "lanyard",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     };

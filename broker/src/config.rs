@@ -106,42 +106,76 @@ pub struct Telemetry {
 impl Config {
     /// Turns texts into a configuration.
     pub fn parse(settings: &Settings) -> Result<Self, ConfigError> {
-        let data_dir = settings.path("data_dir")?.ok_or_else(|| ConfigError::required("data_dir", DATA_DIR_HINT))?;
+        let data_dir = settings
+            .path("data_dir")?
+            .ok_or_else(|| ConfigError::required("data_dir", DATA_DIR_HINT))?;
         let tls = tls_files(settings, "tls.cert_file", "tls.key_file")?;
         let config = Self {
-            issuer: settings.parsed("issuer")?.ok_or_else(|| ConfigError::required("issuer", ISSUER_HINT))?,
+            issuer: settings
+                .parsed("issuer")?
+                .ok_or_else(|| ConfigError::required("issuer", ISSUER_HINT))?,
             listen: settings.expected("listen")?,
             admin_listen: settings.expected("admin_listen")?,
-            socket: settings.path("socket")?.unwrap_or_else(|| data_dir.join("admin.sock")),
+            socket: settings
+                .path("socket")?
+                .unwrap_or_else(|| data_dir.join("admin.sock")),
             behind_proxy: settings.expected("behind_proxy")?,
-            admin_tls: tls_files(settings, "admin_tls.cert_file", "admin_tls.key_file")?.or_else(|| tls.clone()),
+            admin_tls: tls_files(settings, "admin_tls.cert_file", "admin_tls.key_file")?
+                .or_else(|| tls.clone()),
             tls,
             seal_key_file: settings.path("seal.key_file")?,
             root_key_file: settings.path("trust.root_key_file")?,
             anchor_file: settings.path("store.anchor_file")?,
             reserve_bytes: settings.within("store.reserve_bytes", 64 * 1024, 1 << 30)?,
-            algorithm: settings.word("tokens.algorithm", &[("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa)])?,
-            lifetime: Duration::from_secs(settings.within("tokens.lifetime", 1, MAX_LIFETIME_SECONDS)?),
-            max_lifetime: Duration::from_secs(settings.within("tokens.max_lifetime", 1, MAX_LIFETIME_SECONDS)?),
+            algorithm: settings.word(
+                "tokens.algorithm",
+                &[("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa)],
+            )?,
+            lifetime: Duration::from_secs(settings.within(
+                "tokens.lifetime",
+                1,
+                MAX_LIFETIME_SECONDS,
+            )?),
+            max_lifetime: Duration::from_secs(settings.within(
+                "tokens.max_lifetime",
+                1,
+                MAX_LIFETIME_SECONDS,
+            )?),
             drift: Drift {
                 enforce: settings.word("drift.mode", &[("observe", false), ("enforce", true)])?,
-                max_revocations_per_minute: number(settings.within("drift.max_revocations_per_minute", 0, 100_000)?),
+                max_revocations_per_minute: number(settings.within(
+                    "drift.max_revocations_per_minute",
+                    0,
+                    100_000,
+                )?),
             },
             limits: Limits {
-                requests_per_second: number(settings.within("limits.requests_per_second", 1, 1_000_000)?),
+                requests_per_second: number(settings.within(
+                    "limits.requests_per_second",
+                    1,
+                    1_000_000,
+                )?),
                 burst: number(settings.within("limits.burst", 1, 1_000_000)?),
                 connections: number(settings.within("limits.connections", 8, 1_000_000)?) as usize,
-                header_timeout: Duration::from_secs(settings.within("limits.header_timeout", 1, 60)?),
+                header_timeout: Duration::from_secs(settings.within(
+                    "limits.header_timeout",
+                    1,
+                    60,
+                )?),
             },
             telemetry: Telemetry {
                 log: settings.text("telemetry.log").unwrap_or("info").to_owned(),
-                log_json: settings.word("telemetry.log_format", &[("text", false), ("json", true)])?,
+                log_json: settings
+                    .word("telemetry.log_format", &[("text", false), ("json", true)])?,
                 otlp_endpoint: settings.text("telemetry.otlp_endpoint").map(str::to_owned),
             },
             data_dir,
         };
         if config.lifetime > config.max_lifetime {
-            return Err(ConfigError::refused("tokens.lifetime", "is longer than `tokens.max_lifetime`"));
+            return Err(ConfigError::refused(
+                "tokens.lifetime",
+                "is longer than `tokens.max_lifetime`",
+            ));
         }
         config.check_plain_http()?;
         Ok(config)
@@ -162,7 +196,10 @@ impl Config {
             ));
         }
         if self.root_key_file.is_none() {
-            return Err(ConfigError::required("trust.root_key_file", "make a root key with `lanyard root init FILE`"));
+            return Err(ConfigError::required(
+                "trust.root_key_file",
+                "make a root key with `lanyard root init FILE`",
+            ));
         }
         Ok(())
     }
@@ -171,7 +208,12 @@ impl Config {
     fn check_plain_http(&self) -> Result<(), ConfigError> {
         for (setting, section, address, tls) in [
             ("listen", "tls", self.listen, &self.tls),
-            ("admin_listen", "admin_tls", self.admin_listen, &self.admin_tls),
+            (
+                "admin_listen",
+                "admin_tls",
+                self.admin_listen,
+                &self.admin_tls,
+            ),
         ] {
             if tls.is_none() && !address.ip().is_loopback() && !self.behind_proxy {
                 return Err(ConfigError::refused(
@@ -191,14 +233,28 @@ impl Config {
 /// RFC 9068 tokens are short-lived; one hour is as far as a stolen one may reach.
 const MAX_LIFETIME_SECONDS: u64 = 3_600;
 const DATA_DIR_HINT: &str = "say where the log shall lie";
-const ISSUER_HINT: &str = "the address callers reach this broker at, such as `https://lanyard.example.com`";
+const ISSUER_HINT: &str =
+    "the address callers reach this broker at, such as `https://lanyard.example.com`";
 
-fn tls_files(settings: &Settings, cert: &'static str, key: &'static str) -> Result<Option<TlsFiles>, ConfigError> {
+fn tls_files(
+    settings: &Settings,
+    cert: &'static str,
+    key: &'static str,
+) -> Result<Option<TlsFiles>, ConfigError> {
     match (settings.path(cert)?, settings.path(key)?) {
         (None, None) => Ok(None),
-        (Some(cert_file), Some(key_file)) => Ok(Some(TlsFiles { cert_file, key_file })),
-        (Some(_), None) => Err(ConfigError::required(key, "a certificate needs its private key")),
-        (None, Some(_)) => Err(ConfigError::required(cert, "a private key needs its certificate")),
+        (Some(cert_file), Some(key_file)) => Ok(Some(TlsFiles {
+            cert_file,
+            key_file,
+        })),
+        (Some(_), None) => Err(ConfigError::required(
+            key,
+            "a certificate needs its private key",
+        )),
+        (None, Some(_)) => Err(ConfigError::required(
+            cert,
+            "a private key needs its certificate",
+        )),
     }
 }
 
@@ -210,7 +266,10 @@ fn number(value: u64) -> u32 {
 /// Compares as the file system would, so that `data/../data/key` and links are seen through.
 fn lies_within(file: &Path, folder: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match (real(file).or_else(|_| real(parent)), real(folder)) {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
         _ => file.starts_with(folder),
@@ -224,7 +283,12 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../deploy/lanyard.toml");
 
     fn parse(toml: &str) -> Result<Config, ConfigError> {
-        Config::parse(&Settings::gather(&[], Some((Path::new("lanyard.toml"), toml)), &[], &[])?)
+        Config::parse(&Settings::gather(
+            &[],
+            Some((Path::new("lanyard.toml"), toml)),
+            &[],
+            &[],
+        )?)
     }
 
     fn minimal(more: &str) -> Result<Config, ConfigError> {
@@ -239,26 +303,40 @@ mod tests {
         let mut seen = Vec::new();
         for line in EXAMPLE.lines() {
             let line = line.trim_start_matches("#:").trim();
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            if let Some(name) = line
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
                 section = format!("{name}.");
             } else if let Some((key, _)) = line.split_once(" = ") {
                 seen.push(format!("{section}{}", key.trim()));
             }
         }
-        let expected: Vec<_> = settings::ALL.iter().map(|setting| setting.key.to_owned()).collect();
+        let expected: Vec<_> = settings::ALL
+            .iter()
+            .map(|setting| setting.key.to_owned())
+            .collect();
         assert_eq!(seen, expected);
     }
 
     #[test]
     fn plain_http_beyond_loopback_is_refused_naming_the_setting() {
-        let error = minimal("listen = \"0.0.0.0:8420\"").unwrap_err().to_string();
+        let error = minimal("listen = \"0.0.0.0:8420\"")
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("`listen` is `0.0.0.0:8420`"), "{error}");
         assert!(error.contains("`behind_proxy = true`"), "{error}");
         minimal("listen = \"0.0.0.0:8420\"\nbehind_proxy = true").unwrap();
         minimal("listen = \"[::1]:8420\"").unwrap();
         let tls = "[tls]\ncert_file = \"c\"\nkey_file = \"k\"";
-        let config = minimal(&format!("listen = \"0.0.0.0:8420\"\nadmin_listen = \"0.0.0.0:8421\"\n{tls}")).unwrap();
-        assert_eq!(config.admin_tls, config.tls, "the admin listener falls back to the public certificate");
+        let config = minimal(&format!(
+            "listen = \"0.0.0.0:8420\"\nadmin_listen = \"0.0.0.0:8421\"\n{tls}"
+        ))
+        .unwrap();
+        assert_eq!(
+            config.admin_tls, config.tls,
+            "the admin listener falls back to the public certificate"
+        );
     }
 
     #[test]
@@ -279,18 +357,40 @@ mod tests {
         let inside = format!("key_file = \"{}/../data/seal.key\"", data.display());
         let error = with(&inside).unwrap_err().to_string();
         assert!(error.contains("lies inside `data_dir`"), "{error}");
-        with(&format!("key_file = \"{}/seal.key\"", folder.path().display())).unwrap();
+        with(&format!(
+            "key_file = \"{}/seal.key\"",
+            folder.path().display()
+        ))
+        .unwrap();
     }
 
     #[test]
     fn wrong_values_are_refused_with_setting_origin_and_what_was_expected() {
         for (toml, expected) in [
-            ("listen = \"localhost\"", "`listen` in lanyard.toml is `localhost`: expected an address"),
-            ("behind_proxy = \"yes\"", "`behind_proxy` in lanyard.toml is `yes`: expected `true` or `false`"),
-            ("[tokens]\nlifetime = 4000", "`tokens.lifetime` in lanyard.toml is `4000`: expected a number from 1 to 3600"),
-            ("[tokens]\nlifetime = 600\nmax_lifetime = 300", "`tokens.lifetime` is longer than `tokens.max_lifetime`"),
-            ("[tokens]\nalgorithm = \"HS256\"", "expected one of `ES256`, `EdDSA`"),
-            ("[drift]\nmode = \"off\"", "expected one of `observe`, `enforce`"),
+            (
+                "listen = \"localhost\"",
+                "`listen` in lanyard.toml is `localhost`: expected an address",
+            ),
+            (
+                "behind_proxy = \"yes\"",
+                "`behind_proxy` in lanyard.toml is `yes`: expected `true` or `false`",
+            ),
+            (
+                "[tokens]\nlifetime = 4000",
+                "`tokens.lifetime` in lanyard.toml is `4000`: expected a number from 1 to 3600",
+            ),
+            (
+                "[tokens]\nlifetime = 600\nmax_lifetime = 300",
+                "`tokens.lifetime` is longer than `tokens.max_lifetime`",
+            ),
+            (
+                "[tokens]\nalgorithm = \"HS256\"",
+                "expected one of `ES256`, `EdDSA`",
+            ),
+            (
+                "[drift]\nmode = \"off\"",
+                "expected one of `observe`, `enforce`",
+            ),
             ("[tls]\ncert_file = \"c\"", "`tls.key_file` is not set"),
         ] {
             let error = minimal(toml).unwrap_err().to_string();

@@ -1,4 +1,10 @@
 //! The edge in: one thin file per group of routes. Extract, one call into a room, respond.
 
+pub mod audited;
 pub mod caller;
+pub mod health;
+pub mod listener;
 pub mod problem;
+pub mod socket;
+pub mod source;
+pub mod tls;

@@ -1,7 +1,10 @@
 //! Lanyard, the credential broker: issue, watch, revoke, and one log that is the truth.
 #![forbid(unsafe_code)]
 
+pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod http;
 pub mod store;

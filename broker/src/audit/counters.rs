@@ -41,15 +41,29 @@ impl Counters {
 
     /// Something was done about one.
     pub fn response(&self, response: &'static str) {
-        self.responses.get_or_create(&[("response", response)]).inc();
+        self.responses
+            .get_or_create(&[("response", response)])
+            .inc();
     }
 
     /// Names them, in a registry whose prefix is `lanyard`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("tokens_issued", "Access tokens issued", self.issued.clone());
         registry.register("revocations", "Watermarks written", self.revoked.clone());
-        registry.register("refused", "Requests refused, by the operator's reason", self.refused.clone());
-        registry.register("drift_verdicts", "Verdicts, by level", self.verdicts.clone());
-        registry.register("drift_responses", "Responses to verdicts", self.responses.clone());
+        registry.register(
+            "refused",
+            "Requests refused, by the operator's reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            "drift_verdicts",
+            "Verdicts, by level",
+            self.verdicts.clone(),
+        );
+        registry.register(
+            "drift_responses",
+            "Responses to verdicts",
+            self.responses.clone(),
+        );
     }
 }

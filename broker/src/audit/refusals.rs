@@ -80,7 +80,12 @@ mod tests {
     use super::*;
 
     fn turned(network: String) -> Turned {
-        Turned { reason: "no_token", route: "/v1/owners".to_owned(), network, identity: None }
+        Turned {
+            reason: "no_token",
+            route: "/v1/owners".to_owned(),
+            network,
+            identity: None,
+        }
     }
 
     #[test]
@@ -91,7 +96,10 @@ mod tests {
         }
         let taken = refusals.take(None);
         assert_eq!(taken.len(), MOST_KINDS + 1);
-        assert_eq!(taken.iter().map(|refusal| refusal.count).sum::<u64>(), 100_000);
+        assert_eq!(
+            taken.iter().map(|refusal| refusal.count).sum::<u64>(),
+            100_000
+        );
         assert!(refusals.take(None).is_empty());
     }
 
@@ -100,8 +108,17 @@ mod tests {
         let mut refusals = Refusals::default();
         assert!(refusals.count(&turned("a".to_owned()), UnixMillis(59_999)));
         assert!(!refusals.count(&turned("a".to_owned()), UnixMillis(59_999)));
-        assert!(refusals.count(&turned("a".to_owned()), UnixMillis(60_000)), "a new minute, a new sample");
+        assert!(
+            refusals.count(&turned("a".to_owned()), UnixMillis(60_000)),
+            "a new minute, a new sample"
+        );
         let taken = refusals.take(Some(UnixMillis(60_001)));
-        assert_eq!(taken.iter().map(|refusal| refusal.count).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            taken
+                .iter()
+                .map(|refusal| refusal.count)
+                .collect::<Vec<_>>(),
+            [2]
+        );
     }
 }

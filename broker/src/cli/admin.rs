@@ -68,16 +68,31 @@ struct Secret {
 
 impl Call {
     fn get(path: impl Into<String>, text: fn(&Value) -> String) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, text, secret: None }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+            text,
+            secret: None,
+        }
     }
 
     fn post(path: impl Into<String>, body: Value, text: fn(&Value) -> String) -> Self {
-        Self { method: Method::POST, path: path.into(), body: Some(body), text, secret: None }
+        Self {
+            method: Method::POST,
+            path: path.into(),
+            body: Some(body),
+            text,
+            secret: None,
+        }
     }
 
     /// The whole answer, or one member of it, is a secret.
     fn secret(mut self, member: Option<&'static str>, out: &Option<std::path::PathBuf>) -> Self {
-        self.secret = Some(Secret { member, out: out.clone() });
+        self.secret = Some(Secret {
+            member,
+            out: out.clone(),
+        });
         self
     }
 }
@@ -90,7 +105,10 @@ pub trait Asks {
 
 impl<C: Subcommand> From<Noun<C>> for Asked<C> {
     fn from(noun: Noun<C>) -> Self {
-        Self { connect: noun.connect, command: noun.command }
+        Self {
+            connect: noun.connect,
+            command: noun.command,
+        }
     }
 }
 
@@ -99,7 +117,10 @@ pub struct Status;
 
 impl From<StatusArgs> for Asked<Status> {
     fn from(args: StatusArgs) -> Self {
-        Self { connect: args.connect, command: Status }
+        Self {
+            connect: args.connect,
+            command: Status,
+        }
     }
 }
 
@@ -114,14 +135,19 @@ pub struct AdminToken(Option<std::path::PathBuf>);
 
 impl From<AdminTokenArgs> for Asked<AdminToken> {
     fn from(args: AdminTokenArgs) -> Self {
-        Self { connect: args.connect, command: AdminToken(args.out) }
+        Self {
+            connect: args.connect,
+            command: AdminToken(args.out),
+        }
     }
 }
 
 impl Asks for AdminToken {
     fn call(&self) -> Result<Call, CliError> {
-        Ok(Call::post("v1/admin-token", json!({}), |answer| text_of(answer, "token").to_owned())
-            .secret(Some("token"), &self.0))
+        Ok(Call::post("v1/admin-token", json!({}), |answer| {
+            text_of(answer, "token").to_owned()
+        })
+        .secret(Some("token"), &self.0))
     }
 }
 
@@ -133,7 +159,10 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
         && path.exists()
     {
         // Asked before anything is made: a key that cannot be written down is lost.
-        return Err(CliError::Failed(format!("`{}` exists already: name a new file", path.display())));
+        return Err(CliError::Failed(format!(
+            "`{}` exists already: name a new file",
+            path.display()
+        )));
     }
     let client = asked.connect.client()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -141,13 +170,20 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
         .build()
         .map_err(|error| CliError::cannot("start", &error))?;
     let mut answer = runtime.block_on(client.call(call.method, &call.path, call.body.as_ref()))?;
-    if let Some(Secret { member, out: Some(path) }) = &call.secret {
+    if let Some(Secret {
+        member,
+        out: Some(path),
+    }) = &call.secret
+    {
         let secret = match member {
             Some(member) => answer.get_mut(*member).map(Value::take),
             None => Some(answer.clone()),
         };
         write_secret(path, &secret.unwrap_or_default())?;
-        output::message(format_args!("written to `{}`, readable by you alone", path.display()));
+        output::message(format_args!(
+            "written to `{}`, readable by you alone",
+            path.display()
+        ));
         match member {
             Some(member) => {
                 answer.as_object_mut().map(|object| object.remove(*member));
@@ -184,7 +220,10 @@ fn text_of<'a>(answer: &'a Value, member: &str) -> &'a str {
 
 /// The list in an answer's member, as a table.
 fn listed(answer: &Value, member: &str, columns: &[&str]) -> String {
-    let rows = answer.get(member).and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    let rows = answer
+        .get(member)
+        .and_then(Value::as_array)
+        .map_or(&[] as &[Value], Vec::as_slice);
     output::table(rows, columns)
 }
 
@@ -194,6 +233,8 @@ fn segment(id: &str) -> Result<&str, CliError> {
     if !id.is_empty() && id.len() <= 64 && id.chars().all(plain) && !id.starts_with('.') {
         Ok(id)
     } else {
-        Err(CliError::Usage(format!("`{id}` is neither an id nor a name")))
+        Err(CliError::Usage(format!(
+            "`{id}` is neither an id nor a name"
+        )))
     }
 }

@@ -18,16 +18,31 @@ pub struct Connect {
     #[arg(long, env = "LANYARD_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Its data folder, in which the socket is looked for
-    #[arg(long, env = "LANYARD_DATA_DIR", value_name = "DIR", default_value = "/var/lib/lanyard")]
+    #[arg(
+        long,
+        env = "LANYARD_DATA_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/lanyard"
+    )]
     data_dir: PathBuf,
     /// Its admin listener, instead of the socket; the token comes from LANYARD_ADMIN_TOKEN or a file
     #[arg(long, env = "LANYARD_ADMIN_URL", value_name = "URL")]
     admin_url: Option<Url>,
     /// File with the administrator's token for --admin-url
-    #[arg(long, env = "LANYARD_ADMIN_TOKEN_FILE", value_name = "FILE", requires = "admin_url")]
+    #[arg(
+        long,
+        env = "LANYARD_ADMIN_TOKEN_FILE",
+        value_name = "FILE",
+        requires = "admin_url"
+    )]
     admin_token_file: Option<PathBuf>,
     /// Certificate authority of the admin listener, PEM, beside those the system trusts
-    #[arg(long, env = "LANYARD_CA_FILE", value_name = "FILE", requires = "admin_url")]
+    #[arg(
+        long,
+        env = "LANYARD_CA_FILE",
+        value_name = "FILE",
+        requires = "admin_url"
+    )]
     ca_file: Option<PathBuf>,
 }
 
@@ -58,7 +73,10 @@ impl Connect {
     }
 
     fn over_socket(&self, builder: reqwest::ClientBuilder) -> Result<AdminClient, CliError> {
-        let socket = self.socket.clone().unwrap_or_else(|| self.data_dir.join("admin.sock"));
+        let socket = self
+            .socket
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("admin.sock"));
         if !socket.exists() {
             return Err(CliError::Failed(format!(
                 "no broker's socket at `{}`: start one with `lanyard dev` or `lanyard serve`, or say where it is \
@@ -68,11 +86,23 @@ impl Connect {
         }
         let base = Url::parse("http://lanyard.local/").map_err(|error| CliError::failed(&error))?;
         let place = socket.display().to_string();
-        let http = builder.unix_socket(socket).build().map_err(|error| CliError::failed(&error))?;
-        Ok(AdminClient { http, base, token: None, place })
+        let http = builder
+            .unix_socket(socket)
+            .build()
+            .map_err(|error| CliError::failed(&error))?;
+        Ok(AdminClient {
+            http,
+            base,
+            token: None,
+            place,
+        })
     }
 
-    fn over_tcp(&self, builder: reqwest::ClientBuilder, url: &Url) -> Result<AdminClient, CliError> {
+    fn over_tcp(
+        &self,
+        builder: reqwest::ClientBuilder,
+        url: &Url,
+    ) -> Result<AdminClient, CliError> {
         let loopback = match url.host() {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -80,12 +110,18 @@ impl Connect {
             None => false,
         };
         if url.scheme() != "https" && !loopback {
-            return Err(CliError::Usage(format!("`{url}` would send the token unencrypted: use https")));
+            return Err(CliError::Usage(format!(
+                "`{url}` would send the token unencrypted: use https"
+            )));
         }
         let mut builder = builder;
         if let Some(path) = &self.ca_file {
-            let pem = std::fs::read(path).map_err(|error| CliError::cannot(format_args!("read `{}`", path.display()), &error))?;
-            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| CliError::failed(&error))? {
+            let pem = std::fs::read(path).map_err(|error| {
+                CliError::cannot(format_args!("read `{}`", path.display()), &error)
+            })?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| CliError::failed(&error))?
+            {
                 builder = builder.add_root_certificate(certificate);
             }
         }
@@ -94,7 +130,12 @@ impl Connect {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(AdminClient { http, base, token: Some(self.token()?), place: url.to_string() })
+        Ok(AdminClient {
+            http,
+            base,
+            token: Some(self.token()?),
+            place: url.to_string(),
+        })
     }
 
     fn token(&self) -> Result<AdminToken, CliError> {
@@ -115,8 +156,16 @@ impl Connect {
 
 impl AdminClient {
     /// One call; anything but success is an error in the broker's own words.
-    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
-        let url = self.base.join(path.trim_start_matches('/')).map_err(|error| CliError::failed(&error))?;
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, CliError> {
+        let url = self
+            .base
+            .join(path.trim_start_matches('/'))
+            .map_err(|error| CliError::failed(&error))?;
         let mut request = self.http.request(method, url);
         if let Some(AdminToken(token)) = &self.token {
             request = request.bearer_auth(token.as_str());
@@ -137,19 +186,26 @@ impl AdminClient {
         let answer: Value = if text.is_empty() {
             Value::Null
         } else {
-            serde_json::from_str(&text)
-                .map_err(|_| CliError::Failed(format!("`{}` answers, but not like a broker", self.place)))?
+            serde_json::from_str(&text).map_err(|_| {
+                CliError::Failed(format!("`{}` answers, but not like a broker", self.place))
+            })?
         };
         if status.is_success() {
             return Ok(answer);
         }
-        let words = answer.get("error_description").and_then(Value::as_str).unwrap_or("the broker refused");
+        let words = answer
+            .get("error_description")
+            .and_then(Value::as_str)
+            .unwrap_or("the broker refused");
         let next = match status.as_u16() {
             401 => "; get a new token with `lanyard admin-token` on the broker's machine",
             403 if self.token.is_none() => "; run this as the broker's user or root",
             503 => "; `lanyard status` tells how the broker is doing",
             _ => "",
         };
-        Err(CliError::Failed(format!("{words} ({}){next}", status.as_u16())))
+        Err(CliError::Failed(format!(
+            "{words} ({}){next}",
+            status.as_u16()
+        )))
     }
 }

@@ -62,19 +62,28 @@ impl ConfigFlags {
             None => None,
             Some(path) => Some((
                 path.as_path(),
-                std::fs::read_to_string(path)
-                    .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                    path: path.clone(),
+                    source,
+                })?,
             )),
         };
         let mut flags = self.places.settings();
         flags.extend(self.issuer.clone().map(|issuer| ("issuer", issuer)));
-        Settings::gather(&[], file.as_ref().map(|(path, text)| (*path, text.as_str())), &variables(), &flags)
+        Settings::gather(
+            &[],
+            file.as_ref().map(|(path, text)| (*path, text.as_str())),
+            &variables(),
+            &flags,
+        )
     }
 }
 
 /// The process's variables; those that are not Unicode cannot be ours.
 pub fn variables() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect()
 }
 
 /// `lanyard config …`.
@@ -92,11 +101,16 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), CliError> {
         ConfigCommand::Check(flags) => {
             let settings = flags.gather().map_err(|error| CliError::usage(&error))?;
             let config = Config::parse(&settings).map_err(|error| CliError::usage(&error))?;
-            config.check_serve().map_err(|error| CliError::usage(&error))?;
+            config
+                .check_serve()
+                .map_err(|error| CliError::usage(&error))?;
             for files in config.tls.iter().chain(&config.admin_tls) {
-                crate::http::tls::Certificate::load(files).map_err(|error| CliError::usage(&error))?;
+                crate::http::tls::Certificate::load(files)
+                    .map_err(|error| CliError::usage(&error))?;
             }
-            output.print(&json!({"ok": true}), |_| "the configuration is good".to_owned());
+            output.print(&json!({"ok": true}), |_| {
+                "the configuration is good".to_owned()
+            });
         }
         ConfigCommand::Show(flags) => {
             let settings = flags.gather().map_err(|error| CliError::usage(&error))?;

@@ -35,17 +35,29 @@ pub fn message(text: Arguments<'_>) {
 
 /// A list of objects as a table of these members.
 pub fn table(rows: &[Value], columns: &[&str]) -> String {
-    let cells: Vec<Vec<String>> = std::iter::once(columns.iter().map(|name| name.to_uppercase()).collect())
-        .chain(rows.iter().map(|row| columns.iter().map(|name| cell(row.get(*name))).collect()))
-        .collect();
+    let cells: Vec<Vec<String>> =
+        std::iter::once(columns.iter().map(|name| name.to_uppercase()).collect())
+            .chain(
+                rows.iter()
+                    .map(|row| columns.iter().map(|name| cell(row.get(*name))).collect()),
+            )
+            .collect();
     let width = |column: usize| {
-        cells.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
+        cells
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for row in &cells {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+            .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
@@ -54,9 +66,14 @@ pub fn table(rows: &[Value], columns: &[&str]) -> String {
 
 /// An object, one member a line.
 pub fn members(answer: &Value) -> String {
-    let Some(object) = answer.as_object() else { return cell(Some(answer)) };
+    let Some(object) = answer.as_object() else {
+        return cell(Some(answer));
+    };
     let width = object.keys().map(String::len).max().unwrap_or(0);
-    object.iter().map(|(name, value)| format!("{name:<width$}  {}\n", cell(Some(value)))).collect()
+    object
+        .iter()
+        .map(|(name, value)| format!("{name:<width$}  {}\n", cell(Some(value))))
+        .collect()
 }
 
 /// Text of others goes to a terminal: control characters are shown, not obeyed.
@@ -64,10 +81,22 @@ fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" "),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| cell(Some(item)))
+            .collect::<Vec<_>>()
+            .join(" "),
         Some(other) => other.to_string(),
     };
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -77,7 +106,13 @@ mod tests {
 
     #[test]
     fn a_table_lines_up_and_a_name_cannot_drive_the_terminal() {
-        let rows = [json!({"id": "01", "tags": ["a", "b"]}), json!({"id": "\u{1b}[2J", "tags": null})];
-        assert_eq!(table(&rows, &["id", "tags"]), "ID         TAGS\n01         a b\n\\u{1b}[2J  -\n");
+        let rows = [
+            json!({"id": "01", "tags": ["a", "b"]}),
+            json!({"id": "\u{1b}[2J", "tags": null}),
+        ];
+        assert_eq!(
+            table(&rows, &["id", "tags"]),
+            "ID         TAGS\n01         a b\n\\u{1b}[2J  -\n"
+        );
     }
 }

@@ -51,7 +51,11 @@ impl FromStr for Issuer {
             && !text.ends_with('/');
         // The text itself is what everybody compares, so it must already be the URL's normal form.
         let normal = url.as_str().strip_suffix('/').unwrap_or(url.as_str()) == text;
-        if scheme_fits && plain && normal && text.len() <= 240 { Ok(Self(text.to_owned())) } else { Err(InvalidIssuer) }
+        if scheme_fits && plain && normal && text.len() <= 240 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidIssuer)
+        }
     }
 }
 
@@ -61,7 +65,12 @@ mod tests {
 
     #[test]
     fn an_issuer_is_https_or_loopback_and_written_in_one_way_only() {
-        for good in ["https://lanyard.example.com", "https://a.example/tenant", "http://127.0.0.1:8420", "http://[::1]:1"] {
+        for good in [
+            "https://lanyard.example.com",
+            "https://a.example/tenant",
+            "http://127.0.0.1:8420",
+            "http://[::1]:1",
+        ] {
             assert_eq!(good.parse::<Issuer>().unwrap().as_str(), good);
         }
         for bad in [

@@ -19,32 +19,112 @@ pub struct Setting {
 
 /// All of them, in the order of the example file.
 pub const ALL: &[Setting] = &[
-    setting("issuer", None, "who issues: the address callers reach the public listener at"),
-    setting("listen", Some("127.0.0.1:8420"), "public listener: OAuth, metadata, feed, reports"),
-    setting("admin_listen", Some("127.0.0.1:8421"), "admin listener: administration, metrics"),
-    setting("data_dir", Some("/var/lib/lanyard"), "where the log and its index lie"),
-    setting("socket", None, "the administrators' Unix socket (default: admin.sock in data_dir)"),
-    setting("behind_proxy", Some("false"), "a proxy in front ends TLS and sets X-Forwarded-For"),
-    setting("tls.cert_file", None, "certificate chain of the public listener, PEM"),
+    setting(
+        "issuer",
+        None,
+        "who issues: the address callers reach the public listener at",
+    ),
+    setting(
+        "listen",
+        Some("127.0.0.1:8420"),
+        "public listener: OAuth, metadata, feed, reports",
+    ),
+    setting(
+        "admin_listen",
+        Some("127.0.0.1:8421"),
+        "admin listener: administration, metrics",
+    ),
+    setting(
+        "data_dir",
+        Some("/var/lib/lanyard"),
+        "where the log and its index lie",
+    ),
+    setting(
+        "socket",
+        None,
+        "the administrators' Unix socket (default: admin.sock in data_dir)",
+    ),
+    setting(
+        "behind_proxy",
+        Some("false"),
+        "a proxy in front ends TLS and sets X-Forwarded-For",
+    ),
+    setting(
+        "tls.cert_file",
+        None,
+        "certificate chain of the public listener, PEM",
+    ),
     setting("tls.key_file", None, "its private key, PEM"),
-    setting("admin_tls.cert_file", None, "certificate chain of the admin listener (default: [tls])"),
+    setting(
+        "admin_tls.cert_file",
+        None,
+        "certificate chain of the admin listener (default: [tls])",
+    ),
     setting("admin_tls.key_file", None, "its private key"),
-    setting("seal.key_file", None, "the root sealing key, outside data_dir: lanyard seal init FILE"),
-    setting("trust.root_key_file", None, "the root key that delegates to signing keys: lanyard root init FILE"),
-    setting("store.anchor_file", None, "a second copy of the log's head, on another disk"),
-    setting("store.reserve_bytes", Some("1048576"), "written ahead, so that revocations never wait for space"),
+    setting(
+        "seal.key_file",
+        None,
+        "the root sealing key, outside data_dir: lanyard seal init FILE",
+    ),
+    setting(
+        "trust.root_key_file",
+        None,
+        "the root key that delegates to signing keys: lanyard root init FILE",
+    ),
+    setting(
+        "store.anchor_file",
+        None,
+        "a second copy of the log's head, on another disk",
+    ),
+    setting(
+        "store.reserve_bytes",
+        Some("1048576"),
+        "written ahead, so that revocations never wait for space",
+    ),
     setting("tokens.algorithm", Some("ES256"), "ES256 or EdDSA"),
-    setting("tokens.lifetime", Some("300"), "seconds, when nobody asks for another"),
+    setting(
+        "tokens.lifetime",
+        Some("300"),
+        "seconds, when nobody asks for another",
+    ),
     setting("tokens.max_lifetime", Some("3600"), "seconds, of any token"),
-    setting("drift.mode", Some("observe"), "observe or enforce; hard rules are always enforced"),
-    setting("drift.max_revocations_per_minute", Some("10"), "by the drift engine"),
-    setting("limits.requests_per_second", Some("50"), "sustained, of one identity"),
+    setting(
+        "drift.mode",
+        Some("observe"),
+        "observe or enforce; hard rules are always enforced",
+    ),
+    setting(
+        "drift.max_revocations_per_minute",
+        Some("10"),
+        "by the drift engine",
+    ),
+    setting(
+        "limits.requests_per_second",
+        Some("50"),
+        "sustained, of one identity",
+    ),
     setting("limits.burst", Some("200"), "how many it may save up"),
-    setting("limits.connections", Some("4096"), "open connections of one listener"),
-    setting("limits.header_timeout", Some("5"), "seconds to send a request's head"),
-    setting("telemetry.log", Some("info"), "what is logged on standard error"),
+    setting(
+        "limits.connections",
+        Some("4096"),
+        "open connections of one listener",
+    ),
+    setting(
+        "limits.header_timeout",
+        Some("5"),
+        "seconds to send a request's head",
+    ),
+    setting(
+        "telemetry.log",
+        Some("info"),
+        "what is logged on standard error",
+    ),
     setting("telemetry.log_format", Some("text"), "text or json"),
-    setting("telemetry.otlp_endpoint", None, "where OpenTelemetry goes; OTEL_ variables are honoured too"),
+    setting(
+        "telemetry.otlp_endpoint",
+        None,
+        "where OpenTelemetry goes; OTEL_ variables are honoured too",
+    ),
 ];
 
 const fn setting(key: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
@@ -104,8 +184,15 @@ impl Settings {
         variables: &[(String, String)],
         flags: &[(&'static str, String)],
     ) -> Result<Self, ConfigError> {
-        let default = |text: &str| Value { text: text.to_owned(), origin: Origin::Default };
-        let mut settings = Self(ALL.iter().map(|setting| (*setting, setting.default.map(default))).collect());
+        let default = |text: &str| Value {
+            text: text.to_owned(),
+            origin: Origin::Default,
+        };
+        let mut settings = Self(
+            ALL.iter()
+                .map(|setting| (*setting, setting.default.map(default)))
+                .collect(),
+        );
         for (key, text) in defaults {
             settings.put(key, default(text))?;
         }
@@ -115,14 +202,22 @@ impl Settings {
         settings.read_variables(variables)?;
         for (key, text) in flags {
             let name = format!("--{}", key.replace(['_', '.'], "-"));
-            settings.put(key, Value { text: text.clone(), origin: Origin::Flag(name) })?;
+            settings.put(
+                key,
+                Value {
+                    text: text.clone(),
+                    origin: Origin::Flag(name),
+                },
+            )?;
         }
         Ok(settings)
     }
 
     /// Each setting with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&Setting, Option<&Value>)> {
-        self.0.iter().map(|(setting, value)| (setting, value.as_ref()))
+        self.0
+            .iter()
+            .map(|(setting, value)| (setting, value.as_ref()))
     }
 
     /// As written; an empty text is as good as none.
@@ -136,22 +231,37 @@ impl Settings {
     }
 
     /// Something with a `FromStr` whose error says what was expected.
-    pub fn parsed<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Result<Option<T>, ConfigError> {
+    pub fn parsed<T: FromStr<Err: fmt::Display>>(
+        &self,
+        key: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
         self.value(key)
-            .map(|value| value.text.parse().map_err(|error: T::Err| wrong(key, value, error.to_string())))
+            .map(|value| {
+                value
+                    .text
+                    .parse()
+                    .map_err(|error: T::Err| wrong(key, value, error.to_string()))
+            })
             .transpose()
     }
 
     /// Something with a default.
     pub fn expected<T: FromStr + Expected>(&self, key: &'static str) -> Result<T, ConfigError> {
-        let value = self.value(key).ok_or_else(|| ConfigError::required(key, T::EXPECTED))?;
-        value.text.parse().map_err(|_| wrong(key, value, T::EXPECTED.to_owned()))
+        let value = self
+            .value(key)
+            .ok_or_else(|| ConfigError::required(key, T::EXPECTED))?;
+        value
+            .text
+            .parse()
+            .map_err(|_| wrong(key, value, T::EXPECTED.to_owned()))
     }
 
     /// A number within bounds.
     pub fn within(&self, key: &'static str, least: u64, most: u64) -> Result<u64, ConfigError> {
         let expected = || format!("a number from {least} to {most}");
-        let value = self.value(key).ok_or_else(|| ConfigError::required(key, expected()))?;
+        let value = self
+            .value(key)
+            .ok_or_else(|| ConfigError::required(key, expected()))?;
         match value.text.parse() {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
             _ => Err(wrong(key, value, expected())),
@@ -164,14 +274,20 @@ impl Settings {
             let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
             format!("one of {}", names.join(", "))
         };
-        let value = self.value(key).ok_or_else(|| ConfigError::required(key, expected()))?;
+        let value = self
+            .value(key)
+            .ok_or_else(|| ConfigError::required(key, expected()))?;
         let found = words.iter().find(|(word, _)| *word == value.text);
-        found.map(|(_, meaning)| *meaning).ok_or_else(|| wrong(key, value, expected()))
+        found
+            .map(|(_, meaning)| *meaning)
+            .ok_or_else(|| wrong(key, value, expected()))
     }
 
     fn value(&self, key: &'static str) -> Option<&Value> {
         let found = self.0.iter().find(|(setting, _)| setting.key == key);
-        found.and_then(|(_, value)| value.as_ref()).filter(|value| !value.text.is_empty())
+        found
+            .and_then(|(_, value)| value.as_ref())
+            .filter(|value| !value.text.is_empty())
     }
 
     fn put(&mut self, key: &str, value: Value) -> Result<(), ConfigError> {
@@ -180,13 +296,19 @@ impl Settings {
                 *place = Some(value);
                 Ok(())
             }
-            None => Err(ConfigError::UnknownKey { key: key.to_owned(), origin: value.origin, nearest: nearest(key) }),
+            None => Err(ConfigError::UnknownKey {
+                key: key.to_owned(),
+                origin: value.origin,
+                nearest: nearest(key),
+            }),
         }
     }
 
     fn read_file(&mut self, path: &Path, content: &str) -> Result<(), ConfigError> {
-        let table: toml::Table =
-            content.parse().map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
+        let table: toml::Table = content.parse().map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source,
+        })?;
         let origin = Origin::File(path.to_owned());
         for (key, value) in flatten(table) {
             let text = match value {
@@ -196,8 +318,17 @@ impl Settings {
                 other => {
                     // Unknown sections come here as well; the name is what helps.
                     let text = other.type_str().to_owned();
-                    self.put(&key, Value { text: text.clone(), origin: origin.clone() })?;
-                    let known = ALL.iter().find(|setting| setting.key == key).map_or("", |setting| setting.key);
+                    self.put(
+                        &key,
+                        Value {
+                            text: text.clone(),
+                            origin: origin.clone(),
+                        },
+                    )?;
+                    let known = ALL
+                        .iter()
+                        .find(|setting| setting.key == key)
+                        .map_or("", |setting| setting.key);
                     return Err(ConfigError::Value {
                         key: known,
                         origin,
@@ -206,7 +337,13 @@ impl Settings {
                     });
                 }
             };
-            self.put(&key, Value { text, origin: origin.clone() })?;
+            self.put(
+                &key,
+                Value {
+                    text,
+                    origin: origin.clone(),
+                },
+            )?;
         }
         Ok(())
     }
@@ -215,9 +352,14 @@ impl Settings {
     /// otherwise be silently without effect. Other `LANYARD_…` names belong to the client commands.
     fn read_variables(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
         for (name, text) in variables {
-            let Some(rest) = name.strip_prefix("LANYARD_") else { continue };
+            let Some(rest) = name.strip_prefix("LANYARD_") else {
+                continue;
+            };
             let key = rest.to_lowercase().replace("__", ".");
-            let value = Value { text: text.clone(), origin: Origin::Variable(name.clone()) };
+            let value = Value {
+                text: text.clone(),
+                origin: Origin::Variable(name.clone()),
+            };
             if rest.contains("__") || ALL.iter().any(|setting| setting.key == key) {
                 self.put(&key, value)?;
             }
@@ -241,7 +383,12 @@ impl Expected for bool {
 }
 
 fn wrong(key: &'static str, value: &Value, expected: String) -> ConfigError {
-    ConfigError::Value { key, origin: value.origin.clone(), text: value.text.clone(), expected }
+    ConfigError::Value {
+        key,
+        origin: value.origin.clone(),
+        text: value.text.clone(),
+        expected,
+    }
 }
 
 /// `[section] key` becomes `section.key`; deeper tables stay values, and are refused as such.
@@ -250,7 +397,11 @@ fn flatten(table: toml::Table) -> Vec<(String, toml::Value)> {
     for (key, value) in table {
         match value {
             toml::Value::Table(section) => {
-                flat.extend(section.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
+                flat.extend(
+                    section
+                        .into_iter()
+                        .map(|(inner, value)| (format!("{key}.{inner}"), value)),
+                );
             }
             value => flat.push((key, value)),
         }
@@ -260,7 +411,10 @@ fn flatten(table: toml::Table) -> Vec<(String, toml::Value)> {
 
 /// The setting whose name shares most letters with a mistyped one.
 fn nearest(key: &str) -> Option<&'static str> {
-    let best = ALL.iter().map(|setting| (distance(key, setting.key), setting.key)).min()?;
+    let best = ALL
+        .iter()
+        .map(|setting| (distance(key, setting.key), setting.key))
+        .min()?;
     (best.0 <= 3).then_some(best.1)
 }
 
@@ -271,7 +425,11 @@ fn distance(left: &str, right: &str) -> usize {
         let mut current = vec![row + 1];
         for ((to, diagonal), above) in right.chars().zip(&previous).zip(previous.iter().skip(1)) {
             let beside = current.last().copied().unwrap_or(row);
-            current.push((diagonal + usize::from(from != to)).min(above + 1).min(beside + 1));
+            current.push(
+                (diagonal + usize::from(from != to))
+                    .min(above + 1)
+                    .min(beside + 1),
+            );
         }
         previous = current;
     }
@@ -288,34 +446,72 @@ mod tests {
 
     #[test]
     fn flags_win_over_variables_over_the_file_over_defaults_and_each_is_remembered() {
-        let file = (Path::new("lanyard.toml"), "listen = \"127.0.0.1:1\"\n[tokens]\nlifetime = 60");
-        let variables = [variable("LANYARD_LISTEN", "127.0.0.1:2"), variable("LANYARD_TOKENS__LIFETIME", "90")];
+        let file = (
+            Path::new("lanyard.toml"),
+            "listen = \"127.0.0.1:1\"\n[tokens]\nlifetime = 60",
+        );
+        let variables = [
+            variable("LANYARD_LISTEN", "127.0.0.1:2"),
+            variable("LANYARD_TOKENS__LIFETIME", "90"),
+        ];
         let flags = [("listen", "127.0.0.1:3".to_owned())];
         let settings = Settings::gather(&[], Some(file), &variables, &flags).unwrap();
         let value = |key| settings.value(key).unwrap().clone();
-        assert_eq!(value("listen"), Value { text: "127.0.0.1:3".into(), origin: Origin::Flag("--listen".into()) });
-        assert_eq!(value("tokens.lifetime").origin, Origin::Variable("LANYARD_TOKENS__LIFETIME".into()));
+        assert_eq!(
+            value("listen"),
+            Value {
+                text: "127.0.0.1:3".into(),
+                origin: Origin::Flag("--listen".into())
+            }
+        );
+        assert_eq!(
+            value("tokens.lifetime").origin,
+            Origin::Variable("LANYARD_TOKENS__LIFETIME".into())
+        );
         assert_eq!(value("admin_listen").origin, Origin::Default);
         let settings = Settings::gather(&[], Some(file), &[], &[]).unwrap();
-        assert_eq!(settings.value("tokens.lifetime").unwrap().origin, Origin::File("lanyard.toml".into()));
+        assert_eq!(
+            settings.value("tokens.lifetime").unwrap().origin,
+            Origin::File("lanyard.toml".into())
+        );
     }
 
     #[test]
     fn an_unknown_key_is_refused_by_name_with_the_one_that_was_meant() {
         for (toml, expected) in [
-            ("lisen = \"x\"", "unknown setting `lisen` in lanyard.toml: did you mean `listen`?"),
-            ("[tokens]\nlife = 1", "unknown setting `tokens.life` in lanyard.toml"),
-            ("[vault]\nkey = 1", "unknown setting `vault.key` in lanyard.toml"),
-            ("[tls]\ncert_file = [1]", "`tls.cert_file` in lanyard.toml is `a TOML array`"),
+            (
+                "lisen = \"x\"",
+                "unknown setting `lisen` in lanyard.toml: did you mean `listen`?",
+            ),
+            (
+                "[tokens]\nlife = 1",
+                "unknown setting `tokens.life` in lanyard.toml",
+            ),
+            (
+                "[vault]\nkey = 1",
+                "unknown setting `vault.key` in lanyard.toml",
+            ),
+            (
+                "[tls]\ncert_file = [1]",
+                "`tls.cert_file` in lanyard.toml is `a TOML array`",
+            ),
         ] {
-            let error = Settings::gather(&[], Some((Path::new("lanyard.toml"), toml)), &[], &[]).unwrap_err();
+            let error = Settings::gather(&[], Some((Path::new("lanyard.toml"), toml)), &[], &[])
+                .unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
         }
-        let error = Settings::gather(&[], None, &[variable("LANYARD_SEAL__KEYFILE", "x")], &[]).unwrap_err();
+        let error = Settings::gather(&[], None, &[variable("LANYARD_SEAL__KEYFILE", "x")], &[])
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "unknown setting `seal.keyfile` in LANYARD_SEAL__KEYFILE: did you mean `seal.key_file`?"
         );
-        Settings::gather(&[], None, &[variable("LANYARD_ADMIN_TOKEN", "x"), variable("HOME", "/")], &[]).unwrap();
+        Settings::gather(
+            &[],
+            None,
+            &[variable("LANYARD_ADMIN_TOKEN", "x"), variable("HOME", "/")],
+            &[],
+        )
+        .unwrap();
     }
 }

@@ -39,21 +39,39 @@ pub fn audited(routes: Router, audit: Arc<Audit>, behind_proxy: bool) -> Router 
     routes
         .fallback(async || Problem::not_found("no such route"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route has other methods")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this route has other methods",
+            )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "something went wrong")
-                .because("panic")
-                .into_response()
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "something went wrong",
+            )
+            .because("panic")
+            .into_response()
         }))
-        .layer(middleware::from_fn_with_state(Wrapper { audit, behind_proxy }, wrap))
+        .layer(middleware::from_fn_with_state(
+            Wrapper {
+                audit,
+                behind_proxy,
+            },
+            wrap,
+        ))
 }
 
 async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) -> Response {
     let network = source::settle(&mut request, wrapper.behind_proxy).to_string();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
     let span = tracing::info_span!(
         "http.server",
         otel.name = format!("{method} {route}"),
@@ -63,12 +81,18 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         http.response.status_code = Empty,
         lanyard.reason = Empty,
     );
-    let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).instrument(span.clone()).await;
+    let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request))
+        .instrument(span.clone())
+        .await;
     let mut response = answer.unwrap_or_else(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "this took too long")
-            .retry_after(1)
-            .because("answer_timeout")
-            .into_response()
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "this took too long",
+        )
+        .retry_after(1)
+        .because("answer_timeout")
+        .into_response()
     });
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
@@ -79,12 +103,20 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
     if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
         note_administration(&wrapper.audit, by, &method, &route, status).await;
     }
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// Reading is told to telemetry; changing, also when it was refused, is written to the log.
-async fn note_administration(audit: &Audit, by: By, method: &Method, route: &str, status: StatusCode) {
+async fn note_administration(
+    audit: &Audit,
+    by: By,
+    method: &Method,
+    route: &str,
+    status: StatusCode,
+) {
     let action = format!("{method} {route}");
     tracing::info!(
         name: "lanyard.administered",

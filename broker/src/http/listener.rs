@@ -39,7 +39,10 @@ impl Listener {
     pub fn bind(address: SocketAddr, certificate: Option<Certificate>) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, certificate })
+        Ok(Self {
+            socket,
+            certificate,
+        })
     }
 
     /// Where it listens, with the port the system chose when it was told 0.
@@ -48,12 +51,19 @@ impl Listener {
     }
 
     /// Serves until the handle is shut down.
-    pub async fn serve(self, routes: Router, limits: Limits, handle: Handle<SocketAddr>) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        routes: Router,
+        limits: Limits,
+        handle: Handle<SocketAddr>,
+    ) -> io::Result<()> {
         let capped = Capped(Arc::new(Semaphore::new(limits.connections)));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
         let http = server.http_builder();
-        http.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout);
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
@@ -62,7 +72,8 @@ impl Listener {
         match self.certificate {
             None => server.acceptor(capped).serve(service).await,
             Some(certificate) => {
-                let tls = RustlsAcceptor::new(certificate.rustls()).handshake_timeout(HANDSHAKE_WITHIN);
+                let tls =
+                    RustlsAcceptor::new(certificate.rustls()).handshake_timeout(HANDSHAKE_WITHIN);
                 server.acceptor(tls.acceptor(capped)).serve(service).await
             }
         }
@@ -81,9 +92,15 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Capped {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         std::future::ready(match self.0.clone().try_acquire_owned() {
-            Ok(permit) => {
-                stream.set_nodelay(true).map(|()| (stream, Held { service, _permit: Arc::new(permit) }))
-            }
+            Ok(permit) => stream.set_nodelay(true).map(|()| {
+                (
+                    stream,
+                    Held {
+                        service,
+                        _permit: Arc::new(permit),
+                    },
+                )
+            }),
             Err(_) => Err(io::Error::other("too many connections")),
         })
     }

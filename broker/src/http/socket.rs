@@ -5,7 +5,9 @@
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::os::unix::net::{
+    SocketAddr, UnixListener as StdUnixListener, UnixStream as StdUnixStream,
+};
 use std::path::{Path, PathBuf};
 
 use axum::Router;
@@ -37,15 +39,23 @@ impl AdminSocket {
     /// at that path is left alone.
     pub fn bind(path: &Path) -> io::Result<Self> {
         if path.as_os_str().len() > LONGEST_PATH {
-            let words = format!("a Unix socket's path has at most {LONGEST_PATH} bytes: set `socket` to a shorter one");
+            let words = format!(
+                "a Unix socket's path has at most {LONGEST_PATH} bytes: set `socket` to a shorter one"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
         if let Ok(metadata) = std::fs::symlink_metadata(path) {
             if !metadata.file_type().is_socket() {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is not a socket is there"));
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "something that is not a socket is there",
+                ));
             }
             if StdUnixStream::connect(path).is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another broker answers there"));
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another broker answers there",
+                ));
             }
             std::fs::remove_file(path)?;
         }
@@ -59,7 +69,9 @@ impl AdminSocket {
     /// Serves until the handle is shut down.
     pub async fn serve(self, routes: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
         let _removed_at_the_end = self.file;
-        let server = axum_server::from_unix(self.listener)?.handle(handle).acceptor(AskTheKernel);
+        let server = axum_server::from_unix(self.listener)?
+            .handle(handle)
+            .acceptor(AskTheKernel);
         server.serve(routes.into_make_service()).await
     }
 }
@@ -82,9 +94,13 @@ pub fn local_administrators(routes: Router) -> Router {
 async fn door(State(own): State<u32>, mut request: Request, next: Next) -> Response {
     let uid = request.extensions().get::<PeerUid>().copied();
     let Some(PeerUid(uid)) = uid.filter(|PeerUid(uid)| *uid == own || *uid == 0) else {
-        return Problem::new(StatusCode::FORBIDDEN, "access_denied", "only the broker's own user and root come in here")
-            .because("socket_peer")
-            .into_response();
+        return Problem::new(
+            StatusCode::FORBIDDEN,
+            "access_denied",
+            "only the broker's own user and root come in here",
+        )
+        .because("socket_peer")
+        .into_response();
     };
     let by = By::Socket { uid };
     request.extensions_mut().insert(Administrator(by.clone()));
@@ -123,9 +139,16 @@ mod tests {
 
     #[tokio::test]
     async fn another_user_or_nobody_is_turned_away() {
-        let routes = local_administrators(Router::new().route("/", get(async |who: Administrator| format!("{who:?}"))));
+        let routes = local_administrators(
+            Router::new().route("/", get(async |who: Administrator| format!("{who:?}"))),
+        );
         let own = rustix::process::geteuid().as_raw();
-        for (peer, expected) in [(Some(own), 200), (Some(0), 200), (Some(own + 1), 403), (None, 403)] {
+        for (peer, expected) in [
+            (Some(own), 200),
+            (Some(0), 200),
+            (Some(own + 1), 403),
+            (None, 403),
+        ] {
             let mut request = Request::new(Body::empty());
             if let Some(uid) = peer {
                 request.extensions_mut().insert(PeerUid(uid));
@@ -141,8 +164,14 @@ mod tests {
         let path = folder.path().join("admin.sock");
         drop(StdUnixListener::bind(&path).unwrap());
         let bound = AdminSocket::bind(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(AdminSocket::bind(&path).map(drop).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            AdminSocket::bind(&path).map(drop).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(bound);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();

@@ -48,19 +48,32 @@ impl fmt::Display for Network {
 /// Behind a proxy that is the last entry of `X-Forwarded-For`: the proxy wrote it, everything before
 /// it came from the caller.
 pub fn settle(request: &mut Request, behind_proxy: bool) -> Network {
-    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() else {
+    let Some(ConnectInfo(peer)) = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .copied()
+    else {
         return Network::Local;
     };
     if !behind_proxy {
         return peer.ip().into();
     }
-    let Some(forwarded) = last_forwarded(request.headers()) else { return peer.ip().into() };
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(forwarded, 0)));
+    let Some(forwarded) = last_forwarded(request.headers()) else {
+        return peer.ip().into();
+    };
+    request
+        .extensions_mut()
+        .insert(ConnectInfo(SocketAddr::new(forwarded, 0)));
     forwarded.into()
 }
 
 fn last_forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let last = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
 }
 
@@ -75,7 +88,10 @@ mod tests {
             ("::ffff:192.0.2.77", "192.0.2.0/24"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
         ] {
-            assert_eq!(Network::from(address.parse::<IpAddr>().unwrap()).to_string(), network);
+            assert_eq!(
+                Network::from(address.parse::<IpAddr>().unwrap()).to_string(),
+                network
+            );
         }
     }
 
@@ -83,13 +99,23 @@ mod tests {
     fn only_the_proxys_own_word_about_the_caller_is_believed() {
         let request = |header: &str| {
             let mut request = Request::new(axum::body::Body::empty());
-            request.headers_mut().insert("x-forwarded-for", header.parse().unwrap());
-            request.extensions_mut().insert(ConnectInfo("127.0.0.1:9".parse::<SocketAddr>().unwrap()));
+            request
+                .headers_mut()
+                .insert("x-forwarded-for", header.parse().unwrap());
+            request
+                .extensions_mut()
+                .insert(ConnectInfo("127.0.0.1:9".parse::<SocketAddr>().unwrap()));
             request
         };
         let mut spoofed = request("203.0.113.9, 198.51.100.7");
         assert_eq!(settle(&mut spoofed, true).to_string(), "198.51.100.0/24");
-        assert_eq!(settle(&mut request("203.0.113.9"), false).to_string(), "127.0.0.0/24");
-        assert_eq!(settle(&mut request("nonsense"), true).to_string(), "127.0.0.0/24");
+        assert_eq!(
+            settle(&mut request("203.0.113.9"), false).to_string(),
+            "127.0.0.0/24"
+        );
+        assert_eq!(
+            settle(&mut request("nonsense"), true).to_string(),
+            "127.0.0.0/24"
+        );
     }
 }

@@ -31,14 +31,23 @@ pub enum GatewayCommand {
 impl Asks for GatewayCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
-            Self::Add { name, owner, audiences, out } => Call::post(
+            Self::Add {
+                name,
+                owner,
+                audiences,
+                out,
+            } => Call::post(
                 "v1/gateways",
                 json!({"name": name, "owner": owner, "audiences": audiences}),
                 |answer| serde_json::to_string_pretty(answer).unwrap_or_default(),
             )
             .secret(None, out),
             Self::List => Call::get("v1/gateways", |answer| {
-                listed(answer, "gateways", &["id", "name", "owner", "state", "audiences"])
+                listed(
+                    answer,
+                    "gateways",
+                    &["id", "name", "owner", "state", "audiences"],
+                )
             }),
         })
     }

@@ -44,19 +44,27 @@ pub enum OwnerCommand {
 impl Asks for OwnerCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
-            Self::Add { name, contact } => {
-                Call::post("v1/owners", json!({"name": name, "contact": contact}), output::members)
+            Self::Add { name, contact } => Call::post(
+                "v1/owners",
+                json!({"name": name, "contact": contact}),
+                output::members,
+            ),
+            Self::List => Call::get("v1/owners", |answer| {
+                listed(answer, "owners", &["id", "name", "state", "contact"])
+            }),
+            Self::Show { owner } => {
+                Call::get(format!("v1/owners/{}", segment(owner)?), output::members)
             }
-            Self::List => {
-                Call::get("v1/owners", |answer| listed(answer, "owners", &["id", "name", "state", "contact"]))
-            }
-            Self::Show { owner } => Call::get(format!("v1/owners/{}", segment(owner)?), output::members),
-            Self::Disable { owner, reason } => {
-                Call::post(format!("v1/owners/{}/disable", segment(owner)?), json!({"reason": reason}), output::members)
-            }
-            Self::Enable { owner, reason } => {
-                Call::post(format!("v1/owners/{}/enable", segment(owner)?), json!({"reason": reason}), output::members)
-            }
+            Self::Disable { owner, reason } => Call::post(
+                format!("v1/owners/{}/disable", segment(owner)?),
+                json!({"reason": reason}),
+                output::members,
+            ),
+            Self::Enable { owner, reason } => Call::post(
+                format!("v1/owners/{}/enable", segment(owner)?),
+                json!({"reason": reason}),
+                output::members,
+            ),
         })
     }
 }
@@ -139,7 +147,15 @@ pub enum IdentityCommand {
 impl Asks for IdentityCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
-            Self::Add { name, owner, kind, audiences, scopes, tags, max_lifetime } => {
+            Self::Add {
+                name,
+                owner,
+                kind,
+                audiences,
+                scopes,
+                tags,
+                max_lifetime,
+            } => {
                 let mut body = json!({
                     "name": name, "owner": owner, "kind": kind.word(), "audiences": audiences,
                     "scope": scopes.join(" "), "tags": tags,
@@ -150,9 +166,16 @@ impl Asks for IdentityCommand {
                 Call::post("v1/identities", body, output::members)
             }
             Self::List => Call::get("v1/identities", |answer| {
-                listed(answer, "identities", &["id", "name", "kind", "owner", "state", "audiences", "scope"])
+                listed(
+                    answer,
+                    "identities",
+                    &["id", "name", "kind", "owner", "state", "audiences", "scope"],
+                )
             }),
-            Self::Show { identity } => Call::get(format!("v1/identities/{}", segment(identity)?), output::members),
+            Self::Show { identity } => Call::get(
+                format!("v1/identities/{}", segment(identity)?),
+                output::members,
+            ),
             Self::Disable { identity, reason } => Call::post(
                 format!("v1/identities/{}/disable", segment(identity)?),
                 json!({"reason": reason}),

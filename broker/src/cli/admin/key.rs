@@ -42,15 +42,27 @@ pub enum KeyCommand {
 impl Asks for KeyCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
-            Self::Add { identity, label, expires_in, out } => Call::post(
+            Self::Add {
+                identity,
+                label,
+                expires_in,
+                out,
+            } => Call::post(
                 format!("v1/identities/{}/keys", segment(identity)?),
                 json!({"label": label, "expires_in": expires_in}),
                 output::members,
             )
             .secret(Some("client_secret"), out),
-            Self::List { identity } => Call::get(format!("v1/identities/{}/keys", segment(identity)?), |answer| {
-                listed(answer, "keys", &["credential", "label", "state", "expires_at"])
-            }),
+            Self::List { identity } => Call::get(
+                format!("v1/identities/{}/keys", segment(identity)?),
+                |answer| {
+                    listed(
+                        answer,
+                        "keys",
+                        &["credential", "label", "state", "expires_at"],
+                    )
+                },
+            ),
             Self::Revoke { credential, reason } => Call::post(
                 format!("v1/keys/{}/revoke", segment(credential)?),
                 json!({"reason": reason}),
@@ -70,6 +82,7 @@ pub enum SigningKeyCommand {
     /// Stop believing a key at once: every token it signed dies
     Compromise {
         /// The key's id (kid)
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Why, for the log
         #[arg(long, default_value = "compromised")]
@@ -81,19 +94,26 @@ impl Asks for SigningKeyCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
             Self::List => Call::get("v1/signing-keys", |answer| {
-                listed(answer, "keys", &["kid", "use", "alg", "state", "signs_from", "signs_until", "verifies_until"])
+                listed(
+                    answer,
+                    "keys",
+                    &[
+                        "kid",
+                        "use",
+                        "alg",
+                        "state",
+                        "signs_from",
+                        "signs_until",
+                        "verifies_until",
+                    ],
+                )
             }),
             Self::Rotate => Call::post("v1/signing-keys/rotate", json!({}), output::members),
             Self::Compromise { kid, reason } => Call::post(
-                format!("v1/signing-keys/{}/compromise", kid_segment(kid)?),
+                format!("v1/signing-keys/{}/compromise", segment(kid)?),
                 json!({"reason": reason}),
                 output::members,
             ),
         })
     }
-}
-
-/// A thumbprint may begin with `-`, which is fine in a path.
-fn kid_segment(kid: &str) -> Result<&str, CliError> {
-    segment(kid).map_err(|_| CliError::Usage(format!("`{kid}` is not a key id")))
 }

@@ -26,7 +26,11 @@ pub enum TokenCommand {
 
 impl Asks for TokenCommand {
     fn call(&self) -> Result<Call, CliError> {
-        let Self::Revoke { tokens, reason, wait } = self;
+        let Self::Revoke {
+            tokens,
+            reason,
+            wait,
+        } = self;
         let mut body = if tokens == &["-"] {
             let mut text = String::new();
             std::io::stdin()
@@ -36,8 +40,14 @@ impl Asks for TokenCommand {
             json!({"tokens": text.split_whitespace().collect::<Vec<_>>(), "reason": reason})
         } else {
             // A token in an argument would stand in every process list.
-            if tokens.iter().any(|token| token.contains('.') || token.starts_with("lyk_")) {
-                return Err(CliError::Usage("that is a secret: give its id, or `-` and the token on standard input".to_owned()));
+            if tokens
+                .iter()
+                .any(|token| token.contains('.') || token.starts_with("lyk_"))
+            {
+                return Err(CliError::Usage(
+                    "that is a secret: give its id, or `-` and the token on standard input"
+                        .to_owned(),
+                ));
             }
             json!({"nodes": tokens, "reason": reason})
         };
@@ -85,10 +95,17 @@ impl Asks for DriftCommand {
                     path.push_str(segment(identity)?);
                 }
                 Call::get(path, |answer| {
-                    listed(answer, "verdicts", &["id", "at", "identity", "level", "sentence"])
+                    listed(
+                        answer,
+                        "verdicts",
+                        &["id", "at", "identity", "level", "sentence"],
+                    )
                 })
             }
-            Self::Show { verdict } => Call::get(format!("v1/drift/verdicts/{}", segment(verdict)?), output::members),
+            Self::Show { verdict } => Call::get(
+                format!("v1/drift/verdicts/{}", segment(verdict)?),
+                output::members,
+            ),
             Self::Clear { verdict, reason } => Call::post(
                 format!("v1/drift/verdicts/{}/clear", segment(verdict)?),
                 json!({"reason": reason}),

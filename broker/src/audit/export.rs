@@ -1,0 +1,183 @@
+//! The log as telemetry: one `lanyard.*` event for each event of the log, from the moment it is durable.
+//!
+//! It is a projection without rows. What is replayed at the start was told when it happened, so nothing
+//! is told until [`Export::begin`]; `rev` on every line makes a gap provable. Ids, words and numbers
+//! only: a token, a key or a sealed thing is never a field.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lanyard_drift::Level;
+use lanyard_token::Rev;
+
+use super::Counters;
+use crate::store::event::{IssuedToken, Response};
+use crate::store::{DamagedRow, Event, Projection, Record, Row};
+
+/// Tells telemetry what became durable.
+#[derive(Debug, Default)]
+pub struct Export {
+    counters: Arc<Counters>,
+    begun: AtomicBool,
+}
+
+impl Export {
+    /// Silent until [`Export::begin`].
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            counters,
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// The replay is over: what comes now is new.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    fn tell(&self, rev: Rev, event: &Event) {
+        let rev = rev.as_u64();
+        match event {
+            Event::TokenIssued(token) => self.issued(rev, token),
+            Event::Revoked { node, cause, by } => {
+                self.counters.revoked();
+                tracing::info!(
+                    name: "lanyard.revoked",
+                    rev, "lanyard.node" = %node, "lanyard.reason" = ?cause, by = ?by, "revoked"
+                );
+            }
+            Event::Suspended {
+                node,
+                until,
+                cause,
+                by,
+            } => tracing::info!(
+                name: "lanyard.suspended",
+                rev, "lanyard.node" = %node, until = until.seconds(), "lanyard.reason" = ?cause, by = ?by, "suspended"
+            ),
+            Event::Resumed { node, by } => {
+                tracing::info!(name: "lanyard.resumed", rev, "lanyard.node" = %node, by = ?by, "resumed");
+            }
+            Event::Enabled { node, by, .. } => {
+                tracing::info!(name: "lanyard.enabled", rev, "lanyard.node" = %node, by = ?by, "enabled");
+            }
+            Event::OwnerCreated { owner, by, .. } => {
+                tracing::info!(name: "lanyard.owner.created", rev, "lanyard.node" = %owner, by = ?by, "owner created");
+            }
+            Event::IdentityCreated {
+                identity,
+                grant,
+                by,
+            } => tracing::info!(
+                name: "lanyard.identity.created",
+                rev, "lanyard.identity" = %identity, kind = ?grant.kind, by = ?by, "identity created"
+            ),
+            Event::KeyIssued {
+                credential,
+                identity,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.key.issued",
+                rev, "lanyard.identity" = %identity, "lanyard.credential" = %credential, by = ?by, "API key issued"
+            ),
+            Event::SigningKeyAdded(key) => tracing::info!(
+                name: "lanyard.signing_key.added",
+                rev, kid = %key.key, "use" = ?key.key_use, signs_from = key.signs_from.seconds(), "signing key added"
+            ),
+            Event::SigningKeyRemoved { key, by, .. } => {
+                tracing::warn!(name: "lanyard.signing_key.removed", rev, kid = %key, by = ?by, "signing key removed");
+            }
+            Event::Judged(judgement) => {
+                let level = level(judgement.verdict.level);
+                self.counters.verdict(level);
+                tracing::info!(
+                    name: "lanyard.drift.verdict",
+                    rev, "lanyard.verdict" = %judgement.id, "lanyard.identity" = %judgement.identity,
+                    "lanyard.credential.id" = %judgement.token, "lanyard.decision" = level,
+                    "lanyard.reason" = judgement.verdict.sentence(), "verdict"
+                );
+            }
+            Event::Responded {
+                verdict,
+                identity,
+                response: kind,
+                enforced,
+                ..
+            } => {
+                let kind = response(*kind);
+                self.counters.response(kind);
+                tracing::info!(
+                    name: "lanyard.response",
+                    rev, "lanyard.verdict" = %verdict, "lanyard.identity" = %identity, "lanyard.decision" = kind,
+                    enforced, "response"
+                );
+            }
+            Event::VerdictCleared { verdict, by, .. } => tracing::info!(
+                name: "lanyard.drift.cleared", rev, "lanyard.verdict" = %verdict, by = ?by, "verdict cleared"
+            ),
+            Event::EpochStarted { kept, by, .. } => tracing::warn!(
+                name: "lanyard.epoch.started", rev, kept = kept.as_u64(), by = ?by, "an older copy of the log was accepted"
+            ),
+            Event::Booted { boot, version } => {
+                tracing::info!(name: "lanyard.booted", rev, boot, version, "booted");
+            }
+            // Told when they happened, or of interest to gateways alone.
+            Event::Refused(_) | Event::Administered { .. } | Event::FloorRaised { .. } => {}
+        }
+    }
+
+    fn issued(&self, rev: u64, token: &IssuedToken) {
+        self.counters.issued();
+        let claims = &token.claims;
+        tracing::info!(
+            name: "lanyard.token.issued",
+            rev, "lanyard.identity" = claims.client_id, "lanyard.credential.id" = %claims.jti,
+            "lanyard.decision" = "issued", audience = claims.aud.as_str(), scope = %claims.scope,
+            expires = claims.exp, grant = ?token.grant, "token issued"
+        );
+    }
+}
+
+impl Projection for Export {
+    fn name(&self) -> &'static str {
+        "export-v1"
+    }
+
+    fn apply(&self, record: &Record) {
+        if self.begun.load(Ordering::Acquire) {
+            for (rev, event) in record.entries() {
+                self.tell(rev, event);
+            }
+        }
+    }
+
+    fn changed_rows(&self) -> Vec<Row> {
+        Vec::new()
+    }
+
+    fn load_row(&self, _: &[u8], _: &[u8]) -> Result<(), DamagedRow> {
+        Err(DamagedRow)
+    }
+
+    fn reset(&self) {}
+}
+
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Benign => "benign",
+        Level::Anomalous => "anomalous",
+        Level::Malicious => "malicious",
+    }
+}
+
+const fn response(response: Response) -> &'static str {
+    match response {
+        Response::Observe => "observe",
+        Response::Alert => "alert",
+        Response::Recycle => "recycle",
+        Response::Narrow => "narrow",
+        Response::Suspend => "suspend",
+        Response::Revoke => "revoke",
+    }
+}
