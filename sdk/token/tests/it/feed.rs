@@ -142,6 +142,53 @@ fn every_message_reads_back_what_was_written() {
     }
 }
 
+fn any_entry(kid: KeyId) -> impl Strategy<Value = Entry> {
+    let node = || any::<u64>().prop_map(node);
+    prop_oneof![
+        node().prop_map(Entry::Watermark),
+        (node(), any::<u64>()).prop_map(|(node, until_ms)| Entry::Suspend { node, until_ms }),
+        node().prop_map(Entry::Resume),
+        node().prop_map(Entry::Narrow),
+        Just(Entry::RemoveKey(kid)),
+        (any::<[u8; 32]>(), any::<u64>())
+            .prop_map(|(root, size)| Entry::Checkpoint(Checkpoint { root, size })),
+    ]
+}
+
+#[test]
+fn entries_of_all_kinds_in_any_order_survive_and_there_is_one_way_to_write_them() {
+    let feed = Feed::new();
+    let config = Config {
+        cases: 500,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let entries = proptest::collection::vec(any_entry(feed.kid()), 0..60);
+    let outcome = TestRunner::new(config).run(&entries, |entries| {
+        let bytes = feed.write(&FeedMessage::Frame(frame(entries.clone())));
+        let FeedMessage::Frame(read) = feed.read(&bytes).unwrap().into_message() else {
+            return Err(TestCaseError::fail("a frame was written"));
+        };
+        let kind = std::mem::discriminant::<Entry>;
+        for of_kind in entries.iter().map(kind) {
+            let written: Vec<_> = entries
+                .iter()
+                .filter(|entry| kind(entry) == of_kind)
+                .collect();
+            let found: Vec<_> = read
+                .entries
+                .iter()
+                .filter(|entry| kind(entry) == of_kind)
+                .collect();
+            prop_assert_eq!(written, found);
+        }
+        prop_assert_eq!(read.entries.len(), entries.len());
+        prop_assert_eq!(feed.write(&FeedMessage::Frame(read)), bytes);
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
 #[test]
 fn a_full_frame_costs_less_than_ten_bytes_per_watermark() {
     let feed = Feed::new();
