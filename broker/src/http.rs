@@ -2,9 +2,11 @@
 
 pub mod audited;
 pub mod caller;
+pub mod drift;
 pub mod health;
 pub mod listener;
 pub mod problem;
+pub mod reports;
 pub mod socket;
 pub mod source;
 pub mod tls;

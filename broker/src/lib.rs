@@ -9,3 +9,4 @@ pub mod crypto;
 pub mod http;
 pub mod store;
 pub mod telemetry;
+pub mod watch;

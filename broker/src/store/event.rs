@@ -92,6 +92,8 @@ pub enum Event {
         by: By,
         reason: String,
     },
+    /// The baselines were saved beside the log in this version: an older copy of them is refused.
+    BaselinesSaved { version: u64 },
 
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),
@@ -237,6 +239,19 @@ pub struct Judgement {
     pub gateways: Vec<NodeId>,
     /// Level, evidence, sentence.
     pub verdict: Verdict,
+    /// Set when it is about a token that this log never issued: the digest a gateway saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forged: Option<TokenDigest>,
+}
+
+impl Judgement {
+    /// One sentence a person understands, with the numbers.
+    pub fn sentence(&self) -> String {
+        match self.forged {
+            Some(_) => format!("malicious: token `{}` has a valid signature, but this log never issued it", self.token),
+            None => self.verdict.sentence(),
+        }
+    }
 }
 
 /// The ladder of answers to drift.

@@ -1,0 +1,110 @@
+//! Verdicts on the administrators' door. The door itself stands in front of these routes and says
+//! who comes in (see [`Administrator`]).
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use lanyard_token::NodeId;
+use serde::{Deserialize, Serialize};
+
+use super::caller::Administrator;
+use super::problem::Problem;
+use crate::watch::Watch;
+use crate::watch::review::{ClearError, Cleared, IdentityView, VerdictView};
+
+/// The most verdicts in one answer.
+const MAX_LIMIT: usize = 1_000;
+
+/// `/v1/drift/…`, for the admin listener and the Unix socket.
+pub fn routes(watch: Arc<Watch>) -> Router {
+    Router::new()
+        .route("/v1/drift/verdicts", get(verdicts))
+        .route("/v1/drift/verdicts/{id}", get(verdict))
+        .route("/v1/drift/verdicts/{id}/clear", post(clear))
+        .route("/v1/drift/identities/{id}", get(identity))
+        .with_state(watch)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    identity: Option<NodeId>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Verdicts {
+    verdicts: Vec<VerdictView>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clear {
+    reason: String,
+}
+
+async fn verdicts(
+    _: Administrator,
+    State(watch): State<Arc<Watch>>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Result<Json<Verdicts>, Problem> {
+    let Query(filter) = filter.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
+    let limit = filter.limit.unwrap_or(100);
+    if limit == 0 || limit > MAX_LIMIT {
+        return Err(Problem::invalid_request(format!("`limit` is 1 to {MAX_LIMIT}")));
+    }
+    Ok(Json(Verdicts { verdicts: watch.verdicts(filter.identity, limit) }))
+}
+
+async fn verdict(
+    _: Administrator,
+    State(watch): State<Arc<Watch>>,
+    id: Result<Path<NodeId>, PathRejection>,
+) -> Result<Json<VerdictView>, Problem> {
+    let id = node(id)?;
+    watch.verdict(id).map(Json).ok_or_else(|| Problem::not_found(format!("there is no verdict `{id}`")))
+}
+
+async fn clear(
+    Administrator(by): Administrator,
+    State(watch): State<Arc<Watch>>,
+    id: Result<Path<NodeId>, PathRejection>,
+    body: Result<Json<Clear>, JsonRejection>,
+) -> Result<Json<Cleared>, Problem> {
+    let id = node(id)?;
+    let Json(body) = body.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
+    Ok(Json(watch.clear(id, by, &body.reason).await?))
+}
+
+async fn identity(
+    _: Administrator,
+    State(watch): State<Arc<Watch>>,
+    id: Result<Path<NodeId>, PathRejection>,
+) -> Result<Json<IdentityView>, Problem> {
+    let id = node(id)?;
+    watch.identity(id).map(Json).ok_or_else(|| Problem::not_found(format!("there is no identity `{id}`")))
+}
+
+fn node(id: Result<Path<NodeId>, PathRejection>) -> Result<NodeId, Problem> {
+    id.map(|Path(id)| id).map_err(|_| Problem::invalid_request("a node is 16 lower-case hexadecimal digits"))
+}
+
+/// What an administrator is told.
+impl From<ClearError> for Problem {
+    fn from(error: ClearError) -> Self {
+        let description = error.to_string();
+        match error {
+            ClearError::Unknown(_) => Self::not_found(description),
+            ClearError::AlreadyCleared(_) => Self::conflict(description).because("already_cleared"),
+            ClearError::NeverIssued(_) => {
+                Self::new(StatusCode::CONFLICT, "conflict", description).because("never_issued")
+            }
+            ClearError::Reason => Self::invalid_request(description),
+            ClearError::Store(error) => error.into(),
+        }
+    }
+}

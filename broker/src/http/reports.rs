@@ -1,0 +1,104 @@
+//! The gateways' door to the watch room: reports in, bounds out.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use lanyard_token::NodeId;
+
+use super::caller::{Caller, Door, Doorkeeper, admit};
+use super::problem::Problem;
+use crate::clock::Clock;
+use crate::watch::intake::{MAX_REPORT_BYTES, Receipt, Report, ReportError};
+use crate::watch::{IdentityBounds, Watch, WatchError};
+
+/// What a gateway's token must allow.
+const SCOPE: &str = "lanyard:report";
+
+#[derive(Clone)]
+struct Rooms {
+    watch: Arc<Watch>,
+    doorkeeper: Arc<dyn Doorkeeper>,
+    clock: Arc<dyn Clock>,
+}
+
+/// `POST /v1/reports` and `GET /v1/baselines/{identity}`, for the public listener.
+pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn Clock>) -> Router {
+    Router::new()
+        .route("/v1/reports", post(report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+        .route("/v1/baselines/{identity}", get(bounds))
+        .with_state(Rooms { watch, doorkeeper, clock })
+}
+
+async fn report(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Receipt>, Problem> {
+    let gateway = rooms.admit(&headers)?;
+    if !is_json(&headers) {
+        return Err(Problem::invalid_request("a report is `application/json`").because("content_type"));
+    }
+    let body = body.map_err(|rejection| unreadable(rejection.status()))?;
+    let report = Report::parse(&body).map_err(WatchError::from)?;
+    Ok(Json(rooms.watch.report(gateway.identity, report).await?))
+}
+
+async fn bounds(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    Path(identity): Path<String>,
+) -> Result<([(http::HeaderName, &'static str); 1], Json<IdentityBounds>), Problem> {
+    let gateway = rooms.admit(&headers)?;
+    // The same answer for one that does not exist and one that is none of this gateway's business.
+    let unknown = || Problem::not_found("no such identity among those this gateway serves");
+    let identity: NodeId = identity.parse().map_err(|_| unknown())?;
+    let bounds = rooms.watch.bounds(gateway.identity, identity).map_err(WatchError::from)?;
+    Ok(([(CACHE_CONTROL, "private, max-age=30")], Json(bounds.ok_or_else(unknown)?)))
+}
+
+impl Rooms {
+    fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        admit(self.doorkeeper.as_ref(), headers, Door::Public, SCOPE, self.clock.now())
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type
+        .and_then(|text| text.split(';').next())
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn unreadable(status: StatusCode) -> Problem {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(format!("a report has at most {MAX_REPORT_BYTES} bytes"));
+    }
+    Problem::invalid_request("the body could not be read")
+}
+
+fn too_large(description: String) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", description).because("report_too_large")
+}
+
+/// What a gateway is told.
+impl From<WatchError> for Problem {
+    fn from(error: WatchError) -> Self {
+        let description = error.to_string();
+        match error {
+            WatchError::Store(error) => error.into(),
+            WatchError::Report(ReportError::TooLong) => too_large(description),
+            WatchError::Report(ReportError::NotAGateway(_)) => {
+                Self::new(StatusCode::FORBIDDEN, "access_denied", "only gateways report").because("not_a_gateway")
+            }
+            WatchError::Report(ReportError::Malformed(_)) => {
+                Self::invalid_request(description).because("report_malformed")
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The watch room: what gateways report becomes verdicts, and verdicts become responses.
+//!
+//! ```text
+//! report ─► intake (whose, once) ─► desk (windows, habits) ─► judge ─► respond ─► one append
+//! ```
+//! A verdict, what is done about it and what that means for access are one append: after a crash
+//! there is all of it or nothing.
+
+pub mod baseline;
+pub mod caps;
+pub mod counters;
+mod desk;
+pub mod intake;
+mod judge;
+mod learning;
+mod outbox;
+pub mod respond;
+pub mod review;
+mod shadow;
+pub mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lanyard_drift::{Bounds, Thresholds};
+use lanyard_token::NodeId;
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::store::event::Kind;
+use crate::store::{Event, Store, StoreError};
+use baseline::{BaselineError, BaselineStore};
+use caps::Caps;
+use counters::Counters;
+pub use desk::Limits;
+use desk::{Bench, Desk};
+use intake::{Receipt, Report, ReportError};
+use judge::{Judge, Ruling};
+use outbox::Outbox;
+use respond::Policy;
+use state::{Subject, WatchState};
+
+/// How the watch room works.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WatchConfig {
+    /// The table of responses and whether statistics act.
+    pub policy: Policy,
+    /// How much may be done per minute.
+    pub caps: Caps,
+    /// The engine's thresholds.
+    pub thresholds: Thresholds,
+    /// How much is kept at hand.
+    pub limits: Limits,
+}
+
+/// The watch room.
+pub struct Watch {
+    state: Arc<WatchState>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    config: WatchConfig,
+    desk: Mutex<Desk>,
+    counters: Counters,
+    outbox: Outbox,
+    learning: learning::Saver,
+}
+
+/// What can go wrong with a report, by what the gateway can do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// See there.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Counted, but what it led to is not durable yet: it will be written as soon as that is possible.
+    #[error("the log takes no events now")]
+    Store(#[from] StoreError),
+}
+
+/// The bounds for trackers of an identity's tokens.
+#[derive(Debug, Serialize)]
+pub struct IdentityBounds {
+    /// Whose.
+    pub identity: NodeId,
+    /// Names the habits by their content.
+    pub hash: String,
+    /// Own calls behind them.
+    pub calls: u64,
+    /// What a tracker needs.
+    pub bounds: Bounds,
+}
+
+impl Watch {
+    /// Opens the room on a log that has been replayed into `state`. Baselines that cannot be read are
+    /// set aside, and everybody is new: the reason comes back, to be said aloud.
+    pub fn open(
+        state: Arc<WatchState>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        baselines: Box<dyn BaselineStore>,
+        config: WatchConfig,
+    ) -> (Arc<Self>, Option<BaselineError>) {
+        let (learning, habits, refused) = learning::Saver::open(baselines, &state, config.limits);
+        let desk = Mutex::new(Desk { habits, ..Desk::default() });
+        let (counters, outbox) = (Counters::default(), Outbox::default());
+        (Arc::new(Self { state, store, clock, config, desk, counters, outbox, learning }), refused)
+    }
+
+    /// Takes a report of a gateway.
+    pub async fn report(&self, gateway: NodeId, report: Report) -> Result<Receipt, WatchError> {
+        let served = self.gateway(gateway)?;
+        let entries = report.entries.len() as u64;
+        if !self.desk().seen.entry(gateway).or_default().count(report.epoch, report.seq) {
+            let receipt = Receipt { duplicate: entries, ..Receipt::default() };
+            self.counters.received(receipt);
+            return Ok(receipt);
+        }
+        shadow::say(gateway, &report.shadow_routes, &self.counters);
+        let (receipt, consequences) = self.judge_entries(gateway, &served, &report);
+        self.counters.received(receipt);
+        self.append(consequences).await?;
+        Ok(receipt)
+    }
+
+    /// Bounds for the trackers of an identity's tokens: its own habits, or its role's while it is
+    /// young. `None` when it does not exist or none of its tokens may come to this gateway.
+    pub fn bounds(&self, gateway: NodeId, identity: NodeId) -> Result<Option<IdentityBounds>, ReportError> {
+        let gateway = self.gateway(gateway)?;
+        if !self.state.subject(identity).is_some_and(|subject| subject.is_served_by(&gateway)) {
+            return Ok(None);
+        }
+        let peers = self.state.peers(identity, ROLE_MEMBERS);
+        let (own, role) = {
+            let desk = self.desk();
+            let own = desk.habits.get(&identity).map(|habits| habits.baseline.clone()).unwrap_or_default();
+            let young = own.calls() < self.config.thresholds.established_calls;
+            (own, if young { desk.role(&peers) } else { None })
+        };
+        let calls = own.calls();
+        let habits = match role {
+            Some(mut role) => {
+                role.merge(&own);
+                role
+            }
+            None => own,
+        };
+        let (hash, bounds) = (baseline::content_hash(&habits), habits.bounds(&self.config.thresholds));
+        Ok(Some(IdentityBounds { identity, hash, calls, bounds }))
+    }
+
+    /// What the room counts.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What the room knows from the log.
+    pub const fn state(&self) -> &Arc<WatchState> {
+        &self.state
+    }
+
+    /// Works until `stop`: closes windows of silent tokens, writes what could not be written, and
+    /// saves baselines, the last time at the end.
+    pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                _ = ticks.tick() => self.tick().await,
+            }
+        }
+        self.flush().await;
+        self.save_baselines(true).await;
+    }
+
+    /// One turn of the background work.
+    pub async fn tick(&self) {
+        self.flush().await;
+        let verdicts = self.judging(|judge| judge.close_silent());
+        // What the log does not take now waits in the outbox for the next turn.
+        let _ = self.append(verdicts).await;
+        self.save_baselines(false).await;
+    }
+
+    fn judge_entries(&self, gateway: NodeId, served: &Subject, report: &Report) -> (Receipt, Vec<Vec<Event>>) {
+        self.judging(|judge| {
+            let (mut receipt, mut consequences) = (Receipt::default(), Vec::new());
+            for entry in &report.entries {
+                match judge.take(gateway, served, entry) {
+                    Ruling::Refused => receipt.refused += 1,
+                    Ruling::Counted(events) => {
+                        receipt.accepted += 1;
+                        consequences.push(events);
+                    }
+                }
+            }
+            (receipt, consequences)
+        })
+    }
+
+    fn judging<T>(&self, work: impl FnOnce(&mut Judge<'_>) -> T) -> T {
+        let peers = |identity| self.state.peers(identity, ROLE_MEMBERS);
+        let number = || self.store.nodes().next();
+        let mut desk = self.desk();
+        let bench = Bench {
+            thresholds: &self.config.thresholds,
+            limits: self.config.limits,
+            counters: &self.counters,
+            peers: &peers,
+            now: self.clock.now(),
+        };
+        let policy = &self.config.policy;
+        let mut judge =
+            Judge { state: &self.state, desk: &mut desk, bench, policy, caps: self.config.caps, number: &number };
+        work(&mut judge)
+    }
+
+    /// Appends each group of events whole. Nothing is lost when the log refuses: see [`Outbox`].
+    async fn append(&self, groups: Vec<Vec<Event>>) -> Result<(), StoreError> {
+        self.outbox.append(groups, self.store.as_ref(), &self.counters).await
+    }
+
+    async fn flush(&self) {
+        // Said by the outbox itself when it fails again.
+        let _ = self.outbox.append(Vec::new(), self.store.as_ref(), &self.counters).await;
+    }
+
+    fn gateway(&self, gateway: NodeId) -> Result<Subject, ReportError> {
+        let subject = self.state.subject(gateway).filter(|subject| subject.kind == Kind::Gateway);
+        subject.ok_or(ReportError::NotAGateway(gateway))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // What a panic could leave half done is a count in a window; the habits stay whole.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many members speak for a role: more would not make its habits clearer.
+const ROLE_MEMBERS: usize = 32;

@@ -1,0 +1,234 @@
+//! What gateways send, read strictly; and which of it was already counted.
+//!
+//! A report counts once: `(gateway, epoch, seq)` names it, an epoch being one run of one gateway
+//! process (an enrolment may have many), so reports may arrive twice and out of order. What was seen
+//! is forgotten with the process; after a restart a gateway that repeats its last report is counted
+//! once more, which makes a window look busier by one report, for the minutes its token lives.
+
+use std::collections::VecDeque;
+
+use lanyard_drift::TokenReport;
+use lanyard_token::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::store::event::TokenDigest;
+
+/// The largest report, in bytes.
+pub const MAX_REPORT_BYTES: usize = 256 * 1_024;
+/// The most tokens in one report.
+pub const MAX_ENTRIES: usize = 512;
+/// The most routes that were called and do not exist, in one report.
+pub const MAX_SHADOW_ROUTES: usize = 64;
+/// The longest method and path of such a route, in bytes.
+const MAX_SHADOW_BYTES: usize = 512;
+
+/// One report of one gateway process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Chosen at random when the gateway process started.
+    pub epoch: u64,
+    /// Counts up from the start of the process.
+    pub seq: u64,
+    /// What tokens did since they were last reported.
+    pub entries: Vec<Entry>,
+    /// Calls that matched no route.
+    #[serde(default)]
+    pub shadow_routes: Vec<ShadowRoute>,
+}
+
+/// What one token did.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its number (`jti`).
+    pub token: NodeId,
+    /// Whose, as the token says (the identity of its lineage).
+    pub identity: NodeId,
+    /// First eight bytes of SHA-256 over its signing input, hexadecimal.
+    pub digest: TokenDigest,
+    /// What it did.
+    pub report: TokenReport,
+}
+
+/// Calls that matched no route of a gateway.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowRoute {
+    /// HTTP method.
+    pub method: String,
+    /// Path without query.
+    pub path: String,
+    /// How many calls.
+    #[serde(default = "once")]
+    pub count: u64,
+}
+
+const fn once() -> u64 {
+    1
+}
+
+/// What became of a report, in entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// Counted now.
+    pub accepted: u64,
+    /// In a report that was counted before.
+    pub duplicate: u64,
+    /// About tokens this gateway has no business with, or that are long gone.
+    pub refused: u64,
+}
+
+/// Why a report was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// Not JSON of this form: do not send it again.
+    #[error("not a report: {0}")]
+    Malformed(String),
+    /// Split it.
+    #[error("a report has at most {MAX_ENTRIES} entries and {MAX_SHADOW_ROUTES} shadow routes")]
+    TooLong,
+    /// Only enrolled gateways report.
+    #[error("identity `{0}` is not a gateway")]
+    NotAGateway(NodeId),
+}
+
+impl Report {
+    /// Reads a request body. Unknown and repeated members are errors.
+    pub fn parse(body: &[u8]) -> Result<Self, ReportError> {
+        let report: Self =
+            serde_json::from_slice(body).map_err(|error| ReportError::Malformed(error.to_string()))?;
+        if report.entries.len() > MAX_ENTRIES || report.shadow_routes.len() > MAX_SHADOW_ROUTES {
+            return Err(ReportError::TooLong);
+        }
+        let long = |route: &ShadowRoute| route.method.len() + route.path.len() > MAX_SHADOW_BYTES;
+        if report.shadow_routes.iter().any(long) {
+            return Err(ReportError::Malformed("a shadow route is too long".to_owned()));
+        }
+        Ok(report)
+    }
+}
+
+/// Reports of one gateway that were counted, over its latest runs.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Least recently heard first.
+    runs: VecDeque<Run>,
+}
+
+/// Runs remembered per gateway: more than replicas share one enrolment.
+const RUNS: usize = 128;
+
+/// Reports of one run.
+#[derive(Debug)]
+struct Run {
+    epoch: u64,
+    highest: u64,
+    /// Bit `n` is set when `highest - n` was counted.
+    recent: u128,
+}
+
+impl Seen {
+    /// Counts a report; `false` when it was counted before, or is too far behind to know.
+    pub(super) fn count(&mut self, epoch: u64, seq: u64) -> bool {
+        let Some(at) = self.runs.iter().position(|run| run.epoch == epoch) else {
+            if self.runs.len() >= RUNS {
+                self.runs.pop_front();
+            }
+            self.runs.push_back(Run { epoch, highest: seq, recent: 1 });
+            return true;
+        };
+        let Some(mut run) = self.runs.remove(at) else { return false };
+        let fresh = run.count(seq);
+        self.runs.push_back(run);
+        fresh
+    }
+}
+
+impl Run {
+    fn count(&mut self, seq: u64) -> bool {
+        if seq > self.highest {
+            let ahead = seq - self.highest;
+            let kept = u32::try_from(ahead).ok().and_then(|ahead| self.recent.checked_shl(ahead)).unwrap_or(0);
+            (self.highest, self.recent) = (seq, kept | 1);
+            return true;
+        }
+        let behind = u32::try_from(self.highest - seq).ok().and_then(|behind| 1_u128.checked_shl(behind));
+        match behind {
+            Some(bit) if self.recent & bit == 0 => {
+                self.recent |= bit;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_report_counts_once_whenever_it_comes() {
+        let mut seen = Seen::default();
+        for seq in [1, 3, 2] {
+            assert!(seen.count(7, seq), "{seq}");
+        }
+        for seq in [1, 2, 3] {
+            assert!(!seen.count(7, seq), "{seq}");
+        }
+        assert!(seen.count(8, 1), "another run counts for itself");
+    }
+
+    #[test]
+    fn far_behind_is_taken_for_a_repetition() {
+        let mut seen = Seen::default();
+        assert!(seen.count(1, 10_000));
+        assert!(!seen.count(1, 1));
+        assert!(seen.count(1, u64::MAX));
+        assert!(!seen.count(1, u64::MAX));
+    }
+
+    #[test]
+    fn a_thousand_runs_do_not_grow_what_is_kept() {
+        let mut seen = Seen::default();
+        for epoch in 0..1_000 {
+            assert!(seen.count(epoch, 1));
+        }
+        assert_eq!(seen.runs.len(), RUNS);
+    }
+
+    #[test]
+    fn what_is_not_a_report_is_refused_in_words() {
+        for (body, word) in [
+            ("", "EOF"),
+            (r#"{"epoch":1,"seq":1}"#, "entries"),
+            (r#"{"epoch":1,"seq":1,"entries":[],"more":1}"#, "more"),
+            (r#"{"epoch":1,"epoch":1,"seq":1,"entries":[]}"#, "duplicate"),
+            (r#"{"epoch":-1,"seq":1,"entries":[]}"#, "invalid value"),
+            (r#"{"epoch":1,"seq":1,"entries":[{"token":"1"}]}"#, "16 lower-case"),
+        ] {
+            let error = Report::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(word), "{body}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_any_repetition_count_each_number_once(
+            sequence in proptest::collection::vec(1_u64..100, 1..300),
+        ) {
+            let mut seen = Seen::default();
+            let counted: usize = sequence.iter().map(|seq| usize::from(seen.count(1, *seq))).sum();
+            let distinct: std::collections::BTreeSet<_> = sequence.iter().collect();
+            prop_assert_eq!(counted, distinct.len());
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Report::parse(&body);
+        }
+    }
+}

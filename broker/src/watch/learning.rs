@@ -1,0 +1,122 @@
+//! Reading and saving what was learned.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lanyard_drift::Baseline;
+use lanyard_token::NodeId;
+
+use super::Watch;
+use super::baseline::{BaselineError, BaselineStore, Saved};
+use super::desk::{Desk, Habits, Limits};
+use super::state::WatchState;
+use crate::clock::UnixMillis;
+use crate::store::Event;
+
+/// Between two saves, in milliseconds: what a crash may cost of learning.
+const SAVE_EVERY: u64 = 60_000;
+/// Between two versions that the log is told of, in milliseconds: see [`super::baseline`].
+const TELL_EVERY: u64 = 3_600_000;
+
+/// When and where baselines were saved.
+pub(super) struct Saver {
+    store: Arc<dyn BaselineStore>,
+    at: Mutex<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    version: u64,
+    saved: Option<UnixMillis>,
+    told: Option<UnixMillis>,
+}
+
+impl Saver {
+    /// Reads what was saved last. What cannot be read is set aside, and its reason comes back.
+    pub(super) fn open(
+        store: Box<dyn BaselineStore>,
+        state: &WatchState,
+        limits: Limits,
+    ) -> (Self, HashMap<NodeId, Habits>, Option<BaselineError>) {
+        let store: Arc<dyn BaselineStore> = Arc::from(store);
+        let told = state.saved_baselines();
+        let (saved, refused) = match Saved::load(store.as_ref(), told) {
+            Ok(saved) => (saved, None),
+            Err(error) => {
+                tracing::error!(error = %error, "starting without baselines: everybody is new");
+                if let Err(error) = store.set_aside() {
+                    tracing::error!(error = %error, "the refused baselines stay where they are until the next save");
+                }
+                (Saved::default(), Some(error))
+            }
+        };
+        let progress = Progress { version: saved.version.max(told), ..Progress::default() };
+        let known = saved.baselines.into_iter().take(limits.identities);
+        let habits = known.map(|(identity, baseline)| (identity, Habits { baseline, ..Habits::default() })).collect();
+        (Self { store, at: Mutex::new(progress) }, habits, refused)
+    }
+
+    /// The next version to save, when it is time; notes it as saved.
+    fn begin(&self, now: UnixMillis, last: bool) -> Option<u64> {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = match at.saved {
+            None => {
+                at.saved = Some(now);
+                last
+            }
+            Some(saved) => last || now.millis_since(saved) >= SAVE_EVERY,
+        };
+        due.then(|| {
+            at.saved = Some(now);
+            at.version = at.version.saturating_add(1);
+            at.version
+        })
+    }
+
+    /// Whether the log is to be told of a version now; notes it as told.
+    fn tells(&self, now: UnixMillis, last: bool) -> bool {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let tells = last || at.told.is_none_or(|told| now.millis_since(told) >= TELL_EVERY);
+        if tells {
+            at.told = Some(now);
+        }
+        tells
+    }
+}
+
+impl Watch {
+    /// Saves baselines if they changed and a minute has passed, or at the end.
+    pub(super) async fn save_baselines(&self, last: bool) {
+        let now = self.clock.now();
+        if !self.desk().changed {
+            return;
+        }
+        let Some(version) = self.learning.begin(now, last) else { return };
+        let baselines = copy(&mut self.desk());
+        let store = Arc::clone(&self.learning.store);
+        let saving = tokio::task::spawn_blocking(move || Saved { version, baselines }.save(store.as_ref()));
+        match saving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(error = %error, "baselines were not saved");
+                self.desk().changed = true;
+                return;
+            }
+            Err(_) => return,
+        }
+        if self.learning.tells(now, last) {
+            // Told after the save: a crash in between leaves a newer copy than the log knows, which is fine.
+            if let Err(error) = self.store.append(vec![Event::BaselinesSaved { version }]).await {
+                tracing::warn!(error = %error, version, "the log was not told of the saved baselines");
+            }
+        }
+    }
+}
+
+fn copy(desk: &mut Desk) -> Vec<(NodeId, Box<Baseline>)> {
+    desk.changed = false;
+    let learned = desk.habits.iter().filter(|(_, habits)| habits.baseline.calls() > 0);
+    let mut baselines: Vec<_> = learned.map(|(identity, habits)| (*identity, habits.baseline.clone())).collect();
+    baselines.sort_unstable_by_key(|(identity, _)| *identity);
+    baselines
+}

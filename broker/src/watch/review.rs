@@ -1,0 +1,169 @@
+//! What people see of verdicts, and what they say about them.
+
+use lanyard_token::NodeId;
+use serde::Serialize;
+
+use super::state::{Clearing, History, Subject, Taken, VerdictRecord};
+use super::{Watch, baseline};
+use crate::clock::UnixMillis;
+use crate::store::event::By;
+use crate::store::{Event, StoreError};
+
+/// The longest reason, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
+
+/// A verdict as people read it.
+#[derive(Debug, Serialize)]
+pub struct VerdictView {
+    /// Its number.
+    pub id: NodeId,
+    /// When it was written.
+    pub at: UnixMillis,
+    /// Whose token.
+    pub identity: NodeId,
+    /// The identity's name, when it is still known.
+    pub name: Option<String>,
+    /// Which token.
+    pub token: NodeId,
+    /// One sentence.
+    pub sentence: String,
+    /// Level, evidence with its numbers, hard rule.
+    pub verdict: lanyard_drift::Verdict,
+    /// Whether it is about a token that the log never issued.
+    pub never_issued: bool,
+    /// Whose reports stand behind it.
+    pub gateways: Vec<NodeId>,
+    /// What was done, in order.
+    pub responses: Vec<Taken>,
+    /// What it paused, and until when.
+    pub suspended: Vec<(NodeId, UnixMillis)>,
+    /// Who cleared it, and why.
+    pub cleared: Option<Clearing>,
+}
+
+/// What is known about an identity's behaviour.
+#[derive(Debug, Serialize)]
+pub struct IdentityView {
+    /// Whose.
+    pub identity: NodeId,
+    /// Name, kind, tags, audiences.
+    pub subject: Subject,
+    /// Calls that were learned.
+    pub calls: u64,
+    /// Distinct operations that are known.
+    pub operations: usize,
+    /// Whether a frozen anchor stands beside the habits.
+    pub anchored: bool,
+    /// Names the habits by their content.
+    pub hash: String,
+    /// How many identities of the same role are known, at most 32.
+    pub peers: usize,
+    /// What happened lately.
+    pub history: History,
+    /// The newest verdicts.
+    pub verdicts: Vec<VerdictView>,
+}
+
+/// What clearing did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cleared {
+    /// Whether the window was still at hand and is part of the habits now.
+    pub learned: bool,
+    /// How many suspensions ended.
+    pub resumed: usize,
+}
+
+/// Why a verdict was not cleared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClearError {
+    /// Look at the list.
+    #[error("there is no verdict `{0}`")]
+    Unknown(NodeId),
+    /// Nothing is left to do.
+    #[error("verdict `{0}` was cleared before")]
+    AlreadyCleared(NodeId),
+    /// A forged token is never fine.
+    #[error("verdict `{0}` is about a token that was never issued: look at the signing key instead")]
+    NeverIssued(NodeId),
+    /// Say why, in fewer words.
+    #[error("a reason has 1 to {MAX_REASON_BYTES} bytes")]
+    Reason,
+    /// Ask again later.
+    #[error("the log takes no events now")]
+    Store(#[from] StoreError),
+}
+
+impl Watch {
+    /// The newest verdicts first.
+    pub fn verdicts(&self, identity: Option<NodeId>, limit: usize) -> Vec<VerdictView> {
+        self.state.verdicts(identity, limit).into_iter().map(|record| self.view(record)).collect()
+    }
+
+    /// One verdict.
+    pub fn verdict(&self, id: NodeId) -> Option<VerdictView> {
+        self.state.verdict(id).map(|record| self.view(record))
+    }
+
+    /// One identity.
+    pub fn identity(&self, identity: NodeId) -> Option<IdentityView> {
+        let subject = self.state.subject(identity)?;
+        let habits = self.desk().habits.get(&identity).map(|habits| habits.baseline.clone()).unwrap_or_default();
+        Some(IdentityView {
+            identity,
+            subject,
+            calls: habits.calls(),
+            operations: habits.operations().count(),
+            anchored: habits.has_anchor(),
+            hash: baseline::content_hash(&habits),
+            peers: self.state.peers(identity, super::ROLE_MEMBERS).len(),
+            history: self.state.history(identity),
+            verdicts: self.verdicts(Some(identity), SHOWN),
+        })
+    }
+
+    /// "This is fine": ends the suspensions that still run because of it, teaches the habits, and
+    /// takes it out of the history that decides about the next response. Revocations stay: enabling
+    /// again is a decision of its own.
+    pub async fn clear(&self, id: NodeId, by: By, reason: &str) -> Result<Cleared, ClearError> {
+        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
+            return Err(ClearError::Reason);
+        }
+        let record = self.state.verdict(id).ok_or(ClearError::Unknown(id))?;
+        if record.cleared.is_some() {
+            return Err(ClearError::AlreadyCleared(id));
+        }
+        if record.judgement.forged.is_some() {
+            return Err(ClearError::NeverIssued(id));
+        }
+        let now = self.clock.now();
+        let paused: Vec<NodeId> =
+            record.suspended.iter().filter(|(_, until)| *until > now).map(|(node, _)| *node).collect();
+        let mut events = vec![Event::VerdictCleared { verdict: id, by: by.clone(), reason: reason.to_owned() }];
+        events.extend(paused.iter().map(|node| Event::Resumed { node: *node, by: by.clone() }));
+        self.store.append(events).await?;
+        let learned = self.desk().learn_cleared(id, record.judgement.identity);
+        Ok(Cleared { learned, resumed: paused.len() })
+    }
+
+    fn view(&self, record: VerdictRecord) -> VerdictView {
+        let VerdictRecord { at, judgement, responses, suspended, cleared, .. } = record;
+        VerdictView {
+            id: judgement.id,
+            at,
+            identity: judgement.identity,
+            name: self.state.subject(judgement.identity).map(|subject| subject.name),
+            token: judgement.token,
+            sentence: judgement.sentence(),
+            never_issued: judgement.forged.is_some(),
+            verdict: judgement.verdict,
+            gateways: judgement.gateways,
+            responses,
+            suspended,
+            cleared,
+        }
+    }
+}
+
+/// Verdicts shown with an identity.
+const SHOWN: usize = 20;

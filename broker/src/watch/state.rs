@@ -1,0 +1,224 @@
+//! What the watch room knows from the log: who exists, which tokens were issued, what was judged
+//! and what was done about it.
+//!
+//! The behaviour itself is not in here: habits and windows are not events (see
+//! [`baseline`](super::baseline)).
+
+mod history;
+mod issued;
+mod rows;
+mod subjects;
+mod verdicts;
+
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use lanyard_token::{NodeId, Rev};
+
+pub use history::{Drifted, History, Recycled};
+pub use issued::{Issued, Lookup};
+pub use subjects::Subject;
+pub use verdicts::{Clearing, Taken, VerdictRecord};
+
+use crate::clock::UnixMillis;
+use crate::store::event::{Cause, TokenDigest};
+use crate::store::{DamagedRow, Event, Projection, Record, Row};
+use history::Histories;
+use issued::IssuedTokens;
+use rows::Key;
+use subjects::Subjects;
+use verdicts::Verdicts;
+
+/// The watch room's projection of the log.
+#[derive(Default)]
+pub struct WatchState {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    subjects: Subjects,
+    issued: IssuedTokens,
+    verdicts: Verdicts,
+    histories: Histories,
+    /// The newest version of the saved baselines that the log was told of.
+    baselines: u64,
+    changed: HashSet<Key>,
+}
+
+impl WatchState {
+    /// Empty, before the first record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An identity or gateway.
+    pub fn subject(&self, identity: NodeId) -> Option<Subject> {
+        self.read().subjects.get(identity).cloned()
+    }
+
+    /// The identities of the same role (kind and tags), at most `limit`, without `identity` itself.
+    pub fn peers(&self, identity: NodeId, limit: usize) -> Vec<NodeId> {
+        self.read().subjects.peers(identity, limit)
+    }
+
+    /// What the log says about a token number that a gateway saw with this digest.
+    pub fn token(&self, token: NodeId, digest: TokenDigest) -> Lookup {
+        self.read().issued.look_up(token, digest)
+    }
+
+    /// Whether a token can still be used: issued, not expired, nothing above it ended.
+    pub fn is_alive(&self, token: NodeId) -> bool {
+        self.read().issued.is_alive(token)
+    }
+
+    /// What happened to an identity lately.
+    pub fn history(&self, identity: NodeId) -> History {
+        self.read().histories.get(identity).cloned().unwrap_or_default()
+    }
+
+    /// One verdict with what was done about it.
+    pub fn verdict(&self, id: NodeId) -> Option<VerdictRecord> {
+        self.read().verdicts.get(id).cloned()
+    }
+
+    /// The newest verdicts first, at most `limit`, of one identity or of all.
+    pub fn verdicts(&self, identity: Option<NodeId>, limit: usize) -> Vec<VerdictRecord> {
+        self.read().verdicts.newest(identity, limit)
+    }
+
+    /// The newest version of the saved baselines that the log was told of; 0 before the first.
+    pub fn saved_baselines(&self) -> u64 {
+        self.read().baselines
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        // A panic inside `apply` leaves at worst one record half applied; the next start replays it.
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Projection for WatchState {
+    fn name(&self) -> &'static str {
+        "watch-v1"
+    }
+
+    fn apply(&self, record: &Record) {
+        let mut inner = self.write();
+        for (place, event) in record.entries() {
+            inner.apply(event, place, record);
+        }
+        inner.forget(record.at);
+    }
+
+    fn changed_rows(&self) -> Vec<Row> {
+        let mut inner = self.write();
+        let changed = std::mem::take(&mut inner.changed);
+        changed.into_iter().map(|key| inner.row(key)).collect()
+    }
+
+    fn load_row(&self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
+        self.write().load(key, value)
+    }
+
+    fn reset(&self) {
+        *self.write() = Inner::default();
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, event: &Event, place: Rev, record: &Record) {
+        match event {
+            Event::IdentityCreated { identity, grant, .. } => {
+                self.subjects.add(*identity, Subject::from(grant.as_ref()));
+                self.changed.insert(Key::Subject(*identity));
+            }
+            Event::TokenIssued(token) => {
+                let jti = token.claims.jti;
+                self.issued.add(jti, Issued::new(token, place));
+                self.changed.insert(Key::Issued(jti));
+            }
+            Event::Revoked { node, cause, .. } => {
+                self.issued.end(*node, record.rev);
+                self.changed.insert(Key::Ended(*node));
+                if let Cause::Recycled(verdict) = cause {
+                    self.recycled(*node, *verdict, record);
+                }
+            }
+            Event::Suspended { node, until, cause: Cause::Drift(verdict), .. } => {
+                self.on_verdict(*verdict, |kept| kept.suspended.push((*node, *until)));
+                if let Some(identity) = self.verdicts.get(*verdict).map(|kept| kept.judgement.identity) {
+                    self.histories.suspended(identity, *node, *until);
+                    self.changed.insert(Key::History(identity));
+                }
+            }
+            Event::FloorRaised { floor } => {
+                for node in self.issued.raise_floor(*floor) {
+                    self.changed.insert(Key::Ended(node));
+                }
+            }
+            Event::Judged(judgement) => {
+                let (added, dropped) = self.verdicts.add(VerdictRecord::new(judgement, place, record.at));
+                self.changed.extend([Key::Verdict(added)].into_iter().chain(dropped.map(Key::Verdict)));
+                // A lie about a token must not add to the history of whoever holds the genuine one.
+                if judgement.forged.is_none() {
+                    let issued = self.issued.get(judgement.token);
+                    self.histories.judged(judgement, issued, record.at);
+                    self.changed.insert(Key::History(judgement.identity));
+                }
+            }
+            Event::Responded { verdict, identity, node, response, enforced } => {
+                let taken = Taken { response: *response, node: *node, enforced: *enforced };
+                self.on_verdict(*verdict, |kept| kept.responses.push(taken));
+                let forged = self.verdicts.get(*verdict).is_some_and(|kept| kept.judgement.forged.is_some());
+                if !forged {
+                    self.histories.responded(*identity, *response, record.at);
+                    self.changed.insert(Key::History(*identity));
+                }
+            }
+            Event::VerdictCleared { verdict, by, reason } => {
+                let clearing = Clearing { at: record.at, by: by.clone(), reason: reason.clone() };
+                self.on_verdict(*verdict, |kept| kept.cleared = Some(clearing));
+                if let Some(identity) = self.verdicts.get(*verdict).map(|kept| kept.judgement.identity) {
+                    self.histories.cleared(identity, *verdict);
+                    self.changed.insert(Key::History(identity));
+                }
+            }
+            Event::BaselinesSaved { version } => {
+                self.baselines = self.baselines.max(*version);
+                self.changed.insert(Key::Baselines);
+            }
+            _ => {}
+        }
+    }
+
+    fn recycled(&mut self, token: NodeId, verdict: NodeId, record: &Record) {
+        let Some(issued) = self.issued.get(token) else { return };
+        let recycled = Recycled { token, credential: issued.credential(), at: record.at, rev: record.rev, verdict };
+        let identity = issued.identity();
+        self.histories.recycled(identity, recycled);
+        self.changed.insert(Key::History(identity));
+    }
+
+    fn on_verdict(&mut self, verdict: NodeId, change: impl FnOnce(&mut VerdictRecord)) {
+        if let Some(kept) = self.verdicts.get_mut(verdict) {
+            change(kept);
+            self.changed.insert(Key::Verdict(verdict));
+        }
+    }
+
+    /// Forgets by the log's own time, so that a replay forgets the same.
+    fn forget(&mut self, now: UnixMillis) {
+        for token in self.issued.forget(now) {
+            self.changed.insert(Key::Issued(token));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

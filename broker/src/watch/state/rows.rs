@@ -1,0 +1,90 @@
+//! The projection as rows of the index: one letter for the sort, then the node, then JSON.
+
+use lanyard_token::{NodeId, Rev};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Inner;
+use super::history::History;
+use super::issued::IssuedRow;
+use super::subjects::Subject;
+use super::verdicts::VerdictRecord;
+use crate::store::{DamagedRow, Row};
+
+/// Which row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Subject(NodeId),
+    Issued(NodeId),
+    Ended(NodeId),
+    Verdict(NodeId),
+    History(NodeId),
+    Baselines,
+}
+
+impl Key {
+    fn bytes(self) -> Vec<u8> {
+        let (sort, node) = match self {
+            Self::Subject(node) => (b'i', node),
+            Self::Issued(node) => (b't', node),
+            Self::Ended(node) => (b'w', node),
+            Self::Verdict(node) => (b'v', node),
+            Self::History(node) => (b'h', node),
+            Self::Baselines => (b'b', NodeId::from_u64(0)),
+        };
+        let mut bytes = vec![sort];
+        bytes.extend_from_slice(&node.as_u64().to_be_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (sort, node) = bytes.split_first()?;
+        let node = NodeId::from_u64(u64::from_be_bytes(node.try_into().ok()?));
+        Some(match sort {
+            b'i' => Self::Subject(node),
+            b't' => Self::Issued(node),
+            b'w' => Self::Ended(node),
+            b'v' => Self::Verdict(node),
+            b'h' => Self::History(node),
+            b'b' => Self::Baselines,
+            _ => return None,
+        })
+    }
+}
+
+impl Inner {
+    pub(super) fn row(&self, key: Key) -> Row {
+        let value = match key {
+            Key::Subject(node) => self.subjects.get(node).and_then(json),
+            Key::Issued(node) => self.issued.row(node).as_ref().and_then(json),
+            Key::Ended(node) => self.issued.watermark(node).as_ref().and_then(json),
+            Key::Verdict(node) => self.verdicts.get(node).and_then(json),
+            Key::History(node) => self.histories.get(node).and_then(json),
+            Key::Baselines => json(&self.baselines),
+        };
+        Row { key: key.bytes(), value }
+    }
+
+    pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
+        match Key::parse(key).ok_or(DamagedRow)? {
+            Key::Subject(node) => self.subjects.add(node, read::<Subject>(value)?),
+            Key::Issued(node) => self.issued.load(node, read::<IssuedRow>(value)?),
+            Key::Ended(node) => self.issued.end(node, read::<Rev>(value)?),
+            Key::Verdict(_) => {
+                self.verdicts.add(read::<VerdictRecord>(value)?);
+            }
+            Key::History(node) => self.histories.load(node, read::<History>(value)?),
+            Key::Baselines => self.baselines = read(value)?,
+        }
+        Ok(())
+    }
+}
+
+/// Every type here serialises; were one not to, its row would be absent and rebuilt from the log.
+fn json<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+    serde_json::to_vec(value).ok()
+}
+
+fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, DamagedRow> {
+    serde_json::from_slice(value).map_err(|_| DamagedRow)
+}

@@ -1,0 +1,70 @@
+//! Identities and gateways, and which of them play the same role.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use lanyard_token::{Audience, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::store::event::{Identity, Kind};
+
+/// What the watch room needs to know of an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Its unique name.
+    pub name: String,
+    /// What sort of thing it is.
+    pub kind: Kind,
+    /// Free labels; with the kind they make its role.
+    pub tags: Vec<String>,
+    /// Where its tokens are good for; for a gateway, the audiences it serves.
+    pub audiences: Vec<Audience>,
+}
+
+impl Subject {
+    /// Whether a gateway serves this audience. Anything but a gateway serves none.
+    pub fn serves(&self, audience: &Audience) -> bool {
+        self.kind == Kind::Gateway && self.audiences.contains(audience)
+    }
+
+    /// Whether a gateway serves any audience this identity's tokens may be good for.
+    pub fn is_served_by(&self, gateway: &Self) -> bool {
+        self.audiences.iter().any(|audience| gateway.serves(audience))
+    }
+}
+
+impl From<&Identity> for Subject {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            name: identity.name.clone(),
+            kind: identity.kind,
+            tags: identity.tags.clone(),
+            audiences: identity.audiences.clone(),
+        }
+    }
+}
+
+/// All of them, with their roles. As many as administrators made; nobody else adds one.
+#[derive(Default)]
+pub(super) struct Subjects {
+    all: HashMap<NodeId, Subject>,
+    roles: BTreeMap<(Kind, Vec<String>), BTreeSet<NodeId>>,
+}
+
+impl Subjects {
+    pub(super) fn get(&self, identity: NodeId) -> Option<&Subject> {
+        self.all.get(&identity)
+    }
+
+    pub(super) fn add(&mut self, identity: NodeId, subject: Subject) {
+        let role = (subject.kind, subject.tags.clone());
+        self.roles.entry(role).or_default().insert(identity);
+        self.all.insert(identity, subject);
+    }
+
+    pub(super) fn peers(&self, identity: NodeId, limit: usize) -> Vec<NodeId> {
+        let Some(subject) = self.all.get(&identity) else { return Vec::new() };
+        let role = (subject.kind, subject.tags.clone());
+        let members = self.roles.get(&role).into_iter().flatten().copied();
+        members.filter(|member| *member != identity).take(limit).collect()
+    }
+}
