@@ -101,17 +101,38 @@ impl Watch {
         config: WatchConfig,
     ) -> (Arc<Self>, Option<BaselineError>) {
         let (learning, habits, refused) = learning::Saver::open(baselines, &state, config.limits);
-        let desk = Mutex::new(Desk { habits, ..Desk::default() });
+        let desk = Mutex::new(Desk::of(habits));
         let (counters, outbox) = (Counters::default(), Outbox::default());
-        (Arc::new(Self { state, store, clock, config, desk, counters, outbox, learning }), refused)
+        (
+            Arc::new(Self {
+                state,
+                store,
+                clock,
+                config,
+                desk,
+                counters,
+                outbox,
+                learning,
+            }),
+            refused,
+        )
     }
 
     /// Takes a report of a gateway.
     pub async fn report(&self, gateway: NodeId, report: Report) -> Result<Receipt, WatchError> {
         let served = self.gateway(gateway)?;
         let entries = report.entries.len() as u64;
-        if !self.desk().seen.entry(gateway).or_default().count(report.epoch, report.seq) {
-            let receipt = Receipt { duplicate: entries, ..Receipt::default() };
+        if !self
+            .desk()
+            .seen
+            .entry(gateway)
+            .or_default()
+            .count(report.epoch, report.seq)
+        {
+            let receipt = Receipt {
+                duplicate: entries,
+                ..Receipt::default()
+            };
             self.counters.received(receipt);
             return Ok(receipt);
         }
@@ -124,15 +145,27 @@ impl Watch {
 
     /// Bounds for the trackers of an identity's tokens: its own habits, or its role's while it is
     /// young. `None` when it does not exist or none of its tokens may come to this gateway.
-    pub fn bounds(&self, gateway: NodeId, identity: NodeId) -> Result<Option<IdentityBounds>, ReportError> {
+    pub fn bounds(
+        &self,
+        gateway: NodeId,
+        identity: NodeId,
+    ) -> Result<Option<IdentityBounds>, ReportError> {
         let gateway = self.gateway(gateway)?;
-        if !self.state.subject(identity).is_some_and(|subject| subject.is_served_by(&gateway)) {
+        if !self
+            .state
+            .subject(identity)
+            .is_some_and(|subject| subject.is_served_by(&gateway))
+        {
             return Ok(None);
         }
         let peers = self.state.peers(identity, ROLE_MEMBERS);
         let (own, role) = {
             let desk = self.desk();
-            let own = desk.habits.get(&identity).map(|habits| habits.baseline.clone()).unwrap_or_default();
+            let own = desk
+                .habits
+                .get(&identity)
+                .map(|habits| habits.baseline.clone())
+                .unwrap_or_default();
             let young = own.calls() < self.config.thresholds.established_calls;
             (own, if young { desk.role(&peers) } else { None })
         };
@@ -144,8 +177,16 @@ impl Watch {
             }
             None => own,
         };
-        let (hash, bounds) = (baseline::content_hash(&habits), habits.bounds(&self.config.thresholds));
-        Ok(Some(IdentityBounds { identity, hash, calls, bounds }))
+        let (hash, bounds) = (
+            baseline::content_hash(&habits),
+            habits.bounds(&self.config.thresholds),
+        );
+        Ok(Some(IdentityBounds {
+            identity,
+            hash,
+            calls,
+            bounds,
+        }))
     }
 
     /// What the room counts.
@@ -183,7 +224,12 @@ impl Watch {
         self.save_baselines(false).await;
     }
 
-    fn judge_entries(&self, gateway: NodeId, served: &Subject, report: &Report) -> (Receipt, Vec<Vec<Event>>) {
+    fn judge_entries(
+        &self,
+        gateway: NodeId,
+        served: &Subject,
+        report: &Report,
+    ) -> (Receipt, Vec<Vec<Event>>) {
         self.judging(|judge| {
             let (mut receipt, mut consequences) = (Receipt::default(), Vec::new());
             for entry in &report.entries {
@@ -211,23 +257,37 @@ impl Watch {
             now: self.clock.now(),
         };
         let policy = &self.config.policy;
-        let mut judge =
-            Judge { state: &self.state, desk: &mut desk, bench, policy, caps: self.config.caps, number: &number };
+        let mut judge = Judge {
+            state: &self.state,
+            desk: &mut desk,
+            bench,
+            policy,
+            caps: self.config.caps,
+            number: &number,
+        };
         work(&mut judge)
     }
 
     /// Appends each group of events whole. Nothing is lost when the log refuses: see [`Outbox`].
     async fn append(&self, groups: Vec<Vec<Event>>) -> Result<(), StoreError> {
-        self.outbox.append(groups, self.store.as_ref(), &self.counters).await
+        self.outbox
+            .append(groups, self.store.as_ref(), &self.counters)
+            .await
     }
 
     async fn flush(&self) {
         // Said by the outbox itself when it fails again.
-        let _ = self.outbox.append(Vec::new(), self.store.as_ref(), &self.counters).await;
+        let _ = self
+            .outbox
+            .append(Vec::new(), self.store.as_ref(), &self.counters)
+            .await;
     }
 
     fn gateway(&self, gateway: NodeId) -> Result<Subject, ReportError> {
-        let subject = self.state.subject(gateway).filter(|subject| subject.kind == Kind::Gateway);
+        let subject = self
+            .state
+            .subject(gateway)
+            .filter(|subject| subject.kind == Kind::Gateway);
         subject.ok_or(ReportError::NotAGateway(gateway))
     }
 

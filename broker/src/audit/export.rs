@@ -95,7 +95,7 @@ impl Export {
                     name: "lanyard.drift.verdict",
                     rev, "lanyard.verdict" = %judgement.id, "lanyard.identity" = %judgement.identity,
                     "lanyard.credential.id" = %judgement.token, "lanyard.decision" = level,
-                    "lanyard.reason" = judgement.verdict.sentence(), "verdict"
+                    "lanyard.reason" = judgement.sentence(), "verdict"
                 );
             }
             Event::Responded {
@@ -123,7 +123,10 @@ impl Export {
                 tracing::info!(name: "lanyard.booted", rev, boot, version, "booted");
             }
             // Told when they happened, or of interest to gateways alone.
-            Event::Refused(_) | Event::Administered { .. } | Event::FloorRaised { .. } => {}
+            Event::Refused(_)
+            | Event::Administered { .. }
+            | Event::FloorRaised { .. }
+            | Event::BaselinesSaved { .. } => {}
         }
     }
 

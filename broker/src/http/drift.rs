@@ -52,12 +52,17 @@ async fn verdicts(
     State(watch): State<Arc<Watch>>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Verdicts>, Problem> {
-    let Query(filter) = filter.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
+    let Query(filter) =
+        filter.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
     let limit = filter.limit.unwrap_or(100);
     if limit == 0 || limit > MAX_LIMIT {
-        return Err(Problem::invalid_request(format!("`limit` is 1 to {MAX_LIMIT}")));
+        return Err(Problem::invalid_request(format!(
+            "`limit` is 1 to {MAX_LIMIT}"
+        )));
     }
-    Ok(Json(Verdicts { verdicts: watch.verdicts(filter.identity, limit) }))
+    Ok(Json(Verdicts {
+        verdicts: watch.verdicts(filter.identity, limit),
+    }))
 }
 
 async fn verdict(
@@ -66,7 +71,10 @@ async fn verdict(
     id: Result<Path<NodeId>, PathRejection>,
 ) -> Result<Json<VerdictView>, Problem> {
     let id = node(id)?;
-    watch.verdict(id).map(Json).ok_or_else(|| Problem::not_found(format!("there is no verdict `{id}`")))
+    watch
+        .verdict(id)
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no verdict `{id}`")))
 }
 
 async fn clear(
@@ -86,11 +94,15 @@ async fn identity(
     id: Result<Path<NodeId>, PathRejection>,
 ) -> Result<Json<IdentityView>, Problem> {
     let id = node(id)?;
-    watch.identity(id).map(Json).ok_or_else(|| Problem::not_found(format!("there is no identity `{id}`")))
+    watch
+        .identity(id)
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no identity `{id}`")))
 }
 
 fn node(id: Result<Path<NodeId>, PathRejection>) -> Result<NodeId, Problem> {
-    id.map(|Path(id)| id).map_err(|_| Problem::invalid_request("a node is 16 lower-case hexadecimal digits"))
+    id.map(|Path(id)| id)
+        .map_err(|_| Problem::invalid_request("a node is 16 lower-case hexadecimal digits"))
 }
 
 /// What an administrator is told.

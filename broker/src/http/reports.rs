@@ -30,9 +30,16 @@ struct Rooms {
 /// `POST /v1/reports` and `GET /v1/baselines/{identity}`, for the public listener.
 pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn Clock>) -> Router {
     Router::new()
-        .route("/v1/reports", post(report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+        .route(
+            "/v1/reports",
+            post(report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)),
+        )
         .route("/v1/baselines/{identity}", get(bounds))
-        .with_state(Rooms { watch, doorkeeper, clock })
+        .with_state(Rooms {
+            watch,
+            doorkeeper,
+            clock,
+        })
 }
 
 async fn report(
@@ -42,7 +49,9 @@ async fn report(
 ) -> Result<Json<Receipt>, Problem> {
     let gateway = rooms.admit(&headers)?;
     if !is_json(&headers) {
-        return Err(Problem::invalid_request("a report is `application/json`").because("content_type"));
+        return Err(
+            Problem::invalid_request("a report is `application/json`").because("content_type")
+        );
     }
     let body = body.map_err(|rejection| unreadable(rejection.status()))?;
     let report = Report::parse(&body).map_err(WatchError::from)?;
@@ -58,18 +67,32 @@ async fn bounds(
     // The same answer for one that does not exist and one that is none of this gateway's business.
     let unknown = || Problem::not_found("no such identity among those this gateway serves");
     let identity: NodeId = identity.parse().map_err(|_| unknown())?;
-    let bounds = rooms.watch.bounds(gateway.identity, identity).map_err(WatchError::from)?;
-    Ok(([(CACHE_CONTROL, "private, max-age=30")], Json(bounds.ok_or_else(unknown)?)))
+    let bounds = rooms
+        .watch
+        .bounds(gateway.identity, identity)
+        .map_err(WatchError::from)?;
+    Ok((
+        [(CACHE_CONTROL, "private, max-age=30")],
+        Json(bounds.ok_or_else(unknown)?),
+    ))
 }
 
 impl Rooms {
     fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        admit(self.doorkeeper.as_ref(), headers, Door::Public, SCOPE, self.clock.now())
+        admit(
+            self.doorkeeper.as_ref(),
+            headers,
+            Door::Public,
+            SCOPE,
+            self.clock.now(),
+        )
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     media_type
         .and_then(|text| text.split(';').next())
         .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
@@ -83,7 +106,12 @@ fn unreadable(status: StatusCode) -> Problem {
 }
 
 fn too_large(description: String) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", description).because("report_too_large")
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "invalid_request",
+        description,
+    )
+    .because("report_too_large")
 }
 
 /// What a gateway is told.
@@ -93,9 +121,12 @@ impl From<WatchError> for Problem {
         match error {
             WatchError::Store(error) => error.into(),
             WatchError::Report(ReportError::TooLong) => too_large(description),
-            WatchError::Report(ReportError::NotAGateway(_)) => {
-                Self::new(StatusCode::FORBIDDEN, "access_denied", "only gateways report").because("not_a_gateway")
-            }
+            WatchError::Report(ReportError::NotAGateway(_)) => Self::new(
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "only gateways report",
+            )
+            .because("not_a_gateway"),
             WatchError::Report(ReportError::Malformed(_)) => {
                 Self::invalid_request(description).because("report_malformed")
             }

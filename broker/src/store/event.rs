@@ -248,7 +248,10 @@ impl Judgement {
     /// One sentence a person understands, with the numbers.
     pub fn sentence(&self) -> String {
         match self.forged {
-            Some(_) => format!("malicious: token `{}` has a valid signature, but this log never issued it", self.token),
+            Some(_) => format!(
+                "malicious: token `{}` has a valid signature, but this log never issued it",
+                self.token
+            ),
             None => self.verdict.sentence(),
         }
     }

@@ -44,7 +44,11 @@ pub enum BaselineError {
     RolledBack { found: u64, expected: u64 },
     /// The operating system said no.
     #[error("cannot {action} `{path}`")]
-    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// Could not be sealed.
     #[error("cannot seal the baselines")]
     Seal(#[from] CryptoError),
@@ -63,19 +67,22 @@ impl Saved {
     /// Reads what was saved last, if the log knows of nothing newer.
     pub(super) fn load(store: &dyn BaselineStore, expected: u64) -> Result<Self, BaselineError> {
         let saved: Self = match store.load()? {
-            Some(plain) => {
-                serde_json::from_slice(&plain).map_err(|error| BaselineError::Format(error.to_string()))?
-            }
+            Some(plain) => serde_json::from_slice(&plain)
+                .map_err(|error| BaselineError::Format(error.to_string()))?,
             None => Self::default(),
         };
         if saved.version < expected {
-            return Err(BaselineError::RolledBack { found: saved.version, expected });
+            return Err(BaselineError::RolledBack {
+                found: saved.version,
+                expected,
+            });
         }
         Ok(saved)
     }
 
     pub(super) fn save(&self, store: &dyn BaselineStore) -> Result<(), BaselineError> {
-        let plain = serde_json::to_vec(self).map_err(|error| BaselineError::Format(error.to_string()))?;
+        let plain =
+            serde_json::to_vec(self).map_err(|error| BaselineError::Format(error.to_string()))?;
         store.save(&plain)
     }
 }
@@ -119,12 +126,23 @@ pub(super) mod tests {
     #[test]
     fn an_older_copy_than_the_log_knows_is_refused() {
         let store = InMemory::default();
-        Saved { version: 4, baselines: Vec::new() }.save(&store).unwrap();
+        Saved {
+            version: 4,
+            baselines: Vec::new(),
+        }
+        .save(&store)
+        .unwrap();
         assert_eq!(Saved::load(&store, 4).unwrap().version, 4);
         let error = Saved::load(&store, 5).unwrap_err().to_string();
-        assert_eq!(error, "the saved baselines are an older copy: version 4, the log knows 5");
+        assert_eq!(
+            error,
+            "the saved baselines are an older copy: version 4, the log knows 5"
+        );
         store.set_aside().unwrap();
-        assert!(Saved::load(&store, 5).is_err(), "a missing copy is an older one too");
+        assert!(
+            Saved::load(&store, 5).is_err(),
+            "a missing copy is an older one too"
+        );
         assert_eq!(Saved::load(&store, 0).unwrap().version, 0);
     }
 
@@ -133,7 +151,8 @@ pub(super) mod tests {
         let store = InMemory::default();
         let mut baseline = serde_json::to_value(Baseline::empty()).unwrap();
         baseline["version"] = 99.into();
-        let saved = serde_json::json!({"version": 1, "baselines": [["0000000000000001", baseline]]});
+        let saved =
+            serde_json::json!({"version": 1, "baselines": [["0000000000000001", baseline]]});
         store.save(&serde_json::to_vec(&saved).unwrap()).unwrap();
         let error = Saved::load(&store, 0).unwrap_err().to_string();
         assert!(error.contains("version 99"), "{error}");
@@ -141,7 +160,10 @@ pub(super) mod tests {
 
     #[test]
     fn equal_habits_have_equal_names() {
-        assert_eq!(content_hash(&Baseline::empty()), content_hash(&Baseline::empty()));
+        assert_eq!(
+            content_hash(&Baseline::empty()),
+            content_hash(&Baseline::empty())
+        );
         assert_eq!(content_hash(&Baseline::empty()).len(), 64);
     }
 }

@@ -27,7 +27,12 @@ pub struct Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { ends: 10, ends_by_one_gateway: 3, recycles: 600, never_issued_by_one_gateway: 60 }
+        Self {
+            ends: 10,
+            ends_by_one_gateway: 3,
+            recycles: 600,
+            never_issued_by_one_gateway: 60,
+        }
     }
 }
 
@@ -45,13 +50,23 @@ pub(super) struct Spent {
 
 impl Spent {
     /// What may still be done because of reports by `gateways`.
-    pub(super) fn allowance(&mut self, caps: Caps, gateways: &[NodeId], now: UnixMillis) -> Allowance {
+    pub(super) fn allowance(
+        &mut self,
+        caps: Caps,
+        gateways: &[NodeId],
+        now: UnixMillis,
+    ) -> Allowance {
         self.forget(now);
         let alone = sole(gateways);
-        let by_it = self.ends.iter().filter(|(_, by)| alone.is_some() && *by == alone).count();
+        let by_it = self
+            .ends
+            .iter()
+            .filter(|(_, by)| alone.is_some() && *by == alone)
+            .count();
         Allowance {
             recycle: self.recycles.len() < caps.recycles,
-            end: self.ends.len() < caps.ends && (alone.is_none() || by_it < caps.ends_by_one_gateway),
+            end: self.ends.len() < caps.ends
+                && (alone.is_none() || by_it < caps.ends_by_one_gateway),
         }
     }
 
@@ -65,9 +80,18 @@ impl Spent {
     }
 
     /// Whether this gateway may have one more never issued token ended; takes note if so.
-    pub(super) fn spend_never_issued(&mut self, caps: Caps, gateway: NodeId, now: UnixMillis) -> bool {
+    pub(super) fn spend_never_issued(
+        &mut self,
+        caps: Caps,
+        gateway: NodeId,
+        now: UnixMillis,
+    ) -> bool {
         self.forget(now);
-        let by_it = self.never_issued.iter().filter(|(_, by)| *by == gateway).count();
+        let by_it = self
+            .never_issued
+            .iter()
+            .filter(|(_, by)| *by == gateway)
+            .count();
         let allowed = by_it < caps.never_issued_by_one_gateway;
         if allowed {
             self.never_issued.push_back((now, gateway));
@@ -107,7 +131,13 @@ mod tests {
             spent.spend(Response::Revoke, &two, NOW);
         }
         let allowance = spent.allowance(caps, &two, NOW.plus_millis(59_999));
-        assert_eq!(allowance, Allowance { recycle: true, end: false });
+        assert_eq!(
+            allowance,
+            Allowance {
+                recycle: true,
+                end: false
+            }
+        );
         assert!(spent.allowance(caps, &two, NOW.plus_millis(60_000)).end);
     }
 
@@ -124,7 +154,13 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_does_not_freeze_the_cap() {
-        let (mut spent, caps) = (Spent::default(), Caps { recycles: 1, ..Caps::default() });
+        let (mut spent, caps) = (
+            Spent::default(),
+            Caps {
+                recycles: 1,
+                ..Caps::default()
+            },
+        );
         spent.spend(Response::Recycle, &[], NOW);
         assert!(!spent.allowance(caps, &[], NOW).recycle);
         assert!(spent.allowance(caps, &[], UnixMillis(5)).recycle);
@@ -134,7 +170,9 @@ mod tests {
     fn one_gateway_cannot_end_any_number_of_tokens_by_calling_them_forged() {
         let (mut spent, caps) = (Spent::default(), Caps::default());
         let (liar, honest) = (NodeId::from_u64(1), NodeId::from_u64(2));
-        let ended = (0..200).filter(|_| spent.spend_never_issued(caps, liar, NOW)).count();
+        let ended = (0..200)
+            .filter(|_| spent.spend_never_issued(caps, liar, NOW))
+            .count();
         assert_eq!(ended, 60);
         assert!(spent.spend_never_issued(caps, honest, NOW));
     }

@@ -93,6 +93,10 @@ impl Counters {
 
     fn rung(&self, response: Response, enforced: bool) -> Option<&Counter> {
         let at = RUNGS.iter().position(|rung| *rung == response)?;
-        if enforced { self.enforced.get(at) } else { self.observed.get(at) }
+        if enforced {
+            self.enforced.get(at)
+        } else {
+            self.observed.get(at)
+        }
     }
 }

@@ -43,7 +43,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identities: 10_000, windows: 16_384 }
+        Self {
+            identities: 10_000,
+            windows: 16_384,
+        }
     }
 }
 
@@ -106,6 +109,14 @@ pub(super) struct Sight {
 }
 
 impl Desk {
+    /// With the habits that were saved last.
+    pub(super) fn of(habits: HashMap<NodeId, Habits>) -> Self {
+        Self {
+            habits,
+            ..Self::default()
+        }
+    }
+
     /// Adds a report to its token's window and judges the window.
     pub(super) fn look(
         &mut self,
@@ -118,9 +129,16 @@ impl Desk {
             // No room to remember: judged by itself, and not learned.
             bench.counters.crowded_out.add(1);
             let verdict = self.judge(bench, identity, report);
-            return Sight { verdict, gateways: vec![gateway], last: None };
+            return Sight {
+                verdict,
+                gateways: vec![gateway],
+                last: None,
+            };
         }
-        let window = self.windows.entry(token).or_insert_with(|| Window::new(identity));
+        let window = self
+            .windows
+            .entry(token)
+            .or_insert_with(|| Window::new(identity));
         window.report.merge(report);
         window.heard = bench.now;
         if !window.gateways.contains(&gateway) && window.gateways.len() < GATEWAYS {
@@ -129,12 +147,23 @@ impl Desk {
         let (gateways, last) = (window.gateways.clone(), window.last);
         let window = window.report.clone();
         let verdict = self.judge(bench, identity, &window);
-        Sight { verdict, gateways, last }
+        Sight {
+            verdict,
+            gateways,
+            last,
+        }
     }
 
     /// Closes a token's window if it is full. The identity's own window may be judged by that.
-    pub(super) fn close_if_full(&mut self, bench: &Bench<'_>, token: NodeId) -> Option<(NodeId, Verdict)> {
-        let full = self.windows.get(&token).is_some_and(|window| window.report.calls() >= WINDOW);
+    pub(super) fn close_if_full(
+        &mut self,
+        bench: &Bench<'_>,
+        token: NodeId,
+    ) -> Option<(NodeId, Verdict)> {
+        let full = self
+            .windows
+            .get(&token)
+            .is_some_and(|window| window.report.calls() >= WINDOW);
         if full { self.close(bench, token) } else { None }
     }
 
@@ -161,9 +190,15 @@ impl Desk {
     /// Learns a window that an owner cleared, and starts the anchor from there: otherwise what is
     /// fine now would be anomalous for ever. `false` when the window is no longer at hand.
     pub(super) fn learn_cleared(&mut self, verdict: NodeId, identity: NodeId) -> bool {
-        let Some(at) = self.withheld.iter().position(|(id, _)| *id == verdict) else { return false };
-        let Some((_, report)) = self.withheld.remove(at) else { return false };
-        let Some(habits) = self.habits.get_mut(&identity) else { return false };
+        let Some(at) = self.withheld.iter().position(|(id, _)| *id == verdict) else {
+            return false;
+        };
+        let Some((_, report)) = self.withheld.remove(at) else {
+            return false;
+        };
+        let Some(habits) = self.habits.get_mut(&identity) else {
+            return false;
+        };
         let learned = habits.baseline.absorb_cleared(&report) == Absorption::Learned;
         if learned && habits.baseline.has_anchor() {
             habits.baseline.set_anchor();
@@ -185,7 +220,13 @@ impl Desk {
     pub(super) fn role(&self, peers: &[NodeId]) -> Option<Box<Baseline>> {
         let mut role: Option<Box<Baseline>> = None;
         for peer in peers {
-            let Some(habits) = self.habits.get(peer).filter(|habits| habits.baseline.calls() > 0) else { continue };
+            let Some(habits) = self
+                .habits
+                .get(peer)
+                .filter(|habits| habits.baseline.calls() > 0)
+            else {
+                continue;
+            };
             role.get_or_insert_default().merge(&habits.baseline);
         }
         role
@@ -205,7 +246,9 @@ impl Desk {
                 habits.pending_since = bench.now;
             }
             habits.pending.merge(&report);
-            return self.close_pending(bench, identity).map(|verdict| (identity, verdict));
+            return self
+                .close_pending(bench, identity)
+                .map(|verdict| (identity, verdict));
         }
         self.offer(bench, identity, &report, &verdict);
         if let Some(noted) = last {
@@ -227,8 +270,16 @@ impl Desk {
         (verdict.level != Level::Benign).then_some(verdict)
     }
 
-    fn offer(&mut self, bench: &Bench<'_>, identity: NodeId, report: &TokenReport, verdict: &Verdict) {
-        let Some(habits) = self.habits.get_mut(&identity) else { return };
+    fn offer(
+        &mut self,
+        bench: &Bench<'_>,
+        identity: NodeId,
+        report: &TokenReport,
+        verdict: &Verdict,
+    ) {
+        let Some(habits) = self.habits.get_mut(&identity) else {
+            return;
+        };
         match habits.baseline.absorb(report, verdict, bench.thresholds) {
             Absorption::Learned => bench.counters.absorbed.add(1),
             Absorption::Refused(_) => bench.counters.withheld.add(1),
@@ -246,7 +297,11 @@ impl Desk {
             self.habits.insert(identity, Habits::default());
         }
         let fresh = |at: UnixMillis| bench.now.millis_since(at) < ROLE_FRESHNESS;
-        if self.habits.get(&identity).is_some_and(|habits| habits.role_at.is_some_and(fresh)) {
+        if self
+            .habits
+            .get(&identity)
+            .is_some_and(|habits| habits.role_at.is_some_and(fresh))
+        {
             return;
         }
         let role = self.role(&(bench.peers)(identity));
@@ -260,7 +315,13 @@ impl Desk {
     fn judge(&self, bench: &Bench<'_>, identity: NodeId, report: &TokenReport) -> Verdict {
         let now = report.span().map_or(Millis(bench.now.0), |(_, last)| last);
         match self.habits.get(&identity) {
-            Some(habits) => judge(report, &habits.baseline, habits.role.as_deref(), bench.thresholds, now),
+            Some(habits) => judge(
+                report,
+                &habits.baseline,
+                habits.role.as_deref(),
+                bench.thresholds,
+                now,
+            ),
             None => judge(report, &Baseline::empty(), None, bench.thresholds, now),
         }
     }
@@ -274,8 +335,24 @@ impl Desk {
     }
 }
 
+impl Habits {
+    /// With what was learned before.
+    pub(super) fn of(baseline: Box<Baseline>) -> Self {
+        Self {
+            baseline,
+            ..Self::default()
+        }
+    }
+}
+
 impl Window {
     fn new(identity: NodeId) -> Self {
-        Self { identity, report: Box::default(), gateways: Vec::new(), heard: UnixMillis(0), last: None }
+        Self {
+            identity,
+            report: Box::default(),
+            gateways: Vec::new(),
+            heard: UnixMillis(0),
+            last: None,
+        }
     }
 }

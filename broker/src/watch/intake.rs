@@ -97,14 +97,16 @@ pub enum ReportError {
 impl Report {
     /// Reads a request body. Unknown and repeated members are errors.
     pub fn parse(body: &[u8]) -> Result<Self, ReportError> {
-        let report: Self =
-            serde_json::from_slice(body).map_err(|error| ReportError::Malformed(error.to_string()))?;
+        let report: Self = serde_json::from_slice(body)
+            .map_err(|error| ReportError::Malformed(error.to_string()))?;
         if report.entries.len() > MAX_ENTRIES || report.shadow_routes.len() > MAX_SHADOW_ROUTES {
             return Err(ReportError::TooLong);
         }
         let long = |route: &ShadowRoute| route.method.len() + route.path.len() > MAX_SHADOW_BYTES;
         if report.shadow_routes.iter().any(long) {
-            return Err(ReportError::Malformed("a shadow route is too long".to_owned()));
+            return Err(ReportError::Malformed(
+                "a shadow route is too long".to_owned(),
+            ));
         }
         Ok(report)
     }
@@ -136,10 +138,16 @@ impl Seen {
             if self.runs.len() >= RUNS {
                 self.runs.pop_front();
             }
-            self.runs.push_back(Run { epoch, highest: seq, recent: 1 });
+            self.runs.push_back(Run {
+                epoch,
+                highest: seq,
+                recent: 1,
+            });
             return true;
         };
-        let Some(mut run) = self.runs.remove(at) else { return false };
+        let Some(mut run) = self.runs.remove(at) else {
+            return false;
+        };
         let fresh = run.count(seq);
         self.runs.push_back(run);
         fresh
@@ -150,11 +158,16 @@ impl Run {
     fn count(&mut self, seq: u64) -> bool {
         if seq > self.highest {
             let ahead = seq - self.highest;
-            let kept = u32::try_from(ahead).ok().and_then(|ahead| self.recent.checked_shl(ahead)).unwrap_or(0);
+            let kept = u32::try_from(ahead)
+                .ok()
+                .and_then(|ahead| self.recent.checked_shl(ahead))
+                .unwrap_or(0);
             (self.highest, self.recent) = (seq, kept | 1);
             return true;
         }
-        let behind = u32::try_from(self.highest - seq).ok().and_then(|behind| 1_u128.checked_shl(behind));
+        let behind = u32::try_from(self.highest - seq)
+            .ok()
+            .and_then(|behind| 1_u128.checked_shl(behind));
         match behind {
             Some(bit) if self.recent & bit == 0 => {
                 self.recent |= bit;
@@ -208,7 +221,10 @@ mod tests {
             (r#"{"epoch":1,"seq":1,"entries":[],"more":1}"#, "more"),
             (r#"{"epoch":1,"epoch":1,"seq":1,"entries":[]}"#, "duplicate"),
             (r#"{"epoch":-1,"seq":1,"entries":[]}"#, "invalid value"),
-            (r#"{"epoch":1,"seq":1,"entries":[{"token":"1"}]}"#, "16 lower-case"),
+            (
+                r#"{"epoch":1,"seq":1,"entries":[{"token":"1"}]}"#,
+                "16 lower-case",
+            ),
         ] {
             let error = Report::parse(body.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(word), "{body}: {error}");

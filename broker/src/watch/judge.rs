@@ -54,7 +54,9 @@ impl Judge<'_> {
             // Ended already: what it did since was refused by the gateways and proves nothing.
             Lookup::Issued(_) if !self.state.is_alive(entry.token) => Ruling::Refused,
             Lookup::Issued(issued) => Ruling::Counted(self.look(gateway, &issued, entry)),
-            Lookup::OtherDigest(Some(genuine)) if !served.serves(&genuine.audience) => Ruling::Refused,
+            Lookup::OtherDigest(Some(genuine)) if !served.serves(&genuine.audience) => {
+                Ruling::Refused
+            }
             Lookup::OtherDigest(_) | Lookup::Unknown => self.forged(gateway, entry),
             Lookup::Expired => Ruling::Refused,
         }
@@ -65,13 +67,17 @@ impl Judge<'_> {
         let verdicts = self.desk.close_silent(&self.bench);
         verdicts
             .into_iter()
-            .map(|(token, identity, verdict)| self.identity_drifts(token, identity, Vec::new(), verdict))
+            .map(|(token, identity, verdict)| {
+                self.identity_drifts(token, identity, Vec::new(), verdict)
+            })
             .collect()
     }
 
     fn look(&mut self, gateway: NodeId, issued: &Issued, entry: &Entry) -> Vec<Event> {
         let identity = issued.identity();
-        let sight = self.desk.look(&self.bench, (entry.token, identity, gateway), &entry.report);
+        let sight = self
+            .desk
+            .look(&self.bench, (entry.token, identity, gateway), &entry.report);
         let mut events = self.on_token(entry.token, issued, sight);
         if let Some((identity, verdict)) = self.desk.close_if_full(&self.bench, entry.token) {
             events.extend(self.identity_drifts(entry.token, identity, vec![gateway], verdict));
@@ -80,7 +86,11 @@ impl Judge<'_> {
     }
 
     fn on_token(&mut self, token: NodeId, issued: &Issued, sight: Sight) -> Vec<Event> {
-        let Sight { verdict, gateways, last } = sight;
+        let Sight {
+            verdict,
+            gateways,
+            last,
+        } = sight;
         let verdict = storable(verdict);
         let now = self.bench.now;
         if verdict.level == Level::Benign || is_old_news(&verdict, last, now) {
@@ -88,17 +98,37 @@ impl Judge<'_> {
         }
         let identity = issued.identity();
         let history = self.state.history(identity);
-        let situation = Situation { token, issued, gateways: gateways.len(), history: &history };
+        let situation = Situation {
+            token,
+            issued,
+            gateways: gateways.len(),
+            history: &history,
+        };
         let allowance = self.desk.spent.allowance(self.caps, &gateways, now);
         let actions = respond(&verdict, &situation, self.policy, allowance, now);
         let id = (self.number)();
         let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
-        self.desk.note(token, Noted { id, level: verdict.level, hard, at: now });
+        self.desk.note(
+            token,
+            Noted {
+                id,
+                level: verdict.level,
+                hard,
+                at: now,
+            },
+        );
         for action in actions.iter().filter(|action| action.enforced) {
             self.desk.spent.spend(action.response, &gateways, now);
         }
         self.bench.counters.judged(verdict.level);
-        let judgement = Judgement { id, identity, token, gateways, verdict, forged: None };
+        let judgement = Judgement {
+            id,
+            identity,
+            token,
+            gateways,
+            verdict,
+            forged: None,
+        };
         self.events(judgement, &actions)
     }
 
@@ -112,11 +142,30 @@ impl Judge<'_> {
         verdict: Verdict,
     ) -> Vec<Event> {
         let told = self.state.history(identity).is_alerted(self.bench.now);
-        let response = if told { Response::Observe } else { Response::Alert };
+        let response = if told {
+            Response::Observe
+        } else {
+            Response::Alert
+        };
         self.bench.counters.judged(verdict.level);
         let (id, verdict) = ((self.number)(), storable(verdict));
-        let judgement = Judgement { id, identity, token, gateways, verdict, forged: None };
-        self.events(judgement, &[Action { response, node: Some(identity), enforced: true, until: None }])
+        let judgement = Judgement {
+            id,
+            identity,
+            token,
+            gateways,
+            verdict,
+            forged: None,
+        };
+        self.events(
+            judgement,
+            &[Action {
+                response,
+                node: Some(identity),
+                enforced: true,
+                until: None,
+            }],
+        )
     }
 
     /// A valid signature that the log never issued: the signing key leaked, or the gateway lies. In
@@ -138,14 +187,37 @@ impl Judge<'_> {
             verdict: never_issued(entry, now),
             forged: Some(entry.digest),
         };
-        let alert = Action { response: Response::Alert, node: None, enforced: true, until: None };
-        let revoke = Action { response: Response::Revoke, node: Some(token), enforced: true, until: None };
+        let alert = Action {
+            response: Response::Alert,
+            node: None,
+            enforced: true,
+            until: None,
+        };
+        let revoke = Action {
+            response: Response::Revoke,
+            node: Some(token),
+            enforced: true,
+            until: None,
+        };
         let mut events = vec![Event::Judged(Box::new(judgement))];
-        events.extend([alert, revoke].iter().map(|action| self.responded(id, entry.identity, action)));
+        events.extend(
+            [alert, revoke]
+                .iter()
+                .map(|action| self.responded(id, entry.identity, action)),
+        );
         let by = By::Verdict(id);
-        events.push(Event::Revoked { node: token, cause: Cause::NeverIssued, by: by.clone() });
+        events.push(Event::Revoked {
+            node: token,
+            cause: Cause::NeverIssued,
+            by: by.clone(),
+        });
         let until = now.plus_millis(FORGED_FOR);
-        events.push(Event::Suspended { node: token, until, cause: Cause::NeverIssued, by });
+        events.push(Event::Suspended {
+            node: token,
+            until,
+            cause: Cause::NeverIssued,
+            by,
+        });
         say_forged(gateway, token, entry.digest);
         Ruling::Counted(events)
     }
@@ -153,7 +225,6 @@ impl Judge<'_> {
     /// The verdict, what is done about it, and what that means, in this order.
     fn events(&self, judgement: Judgement, actions: &[Action]) -> Vec<Event> {
         let (id, identity) = (judgement.id, judgement.identity);
-        say_verdict(&judgement);
         let mut events = vec![Event::Judged(Box::new(judgement))];
         for action in actions {
             events.push(self.responded(id, identity, action));
@@ -163,20 +234,20 @@ impl Judge<'_> {
     }
 
     fn responded(&self, verdict: NodeId, identity: NodeId, action: &Action) -> Event {
-        let Action { response, node, enforced, .. } = *action;
+        let Action {
+            response,
+            node,
+            enforced,
+            ..
+        } = *action;
         self.bench.counters.responded(response, enforced);
-        tracing::info!(
-            name: "lanyard.response",
-            {
-                lanyard.verdict = %verdict,
-                lanyard.identity = %identity,
-                lanyard.decision = ?response,
-                lanyard.node = node.map(tracing::field::display),
-                lanyard.enforced = enforced
-            },
-            "response to drift"
-        );
-        Event::Responded { verdict, identity, node, response, enforced }
+        Event::Responded {
+            verdict,
+            identity,
+            node,
+            response,
+            enforced,
+        }
     }
 }
 
@@ -190,7 +261,13 @@ fn is_old_news(verdict: &Verdict, last: Option<Noted>, now: UnixMillis) -> bool 
 
 /// JSON has no infinities, and the log must be read back: a score without bound is kept as a large one.
 fn storable(mut verdict: Verdict) -> Verdict {
-    let bounded = |number: f64| if number.is_nan() { 0.0 } else { number.clamp(-1e15, 1e15) };
+    let bounded = |number: f64| {
+        if number.is_nan() {
+            0.0
+        } else {
+            number.clamp(-1e15, 1e15)
+        }
+    };
     verdict.mix_score = bounded(verdict.mix_score);
     for evidence in &mut verdict.evidence {
         evidence.observed = bounded(evidence.observed);
@@ -205,11 +282,24 @@ fn consequence(verdict: NodeId, action: &Action) -> Option<Event> {
     let node = action.node.filter(|_| action.enforced)?;
     let by = By::Verdict(verdict);
     match action.response {
-        Response::Recycle => Some(Event::Revoked { node, cause: Cause::Recycled(verdict), by }),
-        Response::Revoke => Some(Event::Revoked { node, cause: Cause::Drift(verdict), by }),
+        Response::Recycle => Some(Event::Revoked {
+            node,
+            cause: Cause::Recycled(verdict),
+            by,
+        }),
+        Response::Revoke => Some(Event::Revoked {
+            node,
+            cause: Cause::Drift(verdict),
+            by,
+        }),
         Response::Suspend => {
             let until = action.until?;
-            Some(Event::Suspended { node, until, cause: Cause::Drift(verdict), by })
+            Some(Event::Suspended {
+                node,
+                until,
+                cause: Cause::Drift(verdict),
+                by,
+            })
         }
         Response::Observe | Response::Alert | Response::Narrow => None,
     }
@@ -223,33 +313,22 @@ fn never_issued(entry: &Entry, now: UnixMillis) -> Verdict {
         hard_rule: None,
         calls: entry.report.calls(),
         history: 0,
-        since: entry.report.span().map_or(Millis(now.0), |(first, _)| first),
+        since: entry
+            .report
+            .span()
+            .map_or(Millis(now.0), |(first, _)| first),
         judged_at: Millis(now.0),
         mix_score: 0.0,
     }
 }
 
-fn say_verdict(judgement: &Judgement) {
-    tracing::info!(
-        name: "lanyard.drift.verdict",
-        {
-            lanyard.verdict = %judgement.id,
-            lanyard.identity = %judgement.identity,
-            lanyard.credential.id = %judgement.token,
-            lanyard.decision = ?judgement.verdict.level
-        },
-        "{}", judgement.sentence()
-    );
-}
-
 fn say_forged(gateway: NodeId, token: NodeId, digest: TokenDigest) {
     tracing::error!(
-        name: "lanyard.drift.verdict",
+        name: "lanyard.token.never_issued",
         {
             lanyard.gateway = %gateway,
             lanyard.credential.id = %token,
-            lanyard.digest = ?digest,
-            lanyard.decision = "never_issued"
+            lanyard.digest = ?digest
         },
         "a gateway saw a token with a valid signature that this log never issued: look at the signing key"
     );

@@ -50,10 +50,22 @@ impl Saver {
                 (Saved::default(), Some(error))
             }
         };
-        let progress = Progress { version: saved.version.max(told), ..Progress::default() };
+        let progress = Progress {
+            version: saved.version.max(told),
+            ..Progress::default()
+        };
         let known = saved.baselines.into_iter().take(limits.identities);
-        let habits = known.map(|(identity, baseline)| (identity, Habits { baseline, ..Habits::default() })).collect();
-        (Self { store, at: Mutex::new(progress) }, habits, refused)
+        let habits = known
+            .map(|(identity, baseline)| (identity, Habits::of(baseline)))
+            .collect();
+        (
+            Self {
+                store,
+                at: Mutex::new(progress),
+            },
+            habits,
+            refused,
+        )
     }
 
     /// The next version to save, when it is time; notes it as saved.
@@ -76,7 +88,10 @@ impl Saver {
     /// Whether the log is to be told of a version now; notes it as told.
     fn tells(&self, now: UnixMillis, last: bool) -> bool {
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let tells = last || at.told.is_none_or(|told| now.millis_since(told) >= TELL_EVERY);
+        let tells = last
+            || at
+                .told
+                .is_none_or(|told| now.millis_since(told) >= TELL_EVERY);
         if tells {
             at.told = Some(now);
         }
@@ -91,10 +106,13 @@ impl Watch {
         if !self.desk().changed {
             return;
         }
-        let Some(version) = self.learning.begin(now, last) else { return };
+        let Some(version) = self.learning.begin(now, last) else {
+            return;
+        };
         let baselines = copy(&mut self.desk());
         let store = Arc::clone(&self.learning.store);
-        let saving = tokio::task::spawn_blocking(move || Saved { version, baselines }.save(store.as_ref()));
+        let saving =
+            tokio::task::spawn_blocking(move || Saved { version, baselines }.save(store.as_ref()));
         match saving.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -106,7 +124,11 @@ impl Watch {
         }
         if self.learning.tells(now, last) {
             // Told after the save: a crash in between leaves a newer copy than the log knows, which is fine.
-            if let Err(error) = self.store.append(vec![Event::BaselinesSaved { version }]).await {
+            if let Err(error) = self
+                .store
+                .append(vec![Event::BaselinesSaved { version }])
+                .await
+            {
                 tracing::warn!(error = %error, version, "the log was not told of the saved baselines");
             }
         }
@@ -115,8 +137,13 @@ impl Watch {
 
 fn copy(desk: &mut Desk) -> Vec<(NodeId, Box<Baseline>)> {
     desk.changed = false;
-    let learned = desk.habits.iter().filter(|(_, habits)| habits.baseline.calls() > 0);
-    let mut baselines: Vec<_> = learned.map(|(identity, habits)| (*identity, habits.baseline.clone())).collect();
+    let learned = desk
+        .habits
+        .iter()
+        .filter(|(_, habits)| habits.baseline.calls() > 0);
+    let mut baselines: Vec<_> = learned
+        .map(|(identity, habits)| (*identity, habits.baseline.clone()))
+        .collect();
     baselines.sort_unstable_by_key(|(identity, _)| *identity);
     baselines
 }

@@ -31,7 +31,10 @@ impl Outbox {
         store: &dyn Store,
         counters: &Counters,
     ) -> Result<(), StoreError> {
-        let mut groups = groups.into_iter().filter(|group| !group.is_empty()).peekable();
+        let mut groups = groups
+            .into_iter()
+            .filter(|group| !group.is_empty())
+            .peekable();
         // Held while appending, so that groups keep their order. Free when there is nothing to say.
         let mut waiting = self.waiting.lock().await;
         if waiting.is_empty() && groups.peek().is_none() {
@@ -44,7 +47,11 @@ impl Outbox {
                 Err(StoreError::Full) => {
                     let (ending, rest) = group.into_iter().partition(Event::ends_access);
                     let (ending, rest): (Vec<Event>, Vec<Event>) = (ending, rest);
-                    let ended = if ending.is_empty() { Ok(()) } else { end(ending, store).await };
+                    let ended = if ending.is_empty() {
+                        Ok(())
+                    } else {
+                        end(ending, store).await
+                    };
                     keep(&mut waiting, rest, counters);
                     ended?;
                     return Err(StoreError::Full);
@@ -67,7 +74,10 @@ fn keep(waiting: &mut VecDeque<Vec<Event>>, group: Vec<Event>, counters: &Counte
     waiting.push_front(group);
     while waiting.len() > WAITING {
         waiting.pop_back();
-        tracing::error!(waiting = WAITING, "the log has refused too long: a consequence of drift is dropped");
+        tracing::error!(
+            waiting = WAITING,
+            "the log has refused too long: a consequence of drift is dropped"
+        );
     }
     counters.waiting.add(1);
 }

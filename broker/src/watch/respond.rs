@@ -120,29 +120,58 @@ pub fn respond(
     let wanted = match (offence, successors.len()) {
         (Offence::None | Offence::Anomaly, _) | (_, 0) | (Offence::Walk, 1) => Response::Recycle,
         (Offence::Task | Offence::Statistics, 1) => Response::Suspend,
-        (Offence::Statistics, _) if !statistics_may_revoke(verdict, situation, policy) => Response::Suspend,
+        (Offence::Statistics, _) if !statistics_may_revoke(verdict, situation, policy) => {
+            Response::Suspend
+        }
         (Offence::Walk | Offence::Task | Offence::Statistics, _) => Response::Revoke,
     };
     let (response, capped) = within(wanted, allowance);
     let above = lowest_common_node(&successors, situation.issued.credential());
-    let paused = situation.history.suspended.iter().any(|(node, until)| *node == above && *until > now);
+    let paused = situation
+        .history
+        .suspended
+        .iter()
+        .any(|(node, until)| *node == above && *until > now);
 
     let mut actions = Vec::with_capacity(2);
     // A full cap is told every time: either many identities are attacked, or a gateway lies.
     if capped || (offence.is_grave() && !situation.history.is_alerted(now)) {
-        actions.push(Action { response: Response::Alert, node: None, enforced: true, until: None });
+        actions.push(Action {
+            response: Response::Alert,
+            node: None,
+            enforced: true,
+            until: None,
+        });
     }
     actions.extend(match response {
-        Response::Recycle => Some(Action { response, node: Some(situation.token), enforced, until: None }),
+        Response::Recycle => Some(Action {
+            response,
+            node: Some(situation.token),
+            enforced,
+            until: None,
+        }),
         // Prolonging a running suspension would make it last as long as somebody keeps reporting.
-        Response::Suspend if paused => {
-            Some(Action { response: Response::Observe, node: Some(above), enforced: true, until: None })
-        }
+        Response::Suspend if paused => Some(Action {
+            response: Response::Observe,
+            node: Some(above),
+            enforced: true,
+            until: None,
+        }),
         Response::Suspend => {
             let until = Some(now.plus_millis(policy.longest_suspension));
-            Some(Action { response, node: Some(above), enforced, until })
+            Some(Action {
+                response,
+                node: Some(above),
+                enforced,
+                until,
+            })
         }
-        Response::Revoke => Some(Action { response, node: Some(above), enforced, until: None }),
+        Response::Revoke => Some(Action {
+            response,
+            node: Some(above),
+            enforced,
+            until: None,
+        }),
         Response::Observe | Response::Alert | Response::Narrow => None,
     });
     actions
@@ -161,8 +190,12 @@ enum Offence {
 impl Offence {
     const fn of(verdict: &Verdict) -> Self {
         match (verdict.hard_rule, verdict.level) {
-            (Some(HardRule::EnumerationRun { .. } | HardRule::EnumerationDistinct { .. }), _) => Self::Walk,
-            (Some(HardRule::TaskOperation { .. } | HardRule::TaskDestination { .. }), _) => Self::Task,
+            (Some(HardRule::EnumerationRun { .. } | HardRule::EnumerationDistinct { .. }), _) => {
+                Self::Walk
+            }
+            (Some(HardRule::TaskOperation { .. } | HardRule::TaskDestination { .. }), _) => {
+                Self::Task
+            }
             (_, Level::Malicious) => Self::Statistics,
             (_, Level::Anomalous) => Self::Anomaly,
             // A spent number of calls is refused by the gateway, and proves nothing.
@@ -181,7 +214,11 @@ impl Offence {
 
 /// The path of each token of this credential that drifted gravely although it was minted after one
 /// of the credential's tokens was recycled; this token included.
-fn successors(situation: &Situation<'_>, policy: &Policy, now: UnixMillis) -> BTreeMap<NodeId, Vec<NodeId>> {
+fn successors(
+    situation: &Situation<'_>,
+    policy: &Policy,
+    now: UnixMillis,
+) -> BTreeMap<NodeId, Vec<NodeId>> {
     let credential = situation.issued.credential();
     let recent = |at: UnixMillis| now.millis_since(at) <= policy.recycling_memory;
     let first = situation
@@ -191,12 +228,17 @@ fn successors(situation: &Situation<'_>, policy: &Policy, now: UnixMillis) -> BT
         .filter(|recycled| recycled.credential == credential && recent(recycled.at))
         .map(|recycled| recycled.rev)
         .min();
-    let Some(first) = first else { return BTreeMap::new() };
+    let Some(first) = first else {
+        return BTreeMap::new();
+    };
     let earlier = situation.history.drifted.iter().filter(|drifted| {
-        drifted.place > first && recent(drifted.at) && drifted.path.get(CREDENTIAL) == Some(&credential)
+        drifted.place > first
+            && recent(drifted.at)
+            && drifted.path.get(CREDENTIAL) == Some(&credential)
     });
-    let mut found: BTreeMap<_, _> =
-        earlier.map(|Drifted { token, path, .. }| (*token, path.clone())).collect();
+    let mut found: BTreeMap<_, _> = earlier
+        .map(|Drifted { token, path, .. }| (*token, path.clone()))
+        .collect();
     if situation.issued.place > first {
         found.insert(situation.token, situation.issued.path.clone());
     } else {
@@ -212,12 +254,22 @@ const CREDENTIAL: usize = 2;
 /// The last node that all paths share, never above the credential.
 fn lowest_common_node(successors: &BTreeMap<NodeId, Vec<NodeId>>, credential: NodeId) -> NodeId {
     let mut paths = successors.values();
-    let Some(mut common) = paths.next().map(Vec::as_slice) else { return credential };
+    let Some(mut common) = paths.next().map(Vec::as_slice) else {
+        return credential;
+    };
     for path in paths {
-        let shared = common.iter().zip(path).take_while(|(mine, theirs)| mine == theirs).count();
+        let shared = common
+            .iter()
+            .zip(path)
+            .take_while(|(mine, theirs)| mine == theirs)
+            .count();
         common = common.get(..shared).unwrap_or_default();
     }
-    common.get(CREDENTIAL..).and_then(<[NodeId]>::last).copied().unwrap_or(credential)
+    common
+        .get(CREDENTIAL..)
+        .and_then(<[NodeId]>::last)
+        .copied()
+        .unwrap_or(credential)
 }
 
 /// Two scores over the same input always agree, and one gateway may lie.
@@ -237,7 +289,11 @@ fn statistics_may_revoke(verdict: &Verdict, situation: &Situation<'_>, policy: &
 const fn within(wanted: Response, allowance: Allowance) -> (Response, bool) {
     match wanted {
         Response::Suspend | Response::Revoke if !allowance.end => {
-            if allowance.recycle { (Response::Recycle, true) } else { (Response::Alert, true) }
+            if allowance.recycle {
+                (Response::Recycle, true)
+            } else {
+                (Response::Alert, true)
+            }
         }
         Response::Recycle if !allowance.recycle => (Response::Alert, true),
         within => (within, false),

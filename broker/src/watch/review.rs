@@ -84,7 +84,9 @@ pub enum ClearError {
     #[error("verdict `{0}` was cleared before")]
     AlreadyCleared(NodeId),
     /// A forged token is never fine.
-    #[error("verdict `{0}` is about a token that was never issued: look at the signing key instead")]
+    #[error(
+        "verdict `{0}` is about a token that was never issued: look at the signing key instead"
+    )]
     NeverIssued(NodeId),
     /// Say why, in fewer words.
     #[error("a reason has 1 to {MAX_REASON_BYTES} bytes")]
@@ -97,7 +99,11 @@ pub enum ClearError {
 impl Watch {
     /// The newest verdicts first.
     pub fn verdicts(&self, identity: Option<NodeId>, limit: usize) -> Vec<VerdictView> {
-        self.state.verdicts(identity, limit).into_iter().map(|record| self.view(record)).collect()
+        self.state
+            .verdicts(identity, limit)
+            .into_iter()
+            .map(|record| self.view(record))
+            .collect()
     }
 
     /// One verdict.
@@ -108,7 +114,12 @@ impl Watch {
     /// One identity.
     pub fn identity(&self, identity: NodeId) -> Option<IdentityView> {
         let subject = self.state.subject(identity)?;
-        let habits = self.desk().habits.get(&identity).map(|habits| habits.baseline.clone()).unwrap_or_default();
+        let habits = self
+            .desk()
+            .habits
+            .get(&identity)
+            .map(|habits| habits.baseline.clone())
+            .unwrap_or_default();
         Some(IdentityView {
             identity,
             subject,
@@ -137,22 +148,46 @@ impl Watch {
             return Err(ClearError::NeverIssued(id));
         }
         let now = self.clock.now();
-        let paused: Vec<NodeId> =
-            record.suspended.iter().filter(|(_, until)| *until > now).map(|(node, _)| *node).collect();
-        let mut events = vec![Event::VerdictCleared { verdict: id, by: by.clone(), reason: reason.to_owned() }];
-        events.extend(paused.iter().map(|node| Event::Resumed { node: *node, by: by.clone() }));
+        let paused: Vec<NodeId> = record
+            .suspended
+            .iter()
+            .filter(|(_, until)| *until > now)
+            .map(|(node, _)| *node)
+            .collect();
+        let mut events = vec![Event::VerdictCleared {
+            verdict: id,
+            by: by.clone(),
+            reason: reason.to_owned(),
+        }];
+        events.extend(paused.iter().map(|node| Event::Resumed {
+            node: *node,
+            by: by.clone(),
+        }));
         self.store.append(events).await?;
         let learned = self.desk().learn_cleared(id, record.judgement.identity);
-        Ok(Cleared { learned, resumed: paused.len() })
+        Ok(Cleared {
+            learned,
+            resumed: paused.len(),
+        })
     }
 
     fn view(&self, record: VerdictRecord) -> VerdictView {
-        let VerdictRecord { at, judgement, responses, suspended, cleared, .. } = record;
+        let VerdictRecord {
+            at,
+            judgement,
+            responses,
+            suspended,
+            cleared,
+            ..
+        } = record;
         VerdictView {
             id: judgement.id,
             at,
             identity: judgement.identity,
-            name: self.state.subject(judgement.identity).map(|subject| subject.name),
+            name: self
+                .state
+                .subject(judgement.identity)
+                .map(|subject| subject.name),
             token: judgement.token,
             sentence: judgement.sentence(),
             never_issued: judgement.forged.is_some(),

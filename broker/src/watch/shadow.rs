@@ -32,8 +32,13 @@ fn path(path: &str) -> String {
 
 /// A segment, or a star when it may hold more than a name.
 fn shown(segment: &str) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
-    if segment.len() <= SHOWN && segment.bytes().all(plain) { segment } else { "*" }
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
+    if segment.len() <= SHOWN && segment.bytes().all(plain) {
+        segment
+    } else {
+        "*"
+    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,11 @@ impl WatchState {
 
     /// What happened to an identity lately.
     pub fn history(&self, identity: NodeId) -> History {
-        self.read().histories.get(identity).cloned().unwrap_or_default()
+        self.read()
+            .histories
+            .get(identity)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// One verdict with what was done about it.
@@ -134,7 +138,9 @@ impl Projection for WatchState {
 impl Inner {
     fn apply(&mut self, event: &Event, place: Rev, record: &Record) {
         match event {
-            Event::IdentityCreated { identity, grant, .. } => {
+            Event::IdentityCreated {
+                identity, grant, ..
+            } => {
                 self.subjects.add(*identity, Subject::from(grant.as_ref()));
                 self.changed.insert(Key::Subject(*identity));
             }
@@ -150,9 +156,18 @@ impl Inner {
                     self.recycled(*node, *verdict, record);
                 }
             }
-            Event::Suspended { node, until, cause: Cause::Drift(verdict), .. } => {
+            Event::Suspended {
+                node,
+                until,
+                cause: Cause::Drift(verdict),
+                ..
+            } => {
                 self.on_verdict(*verdict, |kept| kept.suspended.push((*node, *until)));
-                if let Some(identity) = self.verdicts.get(*verdict).map(|kept| kept.judgement.identity) {
+                if let Some(identity) = self
+                    .verdicts
+                    .get(*verdict)
+                    .map(|kept| kept.judgement.identity)
+                {
                     self.histories.suspended(identity, *node, *until);
                     self.changed.insert(Key::History(identity));
                 }
@@ -163,8 +178,14 @@ impl Inner {
                 }
             }
             Event::Judged(judgement) => {
-                let (added, dropped) = self.verdicts.add(VerdictRecord::new(judgement, place, record.at));
-                self.changed.extend([Key::Verdict(added)].into_iter().chain(dropped.map(Key::Verdict)));
+                let (added, dropped) = self
+                    .verdicts
+                    .add(VerdictRecord::new(judgement, place, record.at));
+                self.changed.extend(
+                    [Key::Verdict(added)]
+                        .into_iter()
+                        .chain(dropped.map(Key::Verdict)),
+                );
                 // A lie about a token must not add to the history of whoever holds the genuine one.
                 if judgement.forged.is_none() {
                     let issued = self.issued.get(judgement.token);
@@ -172,19 +193,44 @@ impl Inner {
                     self.changed.insert(Key::History(judgement.identity));
                 }
             }
-            Event::Responded { verdict, identity, node, response, enforced } => {
-                let taken = Taken { response: *response, node: *node, enforced: *enforced };
+            Event::Responded {
+                verdict,
+                identity,
+                node,
+                response,
+                enforced,
+            } => {
+                let taken = Taken {
+                    response: *response,
+                    node: *node,
+                    enforced: *enforced,
+                };
                 self.on_verdict(*verdict, |kept| kept.responses.push(taken));
-                let forged = self.verdicts.get(*verdict).is_some_and(|kept| kept.judgement.forged.is_some());
+                let forged = self
+                    .verdicts
+                    .get(*verdict)
+                    .is_some_and(|kept| kept.judgement.forged.is_some());
                 if !forged {
                     self.histories.responded(*identity, *response, record.at);
                     self.changed.insert(Key::History(*identity));
                 }
             }
-            Event::VerdictCleared { verdict, by, reason } => {
-                let clearing = Clearing { at: record.at, by: by.clone(), reason: reason.clone() };
+            Event::VerdictCleared {
+                verdict,
+                by,
+                reason,
+            } => {
+                let clearing = Clearing {
+                    at: record.at,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                };
                 self.on_verdict(*verdict, |kept| kept.cleared = Some(clearing));
-                if let Some(identity) = self.verdicts.get(*verdict).map(|kept| kept.judgement.identity) {
+                if let Some(identity) = self
+                    .verdicts
+                    .get(*verdict)
+                    .map(|kept| kept.judgement.identity)
+                {
                     self.histories.cleared(identity, *verdict);
                     self.changed.insert(Key::History(identity));
                 }
@@ -198,8 +244,16 @@ impl Inner {
     }
 
     fn recycled(&mut self, token: NodeId, verdict: NodeId, record: &Record) {
-        let Some(issued) = self.issued.get(token) else { return };
-        let recycled = Recycled { token, credential: issued.credential(), at: record.at, rev: record.rev, verdict };
+        let Some(issued) = self.issued.get(token) else {
+            return;
+        };
+        let recycled = Recycled {
+            token,
+            credential: issued.credential(),
+            at: record.at,
+            rev: record.rev,
+            verdict,
+        };
         let identity = issued.identity();
         self.histories.recycled(identity, recycled);
         self.changed.insert(Key::History(identity));

@@ -28,7 +28,10 @@ impl BaselineFile {
     /// The file `baselines` in this folder, sealed under this root.
     #[must_use]
     pub fn in_folder(folder: &Path, root: Arc<SealingRoot>) -> Self {
-        Self { path: folder.join("baselines"), root }
+        Self {
+            path: folder.join("baselines"),
+            root,
+        }
     }
 }
 
@@ -37,27 +40,46 @@ impl BaselineStore for BaselineFile {
         let sealed = match fs::read(&self.path) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(BaselineError::Io { action: "read", path: self.path.clone(), source }),
+            Err(source) => {
+                return Err(BaselineError::Io {
+                    action: "read",
+                    path: self.path.clone(),
+                    source,
+                });
+            }
         };
-        let plain = self.root.open(PURPOSE, PLACE, &sealed).map_err(|_| BaselineError::Damaged)?;
+        let plain = self
+            .root
+            .open(PURPOSE, PLACE, &sealed)
+            .map_err(|_| BaselineError::Damaged)?;
         Ok(Some(plain.to_vec()))
     }
 
     fn save(&self, plain: &[u8]) -> Result<(), BaselineError> {
         let sealed = self.root.seal(PURPOSE, PLACE, plain)?;
         let new = self.path.with_extension("new");
-        write_synced(&new, &sealed).map_err(|source| BaselineError::Io { action: "write", path: new.clone(), source })?;
+        write_synced(&new, &sealed).map_err(|source| BaselineError::Io {
+            action: "write",
+            path: new.clone(),
+            source,
+        })?;
         fs::rename(&new, &self.path)
             .and_then(|()| sync_folder(&self.path))
-            .map_err(|source| BaselineError::Io { action: "replace", path: self.path.clone(), source })
+            .map_err(|source| BaselineError::Io {
+                action: "replace",
+                path: self.path.clone(),
+                source,
+            })
     }
 
     fn set_aside(&self) -> Result<(), BaselineError> {
         let aside = self.path.with_extension("refused");
         match fs::rename(&self.path, &aside) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(BaselineError::Io { action: "set aside", path: self.path.clone(), source })
-            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BaselineError::Io {
+                action: "set aside",
+                path: self.path.clone(),
+                source,
+            }),
             _ => Ok(()),
         }
     }
@@ -65,13 +87,19 @@ impl BaselineStore for BaselineFile {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -98,18 +126,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let good = file(&folder, 1);
         good.save(b"habits").unwrap();
-        assert!(matches!(file(&folder, 2).load(), Err(BaselineError::Damaged)));
+        assert!(matches!(
+            file(&folder, 2).load(),
+            Err(BaselineError::Damaged)
+        ));
         let path = folder.path().join("baselines");
         let bytes = fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             fs::write(&path, &changed).unwrap();
-            assert!(matches!(good.load(), Err(BaselineError::Damaged)), "byte {at}");
+            assert!(
+                matches!(good.load(), Err(BaselineError::Damaged)),
+                "byte {at}"
+            );
         }
         for len in 0..bytes.len() {
             fs::write(&path, &bytes[..len]).unwrap();
-            assert!(matches!(good.load(), Err(BaselineError::Damaged)), "length {len}");
+            assert!(
+                matches!(good.load(), Err(BaselineError::Damaged)),
+                "length {len}"
+            );
         }
     }
 
@@ -120,7 +157,10 @@ mod tests {
         fs::write(folder.path().join("baselines"), b"junk").unwrap();
         file.set_aside().unwrap();
         assert!(file.load().unwrap().is_none());
-        assert_eq!(fs::read(folder.path().join("baselines.refused")).unwrap(), b"junk");
+        assert_eq!(
+            fs::read(folder.path().join("baselines.refused")).unwrap(),
+            b"junk"
+        );
         file.set_aside().unwrap();
     }
 }

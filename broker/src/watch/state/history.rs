@@ -79,8 +79,15 @@ impl Histories {
         self.0.insert(identity, history);
     }
 
-    pub(super) fn judged(&mut self, judgement: &Judgement, issued: Option<&Issued>, at: UnixMillis) {
-        let Some(issued) = issued.filter(|_| judgement.verdict.level == Level::Malicious) else { return };
+    pub(super) fn judged(
+        &mut self,
+        judgement: &Judgement,
+        issued: Option<&Issued>,
+        at: UnixMillis,
+    ) {
+        let Some(issued) = issued.filter(|_| judgement.verdict.level == Level::Malicious) else {
+            return;
+        };
         let drifted = Drifted {
             token: judgement.token,
             path: issued.path.clone(),
@@ -107,8 +114,12 @@ impl Histories {
 
     /// What was fine does not count towards the next response.
     pub(super) fn cleared(&mut self, identity: NodeId, verdict: NodeId) {
-        let Some(history) = self.0.get_mut(&identity) else { return };
-        history.recycled.retain(|recycled| recycled.verdict != verdict);
+        let Some(history) = self.0.get_mut(&identity) else {
+            return;
+        };
+        history
+            .recycled
+            .retain(|recycled| recycled.verdict != verdict);
         history.drifted.retain(|drifted| drifted.verdict != verdict);
     }
 

@@ -102,7 +102,11 @@ impl IssuedTokens {
     pub(super) fn look_up(&self, token: NodeId, digest: TokenDigest) -> Lookup {
         if let Some(issued) = self.live.get(&token) {
             let known = Box::new(issued.clone());
-            return if issued.digest == digest { Lookup::Issued(known) } else { Lookup::OtherDigest(Some(known)) };
+            return if issued.digest == digest {
+                Lookup::Issued(known)
+            } else {
+                Lookup::OtherDigest(Some(known))
+            };
         }
         match self.expired.get(&token) {
             Some((known, _)) if *known == digest => Lookup::Expired,
@@ -113,13 +117,18 @@ impl IssuedTokens {
 
     pub(super) fn is_alive(&self, token: NodeId) -> bool {
         self.live.get(&token).is_some_and(|issued| {
-            let above = |node: &NodeId| self.ended.get(node).is_some_and(|watermark| *watermark > issued.rev);
+            let above = |node: &NodeId| {
+                self.ended
+                    .get(node)
+                    .is_some_and(|watermark| *watermark > issued.rev)
+            };
             !above(&token) && !issued.path.iter().any(above)
         })
     }
 
     pub(super) fn add(&mut self, token: NodeId, issued: Issued) {
-        self.expiries.insert((issued.expires_at.saturating_add(LAST_REPORT), token));
+        self.expiries
+            .insert((issued.expires_at.saturating_add(LAST_REPORT), token));
         self.live.insert(token, issued);
     }
 
@@ -130,8 +139,12 @@ impl IssuedTokens {
 
     /// Watermarks that no living token is older than any more.
     pub(super) fn raise_floor(&mut self, floor: Rev) -> Vec<NodeId> {
-        let below: Vec<NodeId> =
-            self.ended.iter().filter(|(_, watermark)| **watermark <= floor).map(|(node, _)| *node).collect();
+        let below: Vec<NodeId> = self
+            .ended
+            .iter()
+            .filter(|(_, watermark)| **watermark <= floor)
+            .map(|(node, _)| *node)
+            .collect();
         for node in &below {
             self.ended.remove(node);
         }
@@ -142,14 +155,24 @@ impl IssuedTokens {
     pub(super) fn forget(&mut self, now: UnixMillis) -> Vec<NodeId> {
         let now = now.seconds();
         let mut changed = Vec::new();
-        while let Some((second, token)) = self.expiries.first().copied().filter(|(second, _)| *second <= now) {
+        while let Some((second, token)) = self
+            .expiries
+            .first()
+            .copied()
+            .filter(|(second, _)| *second <= now)
+        {
             self.expiries.remove(&(second, token));
             if let Some(issued) = self.live.remove(&token) {
                 self.remember_digest(token, issued.digest, second.saturating_add(LATE_REPORTS));
             }
             changed.push(token);
         }
-        while let Some((second, token)) = self.forgets.first().copied().filter(|(second, _)| *second <= now) {
+        while let Some((second, token)) = self
+            .forgets
+            .first()
+            .copied()
+            .filter(|(second, _)| *second <= now)
+        {
             self.forgets.remove(&(second, token));
             self.expired.remove(&token);
             changed.push(token);
@@ -168,7 +191,9 @@ impl IssuedTokens {
     pub(super) fn load(&mut self, token: NodeId, row: IssuedRow) {
         match row {
             IssuedRow::Live(issued) => self.add(token, issued),
-            IssuedRow::Expired { digest, forget_at } => self.remember_digest(token, digest, forget_at),
+            IssuedRow::Expired { digest, forget_at } => {
+                self.remember_digest(token, digest, forget_at)
+            }
         }
     }
 

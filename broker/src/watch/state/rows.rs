@@ -62,7 +62,10 @@ impl Inner {
             Key::History(node) => self.histories.get(node).and_then(json),
             Key::Baselines => json(&self.baselines),
         };
-        Row { key: key.bytes(), value }
+        Row {
+            key: key.bytes(),
+            value,
+        }
     }
 
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {

@@ -28,7 +28,9 @@ impl Subject {
 
     /// Whether a gateway serves any audience this identity's tokens may be good for.
     pub fn is_served_by(&self, gateway: &Self) -> bool {
-        self.audiences.iter().any(|audience| gateway.serves(audience))
+        self.audiences
+            .iter()
+            .any(|audience| gateway.serves(audience))
     }
 }
 
@@ -62,9 +64,14 @@ impl Subjects {
     }
 
     pub(super) fn peers(&self, identity: NodeId, limit: usize) -> Vec<NodeId> {
-        let Some(subject) = self.all.get(&identity) else { return Vec::new() };
+        let Some(subject) = self.all.get(&identity) else {
+            return Vec::new();
+        };
         let role = (subject.kind, subject.tags.clone());
         let members = self.roles.get(&role).into_iter().flatten().copied();
-        members.filter(|member| *member != identity).take(limit).collect()
+        members
+            .filter(|member| *member != identity)
+            .take(limit)
+            .collect()
     }
 }

@@ -56,7 +56,14 @@ pub struct Clearing {
 impl VerdictRecord {
     pub(super) fn new(judgement: &Judgement, place: Rev, at: UnixMillis) -> Self {
         let judgement = judgement.clone();
-        Self { place, at, judgement, responses: Vec::new(), suspended: Vec::new(), cleared: None }
+        Self {
+            place,
+            at,
+            judgement,
+            responses: Vec::new(),
+            suspended: Vec::new(),
+            cleared: None,
+        }
     }
 }
 
@@ -77,8 +84,16 @@ impl Verdicts {
     }
 
     pub(super) fn newest(&self, identity: Option<NodeId>, limit: usize) -> Vec<VerdictRecord> {
-        let wanted = |kept: &&VerdictRecord| identity.is_none_or(|identity| kept.judgement.identity == identity);
-        self.by_place.values().rev().filter(wanted).take(limit).cloned().collect()
+        let wanted = |kept: &&VerdictRecord| {
+            identity.is_none_or(|identity| kept.judgement.identity == identity)
+        };
+        self.by_place
+            .values()
+            .rev()
+            .filter(wanted)
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// Adds one and drops the oldest when there are too many: the ids of both.
@@ -89,7 +104,10 @@ impl Verdicts {
         if self.by_place.len() <= KEPT {
             return (id, None);
         }
-        let dropped = self.by_place.pop_first().map(|(_, oldest)| oldest.judgement.id);
+        let dropped = self
+            .by_place
+            .pop_first()
+            .map(|(_, oldest)| oldest.judgement.id);
         if let Some(dropped) = dropped {
             self.places.remove(&dropped);
         }
