@@ -6,8 +6,9 @@
 //! as stand-in while an identity is young; leave the judged identity itself out of it.
 //!
 //! **Warm-up.** The first [`Thresholds::minimum_history`] calls are learned on the word of the
-//! verdict alone, since there is nothing yet that could object. A thief who is there from the first
-//! call becomes part of the habits.
+//! verdict alone, since there is nothing yet that could object; and until
+//! [`Thresholds::settled_minutes`] have been seen, a busier minute is learned too. A thief who is
+//! there from the first call becomes part of the habits.
 //!
 //! **Poisoning.** After that a window is learned only if it is benign and its mix of operations fits
 //! this identity better than its peers, by the adaptive counts *and* by the anchor: a frozen copy of
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::Bounds;
 use crate::event::{Millis, OperationId};
-use crate::evidence::{Level, Strength};
+use crate::evidence::{Family, Level, Strength};
 use crate::habits::{OBJECTS, OPERATIONS, ORIGINS, ObjectHabit, Sequence};
 use crate::rate::Rate;
 use crate::report::TokenReport;
@@ -260,7 +261,10 @@ impl Baseline {
             self.mild_windows = 0;
             return Some(Refusal::Malicious);
         }
-        if verdict.level == Level::Anomalous && !self.lasts(verdict, thresholds) {
+        if verdict.level == Level::Anomalous
+            && !self.settling(verdict, thresholds)
+            && !self.lasts(verdict, thresholds)
+        {
             return Some(Refusal::Anomalous {
                 mild_windows: self.mild_windows,
             });
@@ -268,6 +272,18 @@ impl Baseline {
         // Written so that a score that is no number objects.
         let fits_itself = verdict.mix_score < 0.0;
         (self.calls >= thresholds.minimum_history && !fits_itself).then_some(Refusal::FitsOthers)
+    }
+
+    /// Whether this is only more than before, while the history is too short to know the busiest
+    /// minute: bursts of an honest service must become habit before the bounds close in.
+    fn settling(&self, verdict: &Verdict, thresholds: &Thresholds) -> bool {
+        let young = self.calls < thresholds.minimum_history
+            || self.call_rate.minutes() < thresholds.settled_minutes;
+        let only_more = verdict
+            .evidence
+            .iter()
+            .all(|found| found.family() == Family::Volume);
+        young && only_more
     }
 
     /// Whether a mild anomaly has gone on long enough to be a habit.
@@ -302,7 +318,7 @@ impl Baseline {
         }
         self.call_rate.merge(&report.call_rate);
         self.byte_rate.merge(&report.byte_rate);
-        self.pauses.merge(&report.pauses);
+        self.pauses.learn(&report.pauses);
         self.responses.merge(&report.responses);
         for (origin, count) in report.origins.entries() {
             if let Some(source) = origin.source {

@@ -70,24 +70,40 @@ impl Bounds {
             bounds.clients.insert(*client);
         }
         bounds.established = baseline.calls() >= thresholds.established_calls;
-        if bounds.established {
-            bounds.other.run = thresholds.run_floor;
-            bounds.other.distinct = thresholds.distinct_floor;
-            bounds.calls_per_minute = early(baseline.call_rate.peak());
-            bounds.bytes_per_minute = early(baseline.byte_rate.peak());
-        }
-        let floor = bounds.other;
-        for (place, (operation, habit)) in bounds.own.iter_mut().zip(baseline.objects.entries()) {
+        let settled = |minutes: u32| bounds.established && minutes >= thresholds.settled_minutes;
+        let distinct_floor = |minutes: u32| {
+            if settled(minutes) {
+                thresholds.distinct_floor
+            } else {
+                thresholds.cold_distinct
+            }
+        };
+        let run_floor = if bounds.established {
+            thresholds.run_floor
+        } else {
+            thresholds.cold_run
+        };
+        let other = ObjectBound {
+            operation: OperationId::OTHER,
+            run: run_floor,
+            distinct: distinct_floor(baseline.call_rate.minutes()),
+        };
+        let mut own = [ObjectBound::default(); PLACES];
+        for (place, (operation, habit)) in own.iter_mut().zip(baseline.objects.entries()) {
             let peak = u32::try_from(habit.distinct.peak()).unwrap_or(u32::MAX);
+            let run = habit.longest_run.saturating_mul(thresholds.run_factor);
+            let distinct = peak.saturating_mul(thresholds.distinct_factor);
             *place = ObjectBound {
                 operation: *operation,
-                run: floor
-                    .run
-                    .max(habit.longest_run.saturating_mul(thresholds.run_factor)),
-                distinct: floor
-                    .distinct
-                    .max(peak.saturating_mul(thresholds.distinct_factor)),
+                run: run_floor.max(run),
+                distinct: distinct_floor(habit.distinct.minutes()).max(distinct),
             };
+        }
+        bounds.own = own;
+        bounds.other = other;
+        if bounds.established {
+            bounds.calls_per_minute = early(baseline.call_rate.peak());
+            bounds.bytes_per_minute = early(baseline.byte_rate.peak());
         }
         bounds
     }

@@ -22,7 +22,7 @@
 
 use crate::event::{Millis, Object};
 use crate::habits::ObjectHabit;
-use crate::sketch::Sketch;
+use crate::sketch::{Counter, Sketch};
 
 /// Runs followed at once per operation: the walk, and a few of the owner's own numbers.
 const HEADS: usize = 4;
@@ -59,7 +59,7 @@ impl Watch {
             self.seen.distinct.record(u64::from(finished));
         }
         self.objects.insert(object.hash);
-        let distinct = self.minute.insert(object.hash);
+        let distinct = self.minute.objects.insert(object.hash);
         let run = object.number.map_or(0, |number| self.runs.extend(number));
         self.seen.calls = self.seen.calls.saturating_add(1);
         self.seen.longest_run = self.seen.longest_run.max(run);
@@ -78,8 +78,7 @@ impl Watch {
 #[derive(Clone, Debug, Default)]
 struct Minute {
     started: Millis,
-    objects: Sketch,
-    distinct: u32,
+    objects: Counter,
 }
 
 impl Minute {
@@ -91,18 +90,10 @@ impl Minute {
         if !over && !set_back {
             return None;
         }
-        let finished = (over && self.distinct > 0).then_some(self.distinct);
+        let finished = self.objects.estimate();
         self.started = now;
-        self.objects.clear();
-        self.distinct = 0;
-        finished
-    }
-
-    fn insert(&mut self, hash: u64) -> u32 {
-        if self.objects.insert(hash) {
-            self.distinct = self.objects.estimate();
-        }
-        self.distinct
+        self.objects = Counter::default();
+        (over && finished > 0).then_some(finished)
     }
 }
 

@@ -75,8 +75,9 @@ impl Rate {
         self.peak -= self.peak / 8;
     }
 
-    /// How surprising the busiest of `among` minutes is, when it held `amount`. A peak that the
-    /// history contains is no surprise. `None` while the history has under `least` minutes.
+    /// How surprising the busiest of `among` minutes is, when it held `amount`. It must be far from
+    /// the mean and beyond the highest peak: a peak that the history contains is no surprise, and one
+    /// a little higher is nearly none. `None` while the history has under `least` minutes.
     pub(crate) fn surprise(&self, amount: u64, among: u32, least: u32) -> Option<Surprise> {
         if self.minutes < least.max(1) {
             return None;
@@ -86,14 +87,14 @@ impl Rate {
         let mean = (self.sum as f64 / minutes / PARTS as f64).min(64.0);
         let square = self.squares as f64 / minutes / (PARTS * PARTS) as f64;
         let deviation = (square - mean * mean).max(0.0).sqrt().max(LEAST_DEVIATION);
-        let distance = (logarithm(amount) as f64 / PARTS as f64 - mean) / deviation;
-        let weight = if amount <= self.peak || distance <= 0.0 {
-            0.0
-        } else {
-            // The busiest of many minutes is naturally far out: it had that many chances.
-            let chances = f64::from(among.max(1)).ln();
-            (distance * distance / 2.0 - chances).clamp(0.0, MOST_WEIGHT)
-        };
+        let size = logarithm(amount) as f64 / PARTS as f64;
+        let from_mean = (size - mean).max(0.0) / deviation;
+        let from_peak = (size - logarithm(self.peak) as f64 / PARTS as f64).max(0.0) / deviation;
+        // The busiest of many minutes is naturally far out: it had that many chances.
+        let chances = f64::from(among.max(1)).ln();
+        let weight = (from_mean * from_mean / 2.0 - chances)
+            .min(from_peak * from_peak / 2.0)
+            .clamp(0.0, MOST_WEIGHT);
         Some(Surprise {
             expected: mean.exp2() - 1.0,
             weight,
@@ -162,6 +163,8 @@ mod tests {
         assert!(rate.surprise(5_000, 1, 10).unwrap().weight > 6.0);
         rate.record(5_000);
         assert_eq!(rate.surprise(5_000, 1, 10).unwrap().weight, 0.0);
+        assert!(rate.surprise(5_500, 1, 10).unwrap().weight < 1.0);
+        assert!(rate.surprise(50_000, 1, 10).unwrap().weight > 6.0);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 const CLASSES: usize = 16;
 /// A histogram of fewer entries is not compared with.
 const LEAST: u64 = 100;
-/// Calls of one token depend on each other: a window never weighs more than this many of them.
+/// Pauses that one window adds to a history at most.
+const WINDOW: u64 = 100;
+/// Answers to one token depend on each other: a window never weighs more than this many of them.
 const MOST_INDEPENDENT: f64 = 100.0;
 /// Improbable enough; keeps one channel from shouting down others.
 const MOST_WEIGHT: f64 = 18.0;
@@ -57,8 +59,22 @@ impl Pauses {
         None
     }
 
-    /// How far these pauses are from the usual ones: divergence in nats, times the (independent)
-    /// number of pauses, less what chance alone would give. `None` while either side is thin.
+    /// Adds a window to a history: at most [`WINDOW`] pauses of it, so that one busy burst does
+    /// not outweigh a day of quiet windows.
+    pub(crate) fn learn(&mut self, window: &Self) {
+        let total = window.total();
+        let mut share = *window;
+        if total > WINDOW {
+            for count in &mut share.classes {
+                *count = u32::try_from(u64::from(*count) * WINDOW / total).unwrap_or(u32::MAX);
+            }
+        }
+        self.merge(&share);
+    }
+
+    /// How far these pauses are from the usual ones: divergence in nats. Pauses of one window hang
+    /// together, so a window is one draw and not as many as it has pauses: a job that is in a hurry
+    /// in one window of twenty is 3 nats away when it is. `None` while either side is thin.
     pub(crate) fn distance_from(&self, usual: &Self) -> Option<f64> {
         let (n, total) = (self.total(), usual.total());
         if n < 10 || total < LEAST {
@@ -72,9 +88,7 @@ impl Pauses {
                 divergence += share * (share / expected).ln();
             }
         }
-        let chance = (CLASSES as f64 - 1.0) / 2.0;
-        let distance = divergence * (n as f64).min(MOST_INDEPENDENT) - chance;
-        Some(distance.min(MOST_WEIGHT))
+        Some(divergence.clamp(0.0, MOST_WEIGHT))
     }
 
     fn total(&self) -> u64 {
@@ -174,9 +188,22 @@ mod tests {
     #[test]
     fn the_usual_pause_is_near_and_a_machine_gun_is_far() {
         let usual = pauses(3_000, 1_000);
-        assert!(pauses(3_000, 50).distance_from(&usual).unwrap() < 0.0);
-        assert!(pauses(20, 50).distance_from(&usual).unwrap() > 17.0);
+        assert!(pauses(3_000, 50).distance_from(&usual).unwrap() < 0.1);
+        assert!(pauses(20, 50).distance_from(&usual).unwrap() > 6.0);
         assert_eq!(pauses(3_000, 1).median(), Some(11.5f64.exp2()));
+    }
+
+    #[test]
+    fn a_burst_once_in_twenty_windows_is_no_surprise_and_does_not_make_the_rest_one() {
+        let mut usual = Pauses::default();
+        for _ in 0..10 {
+            usual.learn(&pauses(20, 50_000));
+            for _ in 0..19 {
+                usual.learn(&pauses(3_000, 40));
+            }
+        }
+        assert!(pauses(20, 1_000).distance_from(&usual).unwrap() < 3.0);
+        assert!(pauses(3_000, 30).distance_from(&usual).unwrap() < 1.0);
     }
 
     #[test]

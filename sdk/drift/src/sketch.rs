@@ -34,18 +34,9 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// Adds a hash; true if the estimate may have changed.
-    pub(crate) fn insert(&mut self, hash: u64) -> bool {
-        let hash = mix(hash);
-        let index = (hash >> (64 - INDEX_BITS)) as usize;
-        let rank = ((hash << INDEX_BITS).leading_zeros() as u8 + 1).min(HIGHEST_RANK);
-        match self.registers.get_mut(index) {
-            Some(register) if *register < rank => {
-                *register = rank;
-                true
-            }
-            _ => false,
-        }
+    /// Adds a hash.
+    pub(crate) fn insert(&mut self, hash: u64) {
+        self.raise(hash);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -56,26 +47,80 @@ impl Sketch {
 
     /// Estimated number of distinct hashes.
     pub(crate) fn estimate(&self) -> u32 {
-        let m = REGISTERS as f64;
-        let mut empty = 0u32;
-        let mut sum = 0.0;
-        for register in &self.registers {
-            empty += u32::from(*register == 0);
-            sum += 1.0 / (1u64 << (*register).min(HIGHEST_RANK)) as f64;
-        }
-        let bias = 0.7213 / (1.0 + 1.079 / m);
-        let raw = bias * m * m / sum;
-        let estimate = if raw <= 2.5 * m && empty > 0 {
-            m * (m / f64::from(empty)).ln()
-        } else {
-            raw
-        };
-        estimate.round() as u32
+        let empty = self.registers.iter().filter(|rank| **rank == 0).count();
+        let sum = self.registers.iter().map(|rank| share(*rank)).sum();
+        estimate(empty as u32, sum)
     }
 
     pub(crate) fn clear(&mut self) {
         self.registers = [0; REGISTERS];
     }
+
+    /// Adds a hash; returns the ranks of its register before and after, if that changed.
+    fn raise(&mut self, hash: u64) -> Option<(u8, u8)> {
+        let hash = mix(hash);
+        let index = (hash >> (64 - INDEX_BITS)) as usize;
+        let rank = ((hash << INDEX_BITS).leading_zeros() as u8 + 1).min(HIGHEST_RANK);
+        let register = self.registers.get_mut(index)?;
+        let before = *register;
+        (before < rank).then(|| {
+            *register = rank;
+            (before, rank)
+        })
+    }
+}
+
+/// A sketch that keeps its estimate at hand, for the request path.
+#[derive(Clone, Debug)]
+pub(crate) struct Counter {
+    sketch: Sketch,
+    empty: u32,
+    sum: u64,
+    estimate: u32,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self {
+            sketch: Sketch::default(),
+            empty: REGISTERS as u32,
+            sum: REGISTERS as u64 * share(0),
+            estimate: 0,
+        }
+    }
+}
+
+impl Counter {
+    /// Adds a hash and returns the estimate.
+    pub(crate) fn insert(&mut self, hash: u64) -> u32 {
+        if let Some((before, after)) = self.sketch.raise(hash) {
+            self.empty -= u32::from(before == 0);
+            self.sum -= share(before) - share(after);
+            self.estimate = estimate(self.empty, self.sum);
+        }
+        self.estimate
+    }
+
+    pub(crate) fn estimate(&self) -> u32 {
+        self.estimate
+    }
+}
+
+/// `2^-rank`, in units of `2^-HIGHEST_RANK`: whole numbers, so sums have no order.
+fn share(rank: u8) -> u64 {
+    1 << (HIGHEST_RANK - rank.min(HIGHEST_RANK))
+}
+
+fn estimate(empty: u32, sum: u64) -> u32 {
+    let m = REGISTERS as f64;
+    let bias = 0.7213 / (1.0 + 1.079 / m);
+    let raw = bias * m * m / (sum as f64 / share(0) as f64);
+    let estimate = if raw <= 2.5 * m && empty > 0 {
+        m * (m / f64::from(empty)).ln()
+    } else {
+        raw
+    };
+    estimate.round() as u32
 }
 
 impl Serialize for Sketch {
@@ -136,9 +181,19 @@ mod tests {
         let once = of(0..500);
         let mut twice = of(0..500);
         for n in 0..500 {
-            assert!(!twice.insert(n));
+            assert_eq!(twice.raise(n), None);
         }
         assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn a_counter_always_knows_what_a_sketch_would_work_out() {
+        let mut counter = Counter::default();
+        let mut sketch = Sketch::default();
+        for n in 0..20_000 {
+            sketch.insert(n);
+            assert_eq!(counter.insert(n), sketch.estimate());
+        }
     }
 
     #[test]

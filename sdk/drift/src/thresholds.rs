@@ -52,11 +52,16 @@ pub struct Thresholds {
     /// The bound for a run without history. A job that reads a list from the start must be able to
     /// become known; a thief of a token that new gets this many objects.
     pub cold_run: u32,
-    /// The least bound for distinct objects of one operation in one minute, with a history.
+    /// Whole minutes behind an operation's objects before its bound for distinct objects follows
+    /// the habits. Busy minutes come seldom, a batch once an hour: what was seen in fewer minutes
+    /// is not yet the busiest.
+    pub settled_minutes: u32,
+    /// The least bound for distinct objects of one operation in one minute, once settled: ten
+    /// times a page of twenty.
     pub distinct_floor: u32,
     /// How many times its own busiest minute an identity may go.
     pub distinct_factor: u32,
-    /// The same bound without history: some services read thousands from the first minute.
+    /// The same bound until then: some services read thousands from the first minute.
     pub cold_distinct: u32,
     /// Windows with a mild anomaly in one family, without a stronger one between them, after which
     /// it counts as a changed habit. One hour of
@@ -95,7 +100,8 @@ impl Default for Thresholds {
             run_floor: 30,
             run_factor: 4,
             cold_run: 500,
-            distinct_floor: 100,
+            settled_minutes: 60,
+            distinct_floor: 200,
             distinct_factor: 8,
             cold_distinct: 2_000,
             persistence: 60,

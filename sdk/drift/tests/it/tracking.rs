@@ -1,7 +1,7 @@
 //! The accumulator on the request path.
 
 use lanyard_drift::{
-    Baseline, Bounds, Event, HardRule, Millis, Object, Outcome, Reason, Signal, TaskFit,
+    Baseline, Bounds, Event, HardRule, Level, Millis, Object, Outcome, Reason, Signal, TaskFit,
     Thresholds, TokenReport, Tracker, stable_hash,
 };
 
@@ -43,7 +43,7 @@ fn a_thief_who_walks_ids_on_a_copied_token_is_refused_within_thirty_one_requests
 
 #[test]
 fn a_thief_who_takes_scattered_ids_is_refused_once_a_minute_holds_too_many() {
-    let mut identity = Identity::with_history(3_000);
+    let mut identity = Identity::with_history(10_000);
     let mut dice = Dice::new(99);
     let taken = (0..5_000)
         .take_while(|_| {
@@ -81,6 +81,31 @@ fn usual_work_never_meets_a_hard_rule_cold_or_warm() {
         }
         identity.judge_and_learn();
         if window % 7 == 0 {
+            identity.recycle();
+        }
+    }
+}
+
+#[test]
+fn a_service_with_rare_bursts_is_not_stopped_in_one_of_them() {
+    let mut identity = Identity::new();
+    for minute in 0..300 {
+        let burst = minute % 17 == 16;
+        for _ in 0..if burst { 1_000 } else { 30 } {
+            let event = usual(&mut identity.dice);
+            let signal = identity.call(&event, if burst { 20 } else { 2_000 });
+            assert!(!matches!(signal, Signal::HardRule(_)), "minute {minute}");
+        }
+        identity.now.0 += 60_000;
+        let verdict = identity.judge_and_learn();
+        assert_ne!(verdict.level, Level::Malicious, "{}", verdict.sentence());
+        let late = minute >= 150;
+        assert!(
+            !late || verdict.level == Level::Benign,
+            "{}",
+            verdict.sentence()
+        );
+        if minute % 5 == 0 {
             identity.recycle();
         }
     }
