@@ -118,11 +118,8 @@ impl Tracker {
         for (operation, watch) in &mut self.watches {
             if watch.seen.calls > 0 {
                 report.objects.add(*operation, &used(watch));
+                // The runs go on: a walk may be slower than the reports.
                 watch.reported();
-            } else {
-                // Its operation fell silent: the place is free for another.
-                *operation = OperationId::OTHER;
-                *watch = Watch::default();
             }
         }
         if self.others.seen.calls > 0 {
@@ -291,21 +288,21 @@ fn louder(first: Signal, second: Signal) -> Signal {
     }
 }
 
-/// The watch of an operation, which takes a free place if it has none yet.
+/// The watch of an operation. An operation without one takes a free place, or that of an operation
+/// that fell silent since the last report.
 fn place(
     watches: &mut [(OperationId, Watch); WATCHES],
     operation: OperationId,
 ) -> Option<&mut Watch> {
-    let place = watches
-        .iter()
-        .position(|(held, _)| *held == operation)
-        .or_else(|| {
-            watches
-                .iter()
-                .position(|(held, _)| *held == OperationId::OTHER)
-        })?;
+    let find = |wanted: &dyn Fn(&(OperationId, Watch)) -> bool| watches.iter().position(wanted);
+    let place = find(&|(held, _)| *held == operation)
+        .or_else(|| find(&|(held, _)| *held == OperationId::OTHER))
+        .or_else(|| find(&|(_, watch)| watch.seen.calls == 0))?;
     let (held, watch) = watches.get_mut(place)?;
-    *held = operation;
+    if *held != operation {
+        *held = operation;
+        *watch = Watch::default();
+    }
     Some(watch)
 }
 

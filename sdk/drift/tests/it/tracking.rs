@@ -55,6 +55,20 @@ fn a_thief_who_takes_scattered_ids_is_refused_once_a_minute_holds_too_many() {
 }
 
 #[test]
+fn a_walk_slower_than_the_reports_is_still_one_walk() {
+    let mut identity = Identity::with_history(1_500);
+    let taken = (1..100)
+        .take_while(|id| {
+            let signal = identity.call(&stolen(order(*id)), 90_000);
+            identity.judged();
+            identity.judged();
+            !matches!(signal, Signal::HardRule(_))
+        })
+        .count();
+    assert_eq!(taken, 30);
+}
+
+#[test]
 fn a_walk_spread_over_many_operations_is_still_one_walk() {
     let mut identity = Identity::with_history(1_500);
     let operations: Vec<_> = (0..40)
