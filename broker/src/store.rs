@@ -5,8 +5,12 @@
 //! Records are applied whole: no reader ever sees half of one, which is why the `rev` a decision
 //! reads is always the `rev` of a record.
 
+#[cfg(test)]
+mod conformance;
 pub mod event;
+pub mod log;
 pub mod memory;
+mod sled;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -140,6 +144,10 @@ pub enum StoreError {
     /// What is on disk is not what was written. Nothing was changed.
     #[error("the log is damaged: {0}; run `lanyard store check`")]
     Damaged(String),
+    /// It is not this broker's to open: another key, another trust domain, a newer format, in use.
+    /// Nothing was changed.
+    #[error("cannot use the log: {0}")]
+    Refused(String),
     /// What is on disk is older than what was acknowledged. Nothing was changed.
     #[error(
         "rollback detected: the log ends at rev {found}, but rev {expected} was acknowledged; restore a newer copy, or run `lanyard restore --accept-rollback`"
