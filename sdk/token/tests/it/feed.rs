@@ -298,7 +298,8 @@ fn a_well_signed_message_that_contradicts_itself_is_refused() {
         ("an entry above the head", &|content| content[55] = 0xff),
         ("an unknown tag", &|content| content[HEAD + 1] = 7),
         ("an empty group", &|content| {
-            content[HEAD + 2..HEAD + 4].fill(0)
+            content.truncate(HEAD + 4);
+            content[HEAD + 2..].fill(0);
         }),
         ("a byte left over", &|content| content.push(0)),
     ];
