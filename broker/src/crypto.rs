@@ -9,13 +9,20 @@
 //! need to be random and never repeat. Single records carry a key commitment: GCM alone lets one
 //! ciphertext open under two keys.
 
+pub mod jwt_provider;
+
 use std::path::{Path, PathBuf};
 
-use lanyard_token::{Algorithm, PublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use lanyard_token::{Algorithm, KeyId, PublicKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use ring::{aead, hkdf, hmac};
 use zeroize::Zeroizing;
+
+use crate::store::event::SigningKey;
 
 /// The root sealing key, the pepper's ancestor: 32 random bytes in a file only the broker reads.
 pub struct SealingRoot(hkdf::Prk);
@@ -331,6 +338,23 @@ impl SigningKeyPair {
             .try_into()
             .map_err(|_| CryptoError::Unusable("sign"))
     }
+}
+
+/// What signing keys are sealed for; the place is the key's name.
+const SIGNING_KEY: &str = "signing key";
+
+/// Seals a private signing key (PKCS#8) as the log keeps it.
+pub fn seal_signing_key(root: &SealingRoot, key: KeyId, pkcs8: &[u8]) -> Result<String, CryptoError> {
+    Ok(URL_SAFE_NO_PAD.encode(root.seal(SIGNING_KEY, key.as_bytes(), pkcs8)?))
+}
+
+/// Opens a signing key as the log keeps it, and refuses one that is not the key it is called.
+pub fn open_signing_key(root: &SealingRoot, key: &SigningKey) -> Result<SigningKeyPair, CryptoError> {
+    let refused = CryptoError::Sealed { purpose: SIGNING_KEY };
+    let Ok(sealed) = URL_SAFE_NO_PAD.decode(&key.sealed) else { return Err(refused) };
+    let pkcs8 = root.open(SIGNING_KEY, key.key.as_bytes(), &sealed)?;
+    let pair = SigningKeyPair::from_pkcs8(key.algorithm, &pkcs8)?;
+    if pair.public()?.thumbprint() == key.key { Ok(pair) } else { Err(refused) }
 }
 
 /// Random bytes from the operating system.

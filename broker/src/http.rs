@@ -5,6 +5,8 @@ pub mod caller;
 pub mod drift;
 pub mod health;
 pub mod listener;
+pub mod metadata;
+pub mod oauth;
 pub mod problem;
 pub mod reports;
 pub mod socket;

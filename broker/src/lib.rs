@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod http;
+pub mod issue;
 pub mod store;
 pub mod telemetry;
 pub mod watch;

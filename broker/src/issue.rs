@@ -1,0 +1,184 @@
+//! The issue room: proof of who you are, policy, lineage, mint.
+//!
+//! Every decision takes one look at the [`IssueState`]: the revision and everything it depends on,
+//! between two records. What it decides carries that revision, so a revocation that was written
+//! meanwhile ends the token it had not seen.
+
+pub mod administration;
+mod authenticate;
+mod exchange;
+mod grant;
+pub mod identity;
+mod inspect;
+pub mod keys;
+mod keeping;
+pub mod limits;
+pub mod lineage;
+pub mod mint;
+pub mod policy;
+pub mod proof;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_token::{Algorithm, Audience, InvalidAudience, NodeId, Rejection, ScopeSet};
+
+use crate::clock::{Clock, UnixMillis};
+use crate::crypto::{CryptoError, SealingRoot};
+use crate::store::Store;
+pub use authenticate::Client;
+pub use exchange::{Exchange, Subject};
+pub use grant::{Issued, Refused};
+pub use identity::IssueState;
+pub use inspect::{Ended, EndRefused};
+use keys::{KeyRing, RootSigner};
+use limits::{LimitSettings, Limits};
+use policy::Lifetimes;
+use proof::access_token::{self, Proven, Wanted};
+use proof::api_key::KeyHasher;
+
+/// What the operator decided about issuing.
+#[derive(Clone, Debug)]
+pub struct IssueSettings {
+    /// The issuer identifier, byte for byte as clients and gateways know it (RFC 8414).
+    pub issuer: String,
+    /// How tokens are signed.
+    pub algorithm: Algorithm,
+    /// How long they live.
+    pub lifetimes: Lifetimes,
+    /// How often may be asked.
+    pub limits: LimitSettings,
+}
+
+/// Why the room cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The issuer cannot be the audience of our own doors' tokens: choose another.
+    #[error("the issuer `{issuer}` cannot be used")]
+    Issuer { issuer: String, source: InvalidAudience },
+    /// No pepper can be derived.
+    #[error("the sealing key cannot be used")]
+    Seal(#[from] CryptoError),
+}
+
+/// The room. Cheap to share behind an `Arc`.
+pub struct Issue {
+    state: Arc<IssueState>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: IssueSettings,
+    own_audience: Audience,
+    admin_audience: Audience,
+    seal: Arc<SealingRoot>,
+    root: Arc<RootSigner>,
+    ring: KeyRing,
+    hasher: KeyHasher,
+    limits: Limits,
+    /// One administration at a time, so that names stay unique.
+    administration: tokio::sync::Mutex<()>,
+    /// One key-keeping at a time, so that no key is made twice.
+    keeping: tokio::sync::Mutex<()>,
+}
+
+impl Issue {
+    /// Opens the room over a store that already feeds `state`. Before the first token, call
+    /// [`Issue::keep_keys`].
+    pub fn new(
+        state: Arc<IssueState>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        seal: Arc<SealingRoot>,
+        root: Arc<RootSigner>,
+        settings: IssueSettings,
+    ) -> Result<Self, OpenError> {
+        let audience = |text: String| {
+            let issuer = settings.issuer.clone();
+            text.parse::<Audience>().map_err(|source| OpenError::Issuer { issuer, source })
+        };
+        Ok(Self {
+            own_audience: audience(settings.issuer.clone())?,
+            admin_audience: audience(format!("{}/admin", settings.issuer))?,
+            ring: KeyRing::new(Arc::clone(&seal)),
+            hasher: KeyHasher::new(seal.pepper()?),
+            limits: Limits::new(settings.limits),
+            administration: tokio::sync::Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
+            state,
+            store,
+            clock,
+            seal,
+            root,
+            settings,
+        })
+    }
+
+    /// The issuer identifier.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// What gateways pin.
+    pub fn root(&self) -> &RootSigner {
+        &self.root
+    }
+
+    /// What the room knows.
+    pub fn state(&self) -> &IssueState {
+        &self.state
+    }
+
+    /// How many API keys were hashed since the start: junk does not move it.
+    pub fn keys_hashed(&self) -> u64 {
+        self.hasher.hashed()
+    }
+
+    /// The audience of tokens for the public listener: the issuer.
+    pub const fn own_audience(&self) -> &Audience {
+        &self.own_audience
+    }
+
+    /// The audience of tokens for the admin listener: the issuer + `/admin`.
+    pub const fn admin_audience(&self) -> &Audience {
+        &self.admin_audience
+    }
+
+    /// A living token of ours for this audience and with this scope, at one of our own doors: whose
+    /// it is, its node, and what it allows.
+    pub fn admit(
+        &self,
+        token: &str,
+        audience: &Audience,
+        scope: &str,
+        now: UnixMillis,
+    ) -> Result<(NodeId, NodeId, ScopeSet), Rejection> {
+        let proven = self.verify(token, Wanted::Exactly(audience), now)?;
+        self.state.read(|book| proven.check_alive(book, now))?;
+        if !proven.claims.scope.contains(scope) {
+            return Err(Rejection::ScopeMissing);
+        }
+        // Whoever holds it: the current actor when it acts for another.
+        let holder = proven.claims.act.as_ref().map_or(proven.claims.lin.identity(), |actor| actor.sub());
+        Ok((holder, proven.claims.jti, proven.claims.scope))
+    }
+
+    /// Keeps signing keys ready until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        /// Far shorter than any key is published ahead.
+        const PERIOD: Duration = Duration::from_secs(60);
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.keep_keys().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "signing keys could not be kept");
+            }
+        }
+    }
+
+    fn verify(&self, token: &str, wanted: Wanted<'_>, now: UnixMillis) -> Result<Proven, Rejection> {
+        let keys = self.state.read(identity::Book::mint_keys);
+        let longest = self.settings.lifetimes.longest;
+        access_token::verify(token, &keys, &self.settings.issuer, longest, wanted, now)
+    }
+}

@@ -1,0 +1,141 @@
+//! What administrators see. No secrets: nothing here has any.
+
+use lanyard_token::{Audience, NodeId, ScopeSet};
+use serde::Serialize;
+
+use crate::clock::UnixMillis;
+use crate::issue::identity::Book;
+use crate::store::event::{Identity, Kind};
+
+/// An owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnerView {
+    /// Its number.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// How to reach it.
+    pub contact: Option<String>,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+/// An identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IdentityView {
+    /// Its number, which is its `client_id`.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its owner's number.
+    pub owner: NodeId,
+    /// What sort of thing it is.
+    pub kind: Kind,
+    /// Its labels.
+    pub tags: Vec<String>,
+    /// Where its tokens may be good for; for a gateway, what it serves.
+    pub audiences: Vec<Audience>,
+    /// What they may allow there.
+    pub scopes: ScopeSet,
+    /// Longest lifetime of its tokens, in seconds.
+    pub max_lifetime: u64,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+impl IdentityView {
+    pub(super) fn new(id: NodeId, grant: &Identity, disabled: bool) -> Self {
+        Self {
+            id,
+            name: grant.name.clone(),
+            owner: grant.owner,
+            kind: grant.kind,
+            tags: grant.tags.clone(),
+            audiences: grant.audiences.clone(),
+            scopes: grant.scopes.clone(),
+            max_lifetime: grant.max_lifetime,
+            disabled,
+        }
+    }
+}
+
+/// A gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GatewayView {
+    /// Its number, which is its `client_id`.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its owner's number.
+    pub owner: NodeId,
+    /// What it serves.
+    pub audiences: Vec<Audience>,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+/// An API key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// Its number.
+    pub id: NodeId,
+    /// Whose.
+    pub identity: NodeId,
+    /// What it is called.
+    pub label: Option<String>,
+    /// When it stops working, in Unix milliseconds.
+    pub expires_at: Option<UnixMillis>,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+pub(super) fn owners(book: &Book) -> Vec<OwnerView> {
+    let mut owners: Vec<OwnerView> = book
+        .owners()
+        .map(|(id, owner)| OwnerView {
+            id,
+            name: owner.name.clone(),
+            contact: owner.contact.clone(),
+            disabled: owner.disabled,
+        })
+        .collect();
+    owners.sort_by(|one, other| one.name.cmp(&other.name));
+    owners
+}
+
+pub(super) fn identities(book: &Book) -> Vec<IdentityView> {
+    let mut identities: Vec<IdentityView> =
+        book.identities().map(|(id, found)| IdentityView::new(id, &found.grant, found.disabled)).collect();
+    identities.sort_by(|one, other| one.name.cmp(&other.name));
+    identities
+}
+
+pub(super) fn gateways(book: &Book) -> Vec<GatewayView> {
+    identities(book)
+        .into_iter()
+        .filter(|identity| identity.kind == Kind::Gateway)
+        .map(|IdentityView { id, name, owner, audiences, disabled, .. }| GatewayView {
+            id,
+            name,
+            owner,
+            audiences,
+            disabled,
+        })
+        .collect()
+}
+
+pub(super) fn keys(book: &Book, identity: NodeId) -> Vec<KeyView> {
+    let mut keys: Vec<KeyView> = book
+        .credentials()
+        .filter(|(_, credential)| credential.identity == identity)
+        .map(|(id, credential)| KeyView {
+            id,
+            identity,
+            label: credential.label.clone(),
+            expires_at: credential.expires_at,
+            disabled: credential.disabled,
+        })
+        .collect();
+    keys.sort_by_key(|key| key.id);
+    keys
+}

@@ -1,0 +1,187 @@
+//! What comes out of the room: a token, or a refusal. And the simplest way to get one.
+
+use lanyard_token::{Claims, Lineage, NodeId, Rejection, ScopeSet};
+
+use super::identity::{Book, Unusable};
+use super::keys::{KeyError, MintKey};
+use super::limits::TooMany;
+use super::lineage::BrokenChain;
+use super::mint::{self, AccessToken, MintError};
+use super::policy::{self, Allowance, Denied, Granted, Request};
+use super::{Client, Issue};
+use crate::clock::UnixMillis;
+use crate::store::event::{Grant, Identity, Kind};
+use std::sync::Arc;
+
+/// A token that is durable, with what its holder must know.
+pub struct Issued {
+    /// The token.
+    pub token: AccessToken,
+    /// Its node.
+    pub jti: NodeId,
+    /// Seconds from now.
+    pub expires_in: u64,
+    /// What it allows.
+    pub scope: ScopeSet,
+}
+
+/// Why there is no token. For the operator; what outsiders are told stands beside the doors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The client did not say who it is.
+    #[error("no client authentication")]
+    NoClient,
+    /// The client's key has not the form of one.
+    #[error("the API key is malformed")]
+    MalformedKey,
+    /// The client's key is unknown, not its own, or not usable now.
+    #[error("the client is refused")]
+    Client(#[source] Unusable),
+    /// Ask later.
+    #[error("too many requests")]
+    TooMany(#[source] TooMany),
+    /// The subject token is not a living one of ours.
+    #[error("the subject token is refused")]
+    Subject(#[source] Rejection),
+    /// The actor token is not a living one of ours.
+    #[error("the actor token is refused")]
+    Actor(#[source] Rejection),
+    /// The client is neither the subject nor the actor.
+    #[error("the client is neither subject nor actor")]
+    NotParty,
+    /// The actor token was itself obtained for somebody else.
+    #[error("an actor acts for itself")]
+    ActorActs,
+    /// The chain of exchanges or actors cannot be extended.
+    #[error("the chain cannot be extended")]
+    Chain(#[source] BrokenChain),
+    /// Too many tokens were exchanged from this one.
+    #[error("too many tokens were exchanged from the subject token")]
+    FanOut,
+    /// Policy.
+    #[error("not allowed")]
+    Denied(#[source] Denied),
+    /// It was allowed, and could not be made.
+    #[error("the token could not be made")]
+    Mint(#[source] MintError),
+}
+
+impl Refused {
+    /// The cause as a fixed word, for counters and the audit log.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoClient => "no_client",
+            Self::MalformedKey => "malformed_key",
+            Self::Client(Unusable::Unknown) => "unknown_client",
+            Self::Client(Unusable::Disabled) => "client_disabled",
+            Self::Client(Unusable::Suspended) => "client_suspended",
+            Self::Client(Unusable::Expired) => "key_expired",
+            Self::TooMany(_) => "too_many_requests",
+            Self::Subject(_) => "subject_token",
+            Self::Actor(_) => "actor_token",
+            Self::NotParty => "client_not_party",
+            Self::ActorActs => "actor_acts",
+            Self::Chain(BrokenChain::Tokens) => "chain_too_long",
+            Self::Chain(BrokenChain::Actors) => "actors_too_many",
+            Self::Chain(BrokenChain::Loop) => "actor_loop",
+            Self::FanOut => "fan_out",
+            Self::Denied(Denied::NoTarget | Denied::ManyTargets | Denied::Target) => "target",
+            Self::Denied(Denied::Scope) => "scope",
+            Self::Denied(Denied::Task | Denied::TaskEnded) => "task",
+            Self::Denied(Denied::Lifetime) => "lifetime",
+            Self::Mint(MintError::TooLong) => "token_too_long",
+            Self::Mint(MintError::Store(_)) => "store",
+            Self::Mint(_) => "mint",
+        }
+    }
+}
+
+impl From<KeyError> for Refused {
+    fn from(error: KeyError) -> Self {
+        Self::Mint(MintError::Key(error))
+    }
+}
+
+/// A decision: what to sign, and with what.
+pub(super) struct Decision {
+    pub(super) claims: Claims,
+    pub(super) key: Arc<MintKey>,
+}
+
+impl Issue {
+    /// RFC 6749 section 4.4: a client asks for itself.
+    pub async fn client_credentials(&self, client: &Client, request: &Request) -> Result<Issued, Refused> {
+        self.limits.identity(client.identity).map_err(Refused::TooMany)?;
+        let now = self.clock.now();
+        let decision = self.state.read(|book| {
+            let lineage = client.lineage(book, now)?;
+            let allowance = self.allowance(book, client.identity)?;
+            let granted = policy::decide(request, &allowance, None, self.settings.lifetimes, now.seconds())
+                .map_err(Refused::Denied)?;
+            self.decision(book, granted, lineage, now)
+        })?;
+        self.hand_out(decision, Grant::ClientCredentials, now).await
+    }
+
+    /// What an identity may ask for. A gateway's audiences are the ones it serves; its own tokens are
+    /// for the broker.
+    pub(super) fn allowance(&self, book: &Book, identity: NodeId) -> Result<Allowance, Refused> {
+        let found = book.identity(identity).ok_or(Refused::Client(Unusable::Unknown))?;
+        let Identity { kind, audiences, scopes, max_lifetime, .. } = &found.grant;
+        let audiences = match kind {
+            Kind::Gateway => vec![self.own_audience.clone()],
+            _ => audiences.clone(),
+        };
+        Ok(Allowance { audiences, scopes: scopes.clone(), max_lifetime: *max_lifetime })
+    }
+
+    /// The claims of what was granted, for a subject that uses its token itself.
+    pub(super) fn decision(
+        &self,
+        book: &Book,
+        granted: Granted,
+        lineage: Lineage,
+        now: UnixMillis,
+    ) -> Result<Decision, Refused> {
+        let subject = lineage.identity().to_string();
+        let claims = Claims {
+            iss: self.settings.issuer.clone(),
+            sub: subject.clone(),
+            client_id: subject,
+            aud: granted.audience,
+            exp: granted.expires_at,
+            iat: now.seconds(),
+            nbf: None,
+            jti: self.store.nodes().next(),
+            scope: granted.scopes,
+            rev: book.rev(),
+            lin: lineage,
+            act: None,
+            cnf: None,
+            authorization_details: granted.task,
+            bsl: None,
+        };
+        Ok(Decision { claims, key: self.ring.signer(book, now)? })
+    }
+
+    /// Signs, writes, answers.
+    pub(super) async fn hand_out(
+        &self,
+        decision: Decision,
+        grant: Grant,
+        now: UnixMillis,
+    ) -> Result<Issued, Refused> {
+        let Decision { claims, key } = decision;
+        let (jti, scope) = (claims.jti, claims.scope.clone());
+        let expires_in = claims.exp.saturating_sub(now.seconds());
+        let (identity, subject) = (claims.client_id.clone(), claims.sub.clone());
+        let token = mint::mint(&*self.store, &key, claims, grant).await.map_err(Refused::Mint)?;
+        tracing::info!(
+            name: "lanyard.token.issued",
+            { lanyard.identity = %identity, lanyard.subject = %subject, lanyard.credential.id = %jti, lanyard.decision = "issued" },
+            "token issued"
+        );
+        Ok(Issued { token, jti, expires_in, scope })
+    }
+}

@@ -1,0 +1,380 @@
+//! The state itself: the questions a decision asks, and what each event does to it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection, Rev};
+use serde::{Deserialize, Serialize};
+
+use super::row::RowKey;
+use crate::clock::UnixMillis;
+use crate::issue::keys;
+use crate::issue::proof::api_key;
+use crate::store::event::{Identity, IssuedToken, KeyHash, KeyUse, SigningKey, TokenDigest};
+use crate::store::{Event, Record};
+
+/// Somebody who answers for identities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Unique among owners.
+    pub name: String,
+    /// How to reach them.
+    pub contact: Option<String>,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+/// A non-human identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identified {
+    /// What it is and may ask for.
+    pub grant: Identity,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+/// An API key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Whose.
+    pub identity: NodeId,
+    /// What it is called.
+    pub label: Option<String>,
+    /// Its keyed hash.
+    pub hash: KeyHash,
+    /// When it stops working.
+    pub expires_at: Option<UnixMillis>,
+    /// Revoked and not enabled again.
+    pub disabled: bool,
+}
+
+/// What must be remembered of a token while it lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveToken {
+    /// Whose.
+    pub identity: NodeId,
+    /// When it ends, in Unix seconds.
+    pub exp: u64,
+    /// What its decision had read.
+    pub rev: Rev,
+    /// Of what was signed: another text with the same number is not this token.
+    pub digest: TokenDigest,
+    /// How many tokens were exchanged from it directly.
+    pub children: u32,
+}
+
+/// Why a credential obtains nothing now. For the operator; outsiders are told one thing only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// No such node.
+    #[error("unknown")]
+    Unknown,
+    /// It, its identity or its owner was revoked: enable it, or issue another.
+    #[error("disabled")]
+    Disabled,
+    /// Wait until the suspension ends, or resume it.
+    #[error("suspended")]
+    Suspended,
+    /// Issue another.
+    #[error("expired")]
+    Expired,
+}
+
+/// Everything the issue room knows.
+#[derive(Default)]
+pub struct Book {
+    pub(super) rev: Rev,
+    pub(super) owners: HashMap<NodeId, Owner>,
+    pub(super) owner_names: HashMap<String, NodeId>,
+    pub(super) identities: HashMap<NodeId, Identified>,
+    pub(super) identity_names: HashMap<String, NodeId>,
+    pub(super) credentials: HashMap<NodeId, Credential>,
+    pub(super) by_hash: HashMap<u64, Vec<NodeId>>,
+    pub(super) tokens: HashMap<NodeId, LiveToken>,
+    pub(super) liveness: Liveness,
+    pub(super) suspended: HashMap<NodeId, UnixMillis>,
+    pub(super) signing_keys: HashMap<KeyId, SigningKey>,
+    pub(super) mint_keys: Arc<KeySet>,
+    pub(super) changed: HashSet<RowKey>,
+}
+
+/// Questions.
+impl Book {
+    /// The place in the log this state stands at.
+    pub const fn rev(&self) -> Rev {
+        self.rev
+    }
+
+    /// All owners, in no order.
+    pub fn owners(&self) -> impl Iterator<Item = (NodeId, &Owner)> {
+        self.owners.iter().map(|(node, owner)| (*node, owner))
+    }
+
+    /// All identities, in no order.
+    pub fn identities(&self) -> impl Iterator<Item = (NodeId, &Identified)> {
+        self.identities.iter().map(|(node, identity)| (*node, identity))
+    }
+
+    /// All credentials, in no order.
+    pub fn credentials(&self) -> impl Iterator<Item = (NodeId, &Credential)> {
+        self.credentials.iter().map(|(node, credential)| (*node, credential))
+    }
+
+    /// An owner.
+    pub fn owner(&self, node: NodeId) -> Option<&Owner> {
+        self.owners.get(&node)
+    }
+
+    /// An identity.
+    pub fn identity(&self, node: NodeId) -> Option<&Identified> {
+        self.identities.get(&node)
+    }
+
+    /// A credential.
+    pub fn credential(&self, node: NodeId) -> Option<&Credential> {
+        self.credentials.get(&node)
+    }
+
+    /// A token that was issued and may still live.
+    pub fn token(&self, jti: NodeId) -> Option<&LiveToken> {
+        self.tokens.get(&jti)
+    }
+
+    /// How many tokens are remembered.
+    pub fn live_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// An owner by name or number. A number comes first: it is what a program would send.
+    pub fn find_owner(&self, name: &str) -> Option<NodeId> {
+        let number = name.parse().ok().filter(|node| self.owners.contains_key(node));
+        number.or_else(|| self.owner_names.get(name).copied())
+    }
+
+    /// An identity by name or number.
+    pub fn find_identity(&self, name: &str) -> Option<NodeId> {
+        let number = name.parse().ok().filter(|node| self.identities.contains_key(node));
+        number.or_else(|| self.identity_names.get(name).copied())
+    }
+
+    /// The credential with this hash.
+    pub fn credential_by_hash(&self, hash: &KeyHash) -> Option<(NodeId, &Credential)> {
+        let candidates = self.by_hash.get(&api_key::index(hash))?;
+        candidates
+            .iter()
+            .filter_map(|node| Some((*node, self.credentials.get(node)?)))
+            .find(|(_, credential)| api_key::same(&credential.hash, hash))
+    }
+
+    /// Where tokens of a credential stand, if it may obtain any at `now`.
+    pub fn lineage_of(&self, credential: NodeId, now: UnixMillis) -> Result<Lineage, Unusable> {
+        let found = self.credentials.get(&credential).ok_or(Unusable::Unknown)?;
+        if found.disabled {
+            return Err(Unusable::Disabled);
+        }
+        if found.expires_at.is_some_and(|end| end <= now) {
+            return Err(Unusable::Expired);
+        }
+        let owner = self.usable_identity(found.identity, now)?;
+        if self.is_suspended(std::iter::once(credential), now) {
+            return Err(Unusable::Suspended);
+        }
+        Ok(Lineage::of_credential(owner, found.identity, credential))
+    }
+
+    /// The owner of an identity, if both may obtain tokens at `now`.
+    pub fn usable_identity(&self, identity: NodeId, now: UnixMillis) -> Result<NodeId, Unusable> {
+        let found = self.identities.get(&identity).ok_or(Unusable::Unknown)?;
+        let owner = self.owners.get(&found.grant.owner).ok_or(Unusable::Unknown)?;
+        if found.disabled || owner.disabled {
+            return Err(Unusable::Disabled);
+        }
+        if self.is_suspended([identity, found.grant.owner].into_iter(), now) {
+            return Err(Unusable::Suspended);
+        }
+        Ok(found.grant.owner)
+    }
+
+    /// Whether a correctly signed token is one that was issued here and lives at `now`.
+    pub fn check_alive(&self, claims: &Claims, digest: TokenDigest, now: UnixMillis) -> Result<(), Rejection> {
+        self.liveness.check(claims.rev, claims.nodes())?;
+        if self.is_suspended(claims.nodes(), now) {
+            return Err(Rejection::Suspended);
+        }
+        match self.tokens.get(&claims.jti) {
+            Some(token) if token.digest == digest => Ok(()),
+            // Signed with our key and not in our log: whatever it is, we did not issue it.
+            _ => Err(Rejection::Revoked),
+        }
+    }
+
+    fn is_suspended(&self, mut nodes: impl Iterator<Item = NodeId>, now: UnixMillis) -> bool {
+        !self.suspended.is_empty()
+            && nodes.any(|node| self.suspended.get(&node).is_some_and(|until| *until > now))
+    }
+
+    /// Signing keys that are believed or will be, in no order.
+    pub fn signing_keys(&self) -> impl Iterator<Item = &SigningKey> {
+        self.signing_keys.values()
+    }
+
+    /// Keys that access tokens may be signed with.
+    pub fn mint_keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.mint_keys)
+    }
+}
+
+/// Facts.
+impl Book {
+    /// Takes one record whole.
+    pub fn apply(&mut self, record: &Record) {
+        for event in &record.events {
+            self.take(event, record);
+        }
+        self.rev = record.rev;
+        self.changed.insert(RowKey::Head);
+    }
+
+    fn take(&mut self, event: &Event, record: &Record) {
+        match event {
+            Event::EpochStarted { .. } => {
+                // Every token of an earlier epoch is dead.
+                self.raise_floor(Rev::new(record.rev.epoch(), 0).unwrap_or(record.rev), record.at);
+            }
+            Event::OwnerCreated { owner, name, contact, .. } => {
+                let row = Owner { name: name.clone(), contact: contact.clone(), disabled: false };
+                self.put_owner(*owner, row);
+            }
+            Event::IdentityCreated { identity, grant, .. } => {
+                self.put_identity(*identity, Identified { grant: (**grant).clone(), disabled: false });
+            }
+            Event::KeyIssued { credential, identity, label, hash, expires_at, .. } => {
+                let row = Credential {
+                    identity: *identity,
+                    label: label.clone(),
+                    hash: *hash,
+                    expires_at: *expires_at,
+                    disabled: false,
+                };
+                self.put_credential(*credential, row);
+            }
+            Event::Enabled { node, .. } => self.set_disabled(*node, false),
+            Event::TokenIssued(token) => self.take_token(token),
+            Event::Revoked { node, .. } => {
+                self.liveness.apply_watermark(*node, record.rev);
+                self.changed.insert(RowKey::Watermark(*node));
+                self.set_disabled(*node, true);
+            }
+            Event::Suspended { node, until, .. } => {
+                self.suspended.insert(*node, *until);
+                self.changed.insert(RowKey::Suspension(*node));
+            }
+            Event::Resumed { node, .. } => {
+                self.suspended.remove(node);
+                self.changed.insert(RowKey::Suspension(*node));
+            }
+            Event::FloorRaised { floor } => self.raise_floor(*floor, record.at),
+            Event::SigningKeyAdded(key) => self.put_signing_key((**key).clone()),
+            Event::SigningKeyRemoved { key, .. } => self.remove_signing_key(*key),
+            // Not the issue room's business.
+            _ => {}
+        }
+    }
+
+    pub(super) fn put_owner(&mut self, node: NodeId, owner: Owner) {
+        self.owner_names.insert(owner.name.clone(), node);
+        self.owners.insert(node, owner);
+        self.changed.insert(RowKey::Owner(node));
+    }
+
+    pub(super) fn put_identity(&mut self, node: NodeId, identity: Identified) {
+        self.identity_names.insert(identity.grant.name.clone(), node);
+        self.identities.insert(node, identity);
+        self.changed.insert(RowKey::Identity(node));
+    }
+
+    pub(super) fn put_credential(&mut self, node: NodeId, credential: Credential) {
+        self.by_hash.entry(api_key::index(&credential.hash)).or_default().push(node);
+        self.credentials.insert(node, credential);
+        self.changed.insert(RowKey::Credential(node));
+    }
+
+    fn set_disabled(&mut self, node: NodeId, disabled: bool) {
+        if let Some(owner) = self.owners.get_mut(&node) {
+            owner.disabled = disabled;
+            self.changed.insert(RowKey::Owner(node));
+        }
+        if let Some(identity) = self.identities.get_mut(&node) {
+            identity.disabled = disabled;
+            self.changed.insert(RowKey::Identity(node));
+        }
+        if let Some(credential) = self.credentials.get_mut(&node) {
+            credential.disabled = disabled;
+            self.changed.insert(RowKey::Credential(node));
+        }
+    }
+
+    fn take_token(&mut self, token: &IssuedToken) {
+        let claims = &token.claims;
+        if let Some(parent) = claims.lin.tokens().last()
+            && let Some(row) = self.tokens.get_mut(parent)
+        {
+            row.children = row.children.saturating_add(1);
+            self.changed.insert(RowKey::Token(*parent));
+        }
+        let row = LiveToken {
+            identity: claims.lin.identity(),
+            exp: claims.exp,
+            rev: claims.rev,
+            digest: token.digest,
+            children: 0,
+        };
+        self.tokens.insert(claims.jti, row);
+        self.changed.insert(RowKey::Token(claims.jti));
+    }
+
+    /// Forgets what no living token needs any more.
+    fn raise_floor(&mut self, floor: Rev, at: UnixMillis) {
+        let changed = &mut self.changed;
+        let before: Vec<NodeId> = self.liveness.watermarks().map(|(node, _)| node).collect();
+        self.liveness.raise_floor(floor);
+        let gone = before.into_iter().filter(|node| self.liveness.watermark(*node).is_none());
+        changed.extend(gone.map(RowKey::Watermark));
+        self.tokens.retain(|jti, token| {
+            let kept = token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();
+            if !kept {
+                changed.insert(RowKey::Token(*jti));
+            }
+            kept
+        });
+        self.suspended.retain(|node, until| {
+            let kept = *until > at;
+            if !kept {
+                changed.insert(RowKey::Suspension(*node));
+            }
+            kept
+        });
+        let over: Vec<KeyId> =
+            self.signing_keys.values().filter(|key| key.verifies_until <= at).map(|key| key.key).collect();
+        for key in over {
+            self.remove_signing_key(key);
+        }
+    }
+
+    pub(super) fn put_signing_key(&mut self, key: SigningKey) {
+        if key.key_use == KeyUse::Mint
+            && let Some(public) = keys::delegated_key(&key)
+        {
+            Arc::make_mut(&mut self.mint_keys).insert_until(public, key.verifies_until.seconds());
+        }
+        self.changed.insert(RowKey::SigningKey(key.key));
+        self.signing_keys.insert(key.key, key);
+    }
+
+    fn remove_signing_key(&mut self, key: KeyId) {
+        Arc::make_mut(&mut self.mint_keys).remove(&key);
+        self.signing_keys.remove(&key);
+        self.changed.insert(RowKey::SigningKey(key));
+    }
+}

@@ -1,0 +1,119 @@
+//! How the state lies in the index: one row per thing, JSON behind a one-letter key.
+
+use lanyard_token::{KeyId, NodeId, Rev};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::book::Book;
+use crate::clock::UnixMillis;
+use crate::store::event::SigningKey;
+use crate::store::{DamagedRow, Row};
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum RowKey {
+    Head,
+    Owner(NodeId),
+    Identity(NodeId),
+    Credential(NodeId),
+    Token(NodeId),
+    Watermark(NodeId),
+    Suspension(NodeId),
+    SigningKey(KeyId),
+}
+
+/// Where the rows stand, and the floor.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    rev: Rev,
+    floor: Rev,
+}
+
+impl RowKey {
+    fn to_bytes(self) -> Vec<u8> {
+        let (letter, rest) = match self {
+            Self::Head => (b'h', Vec::new()),
+            Self::Owner(node) => (b'o', node_bytes(node)),
+            Self::Identity(node) => (b'i', node_bytes(node)),
+            Self::Credential(node) => (b'c', node_bytes(node)),
+            Self::Token(node) => (b't', node_bytes(node)),
+            Self::Watermark(node) => (b'w', node_bytes(node)),
+            Self::Suspension(node) => (b's', node_bytes(node)),
+            Self::SigningKey(key) => (b'k', key.as_bytes().to_vec()),
+        };
+        [vec![letter], rest].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (letter, rest) = bytes.split_first()?;
+        let node = || rest.try_into().ok().map(|bytes| NodeId::from_u64(u64::from_be_bytes(bytes)));
+        Some(match letter {
+            b'h' if rest.is_empty() => Self::Head,
+            b'o' => Self::Owner(node()?),
+            b'i' => Self::Identity(node()?),
+            b'c' => Self::Credential(node()?),
+            b't' => Self::Token(node()?),
+            b'w' => Self::Watermark(node()?),
+            b's' => Self::Suspension(node()?),
+            b'k' => Self::SigningKey(std::str::from_utf8(rest).ok()?.parse().ok()?),
+            _ => return None,
+        })
+    }
+}
+
+fn node_bytes(node: NodeId) -> Vec<u8> {
+    node.as_u64().to_be_bytes().to_vec()
+}
+
+/// The rows that changed since the last call.
+pub(super) fn changed(book: &mut Book) -> Vec<Row> {
+    let changed = std::mem::take(&mut book.changed);
+    changed.into_iter().map(|key| Row { key: key.to_bytes(), value: value(book, key) }).collect()
+}
+
+fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
+    match key {
+        RowKey::Head => json(Some(&Head { rev: book.rev, floor: book.liveness.floor() })),
+        RowKey::Owner(node) => json(book.owners.get(&node)),
+        RowKey::Identity(node) => json(book.identities.get(&node)),
+        RowKey::Credential(node) => json(book.credentials.get(&node)),
+        RowKey::Token(node) => json(book.tokens.get(&node)),
+        RowKey::Watermark(node) => json(book.liveness.watermark(node).as_ref()),
+        RowKey::Suspension(node) => json(book.suspended.get(&node)),
+        RowKey::SigningKey(key) => json(book.signing_keys.get(&key)),
+    }
+}
+
+fn json<T: Serialize>(value: Option<&T>) -> Option<Vec<u8>> {
+    // Strings, numbers and lists of them: writing to memory cannot fail.
+    value.map(|value| serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// Takes one saved row.
+pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
+    match RowKey::parse(key).ok_or(DamagedRow)? {
+        RowKey::Head => {
+            let head: Head = parse(value)?;
+            book.rev = head.rev;
+            book.liveness.raise_floor(head.floor);
+        }
+        RowKey::Owner(node) => book.put_owner(node, parse(value)?),
+        RowKey::Identity(node) => book.put_identity(node, parse(value)?),
+        RowKey::Credential(node) => book.put_credential(node, parse(value)?),
+        RowKey::Token(node) => {
+            book.tokens.insert(node, parse(value)?);
+        }
+        RowKey::Watermark(node) => book.liveness.apply_watermark(node, parse(value)?),
+        RowKey::Suspension(node) => {
+            book.suspended.insert(node, parse::<UnixMillis>(value)?);
+        }
+        RowKey::SigningKey(_) => book.put_signing_key(parse::<SigningKey>(value)?),
+    }
+    // What was just read is saved already.
+    book.changed.clear();
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(value: &[u8]) -> Result<T, DamagedRow> {
+    serde_json::from_slice(value).map_err(|_| DamagedRow)
+}

@@ -1,0 +1,190 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lanyard_token::{Lineage, NodeId, Rejection, Rev};
+
+use super::*;
+use crate::clock::{ManualClock, UnixMillis};
+use crate::store::event::{By, Cause, Grant, Identity, IssuedToken, KeyHash, Kind, TokenDigest};
+use crate::store::memory::MemoryStore;
+use crate::store::{Event, Store};
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+fn node(number: u64) -> NodeId {
+    NodeId::from_u64(number)
+}
+
+fn world() -> (Arc<IssueState>, MemoryStore) {
+    let state = Arc::new(IssueState::new());
+    let store = MemoryStore::new(Arc::new(ManualClock::at(NOW)), vec![state.clone()]);
+    let grant = Identity {
+        name: "billing".to_owned(),
+        owner: node(1),
+        kind: Kind::Service,
+        tags: Vec::new(),
+        audiences: vec!["https://a.example".parse().unwrap()],
+        scopes: "read".parse().unwrap(),
+        max_lifetime: 3_600,
+    };
+    append(&store, Event::OwnerCreated { owner: node(1), name: "team".to_owned(), contact: None, by: By::Broker });
+    append(&store, Event::IdentityCreated { identity: node(2), grant: Box::new(grant), by: By::Broker });
+    append(
+        &store,
+        Event::KeyIssued {
+            credential: node(3),
+            identity: node(2),
+            label: None,
+            hash: KeyHash([7; 32]),
+            expires_at: Some(UnixMillis(2_000_000)),
+            by: By::Broker,
+        },
+    );
+    (state, store)
+}
+
+fn append(store: &MemoryStore, event: Event) -> Rev {
+    store.append(vec![event]).wait().unwrap()
+}
+
+fn token(jti: u64, rev: Rev) -> IssuedToken {
+    let claims = lanyard_token::Claims {
+        iss: "https://broker.example".to_owned(),
+        sub: node(2).to_string(),
+        client_id: node(2).to_string(),
+        aud: "https://a.example".parse().unwrap(),
+        exp: 1_300,
+        iat: 1_000,
+        nbf: None,
+        jti: node(jti),
+        scope: "read".parse().unwrap(),
+        rev,
+        lin: Lineage::of_credential(node(1), node(2), node(3)),
+        act: None,
+        cnf: None,
+        authorization_details: None,
+        bsl: None,
+    };
+    let key = "A".repeat(43).parse().unwrap();
+    IssuedToken { claims, key, digest: TokenDigest([1; 8]), grant: Grant::ClientCredentials }
+}
+
+fn revoked(node: NodeId) -> Event {
+    Event::Revoked { node, cause: Cause::Requested, by: By::Broker }
+}
+
+#[test]
+fn disabling_an_owner_ends_everything_below_and_enabling_does_not_bring_tokens_back() {
+    let (state, store) = world();
+    let issued = token(9, store.head());
+    append(&store, Event::TokenIssued(Box::new(issued.clone())));
+    let alive = |token: &IssuedToken| state.read(|book| book.check_alive(&token.claims, token.digest, NOW));
+    assert_eq!(alive(&issued), Ok(()));
+    append(&store, revoked(node(1)));
+    assert_eq!(alive(&issued), Err(Rejection::Revoked));
+    assert_eq!(state.read(|book| book.lineage_of(node(3), NOW)), Err(Unusable::Disabled));
+    append(&store, Event::Enabled { node: node(1), by: By::Broker, reason: None });
+    assert!(state.read(|book| book.lineage_of(node(3), NOW)).is_ok());
+    assert_eq!(alive(&issued), Err(Rejection::Revoked));
+    let fresh = token(10, store.head());
+    append(&store, Event::TokenIssued(Box::new(fresh.clone())));
+    assert_eq!(alive(&fresh), Ok(()));
+}
+
+#[test]
+fn a_token_that_is_not_in_the_log_or_says_something_else_is_not_ours() {
+    let (state, store) = world();
+    let issued = token(9, store.head());
+    let alive = |digest| state.read(|book| book.check_alive(&issued.claims, digest, NOW));
+    assert_eq!(alive(issued.digest), Err(Rejection::Revoked));
+    append(&store, Event::TokenIssued(Box::new(issued.clone())));
+    assert_eq!(alive(issued.digest), Ok(()));
+    assert_eq!(alive(TokenDigest([2; 8])), Err(Rejection::Revoked));
+}
+
+#[test]
+fn a_suspension_ends_at_its_time_or_when_it_is_resumed() {
+    let (state, store) = world();
+    let until = NOW.plus_millis(5_000);
+    append(&store, Event::Suspended { node: node(2), until, cause: Cause::Requested, by: By::Broker });
+    assert_eq!(state.read(|book| book.lineage_of(node(3), NOW)), Err(Unusable::Suspended));
+    assert!(state.read(|book| book.lineage_of(node(3), until)).is_ok());
+    append(&store, Event::Resumed { node: node(2), by: By::Broker });
+    assert!(state.read(|book| book.lineage_of(node(3), NOW)).is_ok());
+}
+
+#[test]
+fn a_key_stops_at_its_end_and_is_found_by_its_whole_hash() {
+    let (state, _store) = world();
+    let end = UnixMillis(2_000_000);
+    assert_eq!(state.read(|book| book.lineage_of(node(3), end)), Err(Unusable::Expired));
+    let find = |hash| state.read(|book| book.credential_by_hash(&KeyHash(hash)).map(|(node, _)| node));
+    assert_eq!(find([7; 32]), Some(node(3)));
+    let mut near = [7; 32];
+    near[31] = 8;
+    assert_eq!(find(near), None, "the same index with another hash is another key");
+}
+
+#[test]
+fn the_floor_forgets_what_no_living_token_needs() {
+    let (state, store) = world();
+    append(&store, Event::TokenIssued(Box::new(token(9, store.head()))));
+    append(&store, revoked(node(9)));
+    let floor = append(&store, revoked(node(77)));
+    assert_eq!(state.read(Book::live_tokens), 1);
+    append(&store, Event::FloorRaised { floor });
+    assert_eq!(state.read(Book::live_tokens), 0);
+    assert_eq!(state.read(|book| book.liveness.watermarks().count()), 0);
+}
+
+#[test]
+fn saved_rows_give_the_same_state() {
+    let (state, store) = world();
+    let mut index = BTreeMap::new();
+    let mut save = |state: &IssueState| {
+        for row in state.changed_rows() {
+            match row.value {
+                Some(value) => index.insert(row.key, value),
+                None => index.remove(&row.key),
+            };
+        }
+    };
+    append(&store, Event::TokenIssued(Box::new(token(9, store.head()))));
+    save(&state);
+    append(&store, revoked(node(3)));
+    let until = UnixMillis(9_000_000);
+    append(&store, Event::Suspended { node: node(2), until, cause: Cause::Requested, by: By::Broker });
+    append(&store, Event::FloorRaised { floor: Rev::new(1, 3).unwrap() });
+    save(&state);
+    assert!(state.changed_rows().is_empty());
+
+    let loaded = IssueState::new();
+    for (key, value) in &index {
+        loaded.load_row(key, value).unwrap();
+    }
+    assert_eq!(state.read(as_text), loaded.read(as_text));
+    assert!(loaded.changed_rows().is_empty());
+    assert_eq!(IssueState::new().load_row(b"x", b"{}"), Err(DamagedRow));
+    assert_eq!(IssueState::new().load_row(b"h", b"{"), Err(DamagedRow));
+}
+
+/// Everything in a book as text, in order.
+fn as_text(book: &Book) -> String {
+    fn sorted<T: std::fmt::Debug>(items: impl Iterator<Item = T>) -> Vec<String> {
+        let mut lines: Vec<String> = items.map(|item| format!("{item:?}")).collect();
+        lines.sort();
+        lines
+    }
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        book.rev,
+        sorted(book.owners.iter()),
+        sorted(book.identities.iter()),
+        sorted(book.credentials.iter()),
+        sorted(book.by_hash.iter()),
+        sorted(book.tokens.iter()),
+        sorted(book.liveness.watermarks()),
+        book.liveness.floor(),
+        sorted(book.suspended.iter()),
+    )
+}
