@@ -344,17 +344,32 @@ impl SigningKeyPair {
 const SIGNING_KEY: &str = "signing key";
 
 /// Seals a private signing key (PKCS#8) as the log keeps it.
-pub fn seal_signing_key(root: &SealingRoot, key: KeyId, pkcs8: &[u8]) -> Result<String, CryptoError> {
+pub fn seal_signing_key(
+    root: &SealingRoot,
+    key: KeyId,
+    pkcs8: &[u8],
+) -> Result<String, CryptoError> {
     Ok(URL_SAFE_NO_PAD.encode(root.seal(SIGNING_KEY, key.as_bytes(), pkcs8)?))
 }
 
 /// Opens a signing key as the log keeps it, and refuses one that is not the key it is called.
-pub fn open_signing_key(root: &SealingRoot, key: &SigningKey) -> Result<SigningKeyPair, CryptoError> {
-    let refused = CryptoError::Sealed { purpose: SIGNING_KEY };
-    let Ok(sealed) = URL_SAFE_NO_PAD.decode(&key.sealed) else { return Err(refused) };
+pub fn open_signing_key(
+    root: &SealingRoot,
+    key: &SigningKey,
+) -> Result<SigningKeyPair, CryptoError> {
+    let refused = CryptoError::Sealed {
+        purpose: SIGNING_KEY,
+    };
+    let Ok(sealed) = URL_SAFE_NO_PAD.decode(&key.sealed) else {
+        return Err(refused);
+    };
     let pkcs8 = root.open(SIGNING_KEY, key.key.as_bytes(), &sealed)?;
     let pair = SigningKeyPair::from_pkcs8(key.algorithm, &pkcs8)?;
-    if pair.public()?.thumbprint() == key.key { Ok(pair) } else { Err(refused) }
+    if pair.public()?.thumbprint() == key.key {
+        Ok(pair)
+    } else {
+        Err(refused)
+    }
 }
 
 /// Random bytes from the operating system.

@@ -10,10 +10,11 @@ mod exchange;
 mod grant;
 pub mod identity;
 mod inspect;
-pub mod keys;
 mod keeping;
+pub mod keys;
 pub mod limits;
 pub mod lineage;
+mod local;
 pub mod mint;
 pub mod policy;
 pub mod proof;
@@ -30,9 +31,10 @@ pub use authenticate::Client;
 pub use exchange::{Exchange, Subject};
 pub use grant::{Issued, Refused};
 pub use identity::IssueState;
-pub use inspect::{Ended, EndRefused};
+pub use inspect::{EndRefused, Ended};
 use keys::{KeyRing, RootSigner};
 use limits::{LimitSettings, Limits};
+pub use local::LocalError;
 use policy::Lifetimes;
 use proof::access_token::{self, Proven, Wanted};
 use proof::api_key::KeyHasher;
@@ -56,7 +58,10 @@ pub struct IssueSettings {
 pub enum OpenError {
     /// The issuer cannot be the audience of our own doors' tokens: choose another.
     #[error("the issuer `{issuer}` cannot be used")]
-    Issuer { issuer: String, source: InvalidAudience },
+    Issuer {
+        issuer: String,
+        source: InvalidAudience,
+    },
     /// No pepper can be derived.
     #[error("the sealing key cannot be used")]
     Seal(#[from] CryptoError),
@@ -94,7 +99,8 @@ impl Issue {
     ) -> Result<Self, OpenError> {
         let audience = |text: String| {
             let issuer = settings.issuer.clone();
-            text.parse::<Audience>().map_err(|source| OpenError::Issuer { issuer, source })
+            text.parse::<Audience>()
+                .map_err(|source| OpenError::Issuer { issuer, source })
         };
         Ok(Self {
             own_audience: audience(settings.issuer.clone())?,
@@ -111,6 +117,11 @@ impl Issue {
             root,
             settings,
         })
+    }
+
+    /// What time it is for this room.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
     }
 
     /// The issuer identifier.
@@ -158,7 +169,11 @@ impl Issue {
             return Err(Rejection::ScopeMissing);
         }
         // Whoever holds it: the current actor when it acts for another.
-        let holder = proven.claims.act.as_ref().map_or(proven.claims.lin.identity(), |actor| actor.sub());
+        let holder = proven
+            .claims
+            .act
+            .as_ref()
+            .map_or(proven.claims.lin.identity(), |actor| actor.sub());
         Ok((holder, proven.claims.jti, proven.claims.scope))
     }
 
@@ -171,12 +186,20 @@ impl Issue {
         loop {
             ticks.tick().await;
             if let Err(error) = self.keep_keys().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "signing keys could not be kept");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "signing keys could not be kept"
+                );
             }
         }
     }
 
-    fn verify(&self, token: &str, wanted: Wanted<'_>, now: UnixMillis) -> Result<Proven, Rejection> {
+    fn verify(
+        &self,
+        token: &str,
+        wanted: Wanted<'_>,
+        now: UnixMillis,
+    ) -> Result<Proven, Rejection> {
         let keys = self.state.read(identity::Book::mint_keys);
         let longest = self.settings.lifetimes.longest;
         access_token::verify(token, &keys, &self.settings.issuer, longest, wanted, now)

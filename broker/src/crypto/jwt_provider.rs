@@ -11,8 +11,8 @@ use jsonwebtoken::signature::{Error as SignatureError, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::digest;
 use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 /// Installs the provider for this process; once, from `main`. Later calls change nothing.
@@ -47,7 +47,10 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     if key.family() != family {
         return Err(ErrorKind::InvalidKeyFormat.into());
     }
-    Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() }))
+    Ok(Box::new(RingVerifier {
+        algorithm: *algorithm,
+        key: key.clone(),
+    }))
 }
 
 struct RingVerifier {
@@ -68,7 +71,11 @@ impl Verifier<Vec<u8>> for RingVerifier {
                 UnparsedPublicKey::new(method, bytes).verify(message, signature)
             }
             DecodingKeyKind::RsaModulusExponent { n, e } if self.algorithm == Algorithm::RS256 => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+                RsaPublicKeyComponents { n, e }.verify(
+                    &RSA_PKCS1_2048_8192_SHA256,
+                    message,
+                    signature,
+                )
             }
             DecodingKeyKind::RsaModulusExponent { .. } => return Err(SignatureError::new()),
         }
@@ -86,7 +93,10 @@ fn no_rsa_components(_: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
     Err(ErrorKind::InvalidAlgorithm.into())
 }
 
-fn ec_components(pkcs8: &[u8], algorithm: Algorithm) -> Result<(EllipticCurve, Vec<u8>, Vec<u8>), Error> {
+fn ec_components(
+    pkcs8: &[u8],
+    algorithm: Algorithm,
+) -> Result<(EllipticCurve, Vec<u8>, Vec<u8>), Error> {
     if algorithm != Algorithm::ES256 {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }

@@ -28,7 +28,10 @@ pub fn routes(issue: Arc<Issue>, security: Option<SecurityContact>) -> Router {
         None => router,
         Some(contact) => {
             let text: Arc<str> = contact.to_text().into();
-            router.route("/.well-known/security.txt", get(move || security_txt(Arc::clone(&text))))
+            router.route(
+                "/.well-known/security.txt",
+                get(move || security_txt(Arc::clone(&text))),
+            )
         }
     }
 }
@@ -46,12 +49,19 @@ impl SecurityContact {
     fn to_text(&self) -> String {
         let format = time::format_description::well_known::Rfc3339;
         let expires = self.expires.format(&format).unwrap_or_default();
-        format!("Contact: {}\nExpires: {expires}\nPreferred-Languages: en\n", self.contact)
+        format!(
+            "Contact: {}\nExpires: {expires}\nPreferred-Languages: en\n",
+            self.contact
+        )
     }
 }
 
 async fn metadata(State(issue): State<Arc<Issue>>) -> Response {
-    ([(header::CACHE_CONTROL, KEYS_MAX_AGE)], Json(describe(issue.issuer()))).into_response()
+    (
+        [(header::CACHE_CONTROL, KEYS_MAX_AGE)],
+        Json(describe(issue.issuer())),
+    )
+        .into_response()
 }
 
 async fn jwks(State(issue): State<Arc<Issue>>) -> Response {
@@ -65,7 +75,11 @@ async fn delegations(State(issue): State<Arc<Issue>>) -> Response {
 }
 
 async fn security_txt(text: Arc<str>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        text.to_string(),
+    )
+        .into_response()
 }
 
 /// RFC 8414 section 2; the same under OpenID Connect's name, where most libraries look first. There

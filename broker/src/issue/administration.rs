@@ -10,8 +10,8 @@ use lanyard_token::{Audience, NodeId, Rev, RootKey};
 use zeroize::Zeroizing;
 
 use super::Issue;
-use super::policy::Lifetimes;
 use super::identity::Book;
+use super::policy::Lifetimes;
 use super::proof::api_key::ApiKey;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
@@ -90,28 +90,60 @@ impl Issue {
         let name = Name::parse("name", &new.name)?.into_string();
         let contact = input::contact(new.contact)?;
         if self.state().read(|book| book.find_owner(&name)).is_some() {
-            return Err(AdminError::Taken { kind: "owner", name });
+            return Err(AdminError::Taken {
+                kind: "owner",
+                name,
+            });
         }
         let owner = self.store.nodes().next();
-        let event = Event::OwnerCreated { owner, name: name.clone(), contact: contact.clone(), by };
+        let event = Event::OwnerCreated {
+            owner,
+            name: name.clone(),
+            contact: contact.clone(),
+            by,
+        };
         self.store.append(vec![event]).await?;
-        Ok(OwnerView { id: owner, name, contact, disabled: false })
+        Ok(OwnerView {
+            id: owner,
+            name,
+            contact,
+            disabled: false,
+        })
     }
 
     /// Creates an identity.
-    pub async fn create_identity(&self, new: NewIdentity, by: By) -> Result<IdentityView, AdminError> {
+    pub async fn create_identity(
+        &self,
+        new: NewIdentity,
+        by: By,
+    ) -> Result<IdentityView, AdminError> {
         let _one_at_a_time = self.administration.lock().await;
         self.create_identity_alone(new, by).await
     }
 
-    async fn create_identity_alone(&self, new: NewIdentity, by: By) -> Result<IdentityView, AdminError> {
+    async fn create_identity_alone(
+        &self,
+        new: NewIdentity,
+        by: By,
+    ) -> Result<IdentityView, AdminError> {
         let owner = self.find_owner(&new.owner)?;
         let grant = input::identity(new, owner, self.reserved(), self.lifetimes())?;
-        if self.state().read(|book| book.find_identity(&grant.name)).is_some() {
-            return Err(AdminError::Taken { kind: "identity", name: grant.name });
+        if self
+            .state()
+            .read(|book| book.find_identity(&grant.name))
+            .is_some()
+        {
+            return Err(AdminError::Taken {
+                kind: "identity",
+                name: grant.name,
+            });
         }
         let identity = self.store.nodes().next();
-        let event = Event::IdentityCreated { identity, grant: Box::new(grant.clone()), by };
+        let event = Event::IdentityCreated {
+            identity,
+            grant: Box::new(grant.clone()),
+            by,
+        };
         self.store.append(vec![event]).await?;
         Ok(IdentityView::new(identity, &grant, false))
     }
@@ -143,7 +175,14 @@ impl Issue {
         let key = ApiKey::generate()?;
         let hash = self.hasher.hash(&key);
         let credential = self.store.nodes().next();
-        let event = Event::KeyIssued { credential, identity, label, hash, expires_at, by };
+        let event = Event::KeyIssued {
+            credential,
+            identity,
+            label,
+            hash,
+            expires_at,
+            by,
+        };
         self.store.append(vec![event]).await?;
         Ok((credential, key))
     }
@@ -175,11 +214,21 @@ impl Issue {
     /// The identity behind tokens for administrators of this machine, made at its first use.
     pub(super) async fn local_administrator(&self) -> Result<NodeId, AdminError> {
         let _one_at_a_time = self.administration.lock().await;
-        if let Some(found) = self.state().read(|book| book.find_identity(LOCAL_ADMINISTRATOR)) {
+        if let Some(found) = self
+            .state()
+            .read(|book| book.find_identity(LOCAL_ADMINISTRATOR))
+        {
             return Ok(found);
         }
-        if self.state().read(|book| book.find_owner(LOCAL_OWNER)).is_none() {
-            let owner = NewOwner { name: LOCAL_OWNER.to_owned(), contact: None };
+        if self
+            .state()
+            .read(|book| book.find_owner(LOCAL_OWNER))
+            .is_none()
+        {
+            let owner = NewOwner {
+                name: LOCAL_OWNER.to_owned(),
+                contact: None,
+            };
             self.create_owner_alone(owner, By::Broker).await?;
         }
         let identity = NewIdentity {
@@ -195,7 +244,10 @@ impl Issue {
     }
 
     fn reserved(&self) -> input::Reserved<'_> {
-        input::Reserved { own: self.own_audience(), admin: self.admin_audience() }
+        input::Reserved {
+            own: self.own_audience(),
+            admin: self.admin_audience(),
+        }
     }
 
     const fn lifetimes(&self) -> Lifetimes {
@@ -210,7 +262,10 @@ impl Issue {
     pub async fn disable(&self, node: NodeId, by: By, reason: &str) -> Result<Rev, AdminError> {
         let cause = Cause::Administrator(input::reason(reason)?);
         self.known(node)?;
-        let rev = self.store.append(vec![Event::Revoked { node, cause, by }]).await?;
+        let rev = self
+            .store
+            .append(vec![Event::Revoked { node, cause, by }])
+            .await?;
         tracing::info!(
             name: "lanyard.revoked",
             { lanyard.node = %node, lanyard.reason = "administrator" },
@@ -220,28 +275,52 @@ impl Issue {
     }
 
     /// Enables an owner, an identity or a credential again. Tokens from before stay dead.
-    pub async fn enable(&self, node: NodeId, by: By, reason: Option<&str>) -> Result<Rev, AdminError> {
+    pub async fn enable(
+        &self,
+        node: NodeId,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Rev, AdminError> {
         let reason = reason.map(input::reason).transpose()?;
         self.known(node)?;
-        Ok(self.store.append(vec![Event::Enabled { node, by, reason }]).await?)
+        Ok(self
+            .store
+            .append(vec![Event::Enabled { node, by, reason }])
+            .await?)
     }
 
     /// Revokes an API key.
-    pub async fn revoke_credential(&self, credential: NodeId, by: By, reason: &str) -> Result<Rev, AdminError> {
-        if self.state().read(|book| book.credential(credential).is_none()) {
-            return Err(AdminError::NotFound { kind: "key", name: credential.to_string() });
+    pub async fn revoke_credential(
+        &self,
+        credential: NodeId,
+        by: By,
+        reason: &str,
+    ) -> Result<Rev, AdminError> {
+        if self
+            .state()
+            .read(|book| book.credential(credential).is_none())
+        {
+            return Err(AdminError::NotFound {
+                kind: "key",
+                name: credential.to_string(),
+            });
         }
         self.disable(credential, by, reason).await
     }
 
     fn known(&self, node: NodeId) -> Result<(), AdminError> {
         let known = |book: &Book| {
-            book.owner(node).is_some() || book.identity(node).is_some() || book.credential(node).is_some()
+            book.owner(node).is_some()
+                || book.identity(node).is_some()
+                || book.credential(node).is_some()
         };
         if self.state().read(known) {
             Ok(())
         } else {
-            Err(AdminError::NotFound { kind: "owner, identity or key", name: node.to_string() })
+            Err(AdminError::NotFound {
+                kind: "owner, identity or key",
+                name: node.to_string(),
+            })
         }
     }
 }
@@ -251,13 +330,19 @@ impl Issue {
     /// An owner's number, by name or number.
     pub fn find_owner(&self, name: &str) -> Result<NodeId, AdminError> {
         let found = self.state().read(|book| book.find_owner(name));
-        found.ok_or_else(|| AdminError::NotFound { kind: "owner", name: name.to_owned() })
+        found.ok_or_else(|| AdminError::NotFound {
+            kind: "owner",
+            name: name.to_owned(),
+        })
     }
 
     /// An identity's number, by name or number.
     pub fn find_identity(&self, name: &str) -> Result<NodeId, AdminError> {
         let found = self.state().read(|book| book.find_identity(name));
-        found.ok_or_else(|| AdminError::NotFound { kind: "identity", name: name.to_owned() })
+        found.ok_or_else(|| AdminError::NotFound {
+            kind: "identity",
+            name: name.to_owned(),
+        })
     }
 
     /// All owners, by name.
@@ -274,9 +359,13 @@ impl Issue {
     pub fn show_identity(&self, name: &str) -> Result<IdentityView, AdminError> {
         let node = self.find_identity(name)?;
         let seen = self.state().read(|book| {
-            book.identity(node).map(|found| IdentityView::new(node, &found.grant, found.disabled))
+            book.identity(node)
+                .map(|found| IdentityView::new(node, &found.grant, found.disabled))
         });
-        seen.ok_or_else(|| AdminError::NotFound { kind: "identity", name: name.to_owned() })
+        seen.ok_or_else(|| AdminError::NotFound {
+            kind: "identity",
+            name: name.to_owned(),
+        })
     }
 
     /// All gateways, by name.

@@ -21,7 +21,8 @@ impl Client {
     /// Where its tokens stand, if its credential still obtains any: asked again by every decision,
     /// because the credential may have been revoked since it was proven.
     pub(super) fn lineage(&self, book: &Book, now: UnixMillis) -> Result<Lineage, Refused> {
-        book.lineage_of(self.credential, now).map_err(Refused::Client)
+        book.lineage_of(self.credential, now)
+            .map_err(Refused::Client)
     }
 }
 
@@ -46,12 +47,17 @@ impl Issue {
 
     /// Who holds this key.
     pub(super) fn holder(&self, secret: &str, network: Option<Network>) -> Result<Client, Refused> {
-        let Some(key) = ApiKey::parse(secret) else { return Err(Refused::MalformedKey) };
+        let Some(key) = ApiKey::parse(secret) else {
+            return Err(Refused::MalformedKey);
+        };
         let hash = self.hasher.hash(&key);
         let now = self.clock.now();
         let found = self.state.read(|book| {
             let (credential, row) = book.credential_by_hash(&hash).ok_or(Unusable::Unknown)?;
-            let client = Client { identity: row.identity, credential };
+            let client = Client {
+                identity: row.identity,
+                credential,
+            };
             book.lineage_of(credential, now).map(|_| client)
         });
         match found {

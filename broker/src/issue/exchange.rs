@@ -56,25 +56,35 @@ impl Issue {
         let (proof, client) = match exchange.subject {
             Subject::AccessToken(text) => {
                 let client = exchange.client.ok_or(Refused::NoClient)?.clone();
-                self.limits.identity(client.identity).map_err(Refused::TooMany)?;
+                self.limits
+                    .identity(client.identity)
+                    .map_err(Refused::TooMany)?;
                 let now = self.clock.now();
-                let proven = self.verify(text, Wanted::Any, now).map_err(Refused::Subject)?;
+                let proven = self
+                    .verify(text, Wanted::Any, now)
+                    .map_err(Refused::Subject)?;
                 (Proof::Token(proven), client)
             }
             Subject::ApiKey(text) => {
                 let holder = self.holder(text, exchange.network)?;
                 let client = exchange.client.unwrap_or(&holder).clone();
-                self.limits.identity(client.identity).map_err(Refused::TooMany)?;
+                self.limits
+                    .identity(client.identity)
+                    .map_err(Refused::TooMany)?;
                 (Proof::Key(holder), client)
             }
         };
         let now = self.clock.now();
         let actor = match exchange.actor {
-            Some(text) => Some(self.verify(text, Wanted::Any, now).map_err(Refused::Actor)?),
+            Some(text) => Some(
+                self.verify(text, Wanted::Any, now)
+                    .map_err(Refused::Actor)?,
+            ),
             None => None,
         };
-        let decision =
-            self.state.read(|book| self.decide(book, &proof, actor.as_ref(), &client, exchange.request, now))?;
+        let decision = self.state.read(|book| {
+            self.decide(book, &proof, actor.as_ref(), &client, exchange.request, now)
+        })?;
         self.hand_out(decision, Grant::TokenExchange, now).await
     }
 
@@ -95,9 +105,14 @@ impl Issue {
         let chain = parent.and_then(|parent| parent.act.as_ref());
         let act = lineage::act(subject, chain, &party).map_err(Refused::Chain)?;
         let allowance = self.allowance(book, subject)?;
-        let granted =
-            policy::decide(request, &allowance, parent, self.settings.lifetimes, now.seconds())
-                .map_err(Refused::Denied)?;
+        let granted = policy::decide(
+            request,
+            &allowance,
+            parent,
+            self.settings.lifetimes,
+            now.seconds(),
+        )
+        .map_err(Refused::Denied)?;
         let mut decision = self.decision(book, granted, lineage, now)?;
         let claims = &mut decision.claims;
         claims.client_id = party.identity.to_string();
@@ -112,12 +127,18 @@ impl Issue {
 }
 
 /// The parent, if there is one, and where the child stands.
-fn stand<'p>(book: &Book, proof: &'p Proof, now: UnixMillis) -> Result<(Option<&'p Claims>, Lineage), Refused> {
+fn stand<'p>(
+    book: &Book,
+    proof: &'p Proof,
+    now: UnixMillis,
+) -> Result<(Option<&'p Claims>, Lineage), Refused> {
     match proof {
         Proof::Key(holder) => Ok((None, holder.lineage(book, now)?)),
         Proof::Token(proven) => {
             proven.check_alive(book, now).map_err(Refused::Subject)?;
-            let children = book.token(proven.claims.jti).map_or(0, |token| token.children);
+            let children = book
+                .token(proven.claims.jti)
+                .map_or(0, |token| token.children);
             if children >= MAX_CHILDREN {
                 return Err(Refused::FanOut);
             }
@@ -137,7 +158,10 @@ fn acting_party(
     now: UnixMillis,
 ) -> Result<ActingParty, Refused> {
     let Some(actor) = actor else {
-        return Ok(ActingParty { identity: client.identity, nodes: own.nodes().collect() });
+        return Ok(ActingParty {
+            identity: client.identity,
+            nodes: own.nodes().collect(),
+        });
     };
     actor.check_alive(book, now).map_err(Refused::Actor)?;
     if actor.claims.act.is_some() {
@@ -147,5 +171,8 @@ fn acting_party(
     if client.identity != identity && client.identity != subject {
         return Err(Refused::NotParty);
     }
-    Ok(ActingParty { identity, nodes: actor.claims.nodes().collect() })
+    Ok(ActingParty {
+        identity,
+        nodes: actor.claims.nodes().collect(),
+    })
 }

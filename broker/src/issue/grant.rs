@@ -111,14 +111,26 @@ pub(super) struct Decision {
 
 impl Issue {
     /// RFC 6749 section 4.4: a client asks for itself.
-    pub async fn client_credentials(&self, client: &Client, request: &Request) -> Result<Issued, Refused> {
-        self.limits.identity(client.identity).map_err(Refused::TooMany)?;
+    pub async fn client_credentials(
+        &self,
+        client: &Client,
+        request: &Request,
+    ) -> Result<Issued, Refused> {
+        self.limits
+            .identity(client.identity)
+            .map_err(Refused::TooMany)?;
         let now = self.clock.now();
         let decision = self.state.read(|book| {
             let lineage = client.lineage(book, now)?;
             let allowance = self.allowance(book, client.identity)?;
-            let granted = policy::decide(request, &allowance, None, self.settings.lifetimes, now.seconds())
-                .map_err(Refused::Denied)?;
+            let granted = policy::decide(
+                request,
+                &allowance,
+                None,
+                self.settings.lifetimes,
+                now.seconds(),
+            )
+            .map_err(Refused::Denied)?;
             self.decision(book, granted, lineage, now)
         })?;
         self.hand_out(decision, Grant::ClientCredentials, now).await
@@ -127,13 +139,25 @@ impl Issue {
     /// What an identity may ask for. A gateway's audiences are the ones it serves; its own tokens are
     /// for the broker.
     pub(super) fn allowance(&self, book: &Book, identity: NodeId) -> Result<Allowance, Refused> {
-        let found = book.identity(identity).ok_or(Refused::Client(Unusable::Unknown))?;
-        let Identity { kind, audiences, scopes, max_lifetime, .. } = &found.grant;
+        let found = book
+            .identity(identity)
+            .ok_or(Refused::Client(Unusable::Unknown))?;
+        let Identity {
+            kind,
+            audiences,
+            scopes,
+            max_lifetime,
+            ..
+        } = &found.grant;
         let audiences = match kind {
             Kind::Gateway => vec![self.own_audience.clone()],
             _ => audiences.clone(),
         };
-        Ok(Allowance { audiences, scopes: scopes.clone(), max_lifetime: *max_lifetime })
+        Ok(Allowance {
+            audiences,
+            scopes: scopes.clone(),
+            max_lifetime: *max_lifetime,
+        })
     }
 
     /// The claims of what was granted, for a subject that uses its token itself.
@@ -162,7 +186,10 @@ impl Issue {
             authorization_details: granted.task,
             bsl: None,
         };
-        Ok(Decision { claims, key: self.ring.signer(book, now)? })
+        Ok(Decision {
+            claims,
+            key: self.ring.signer(book, now)?,
+        })
     }
 
     /// Signs, writes, answers.
@@ -176,12 +203,19 @@ impl Issue {
         let (jti, scope) = (claims.jti, claims.scope.clone());
         let expires_in = claims.exp.saturating_sub(now.seconds());
         let (identity, subject) = (claims.client_id.clone(), claims.sub.clone());
-        let token = mint::mint(&*self.store, &key, claims, grant).await.map_err(Refused::Mint)?;
+        let token = mint::mint(&*self.store, &key, claims, grant)
+            .await
+            .map_err(Refused::Mint)?;
         tracing::info!(
             name: "lanyard.token.issued",
             { lanyard.identity = %identity, lanyard.subject = %subject, lanyard.credential.id = %jti, lanyard.decision = "issued" },
             "token issued"
         );
-        Ok(Issued { token, jti, expires_in, scope })
+        Ok(Issued {
+            token,
+            jti,
+            expires_in,
+            scope,
+        })
     }
 }

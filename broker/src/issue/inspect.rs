@@ -49,33 +49,56 @@ impl Issue {
         token: &str,
         network: Option<Network>,
     ) -> Result<Option<Ended>, EndRefused> {
-        let Some((node, mine, expires_at)) = self.find(client, token, network) else { return Ok(None) };
+        let Some((node, mine, expires_at)) = self.find(client, token, network) else {
+            return Ok(None);
+        };
         if !mine {
             return Err(EndRefused::NotYours);
         }
-        let event = Event::Revoked { node, cause: Cause::Requested, by: By::Identity(client.identity) };
+        let event = Event::Revoked {
+            node,
+            cause: Cause::Requested,
+            by: By::Identity(client.identity),
+        };
         let rev = self.store.append(vec![event]).await?;
         tracing::info!(
             name: "lanyard.revoked",
             { lanyard.identity = %client.identity, lanyard.credential.id = %node, lanyard.reason = "requested" },
             "revoked"
         );
-        Ok(Some(Ended { node, rev, expires_at }))
+        Ok(Some(Ended {
+            node,
+            rev,
+            expires_at,
+        }))
     }
 
     /// The living thing behind a token or API key, whether it is the client's, and when it ends.
-    fn find(&self, client: &Client, token: &str, network: Option<Network>) -> Option<(NodeId, bool, Option<u64>)> {
+    fn find(
+        &self,
+        client: &Client,
+        token: &str,
+        network: Option<Network>,
+    ) -> Option<(NodeId, bool, Option<u64>)> {
         if ApiKey::is_meant(token) {
             let holder = self.holder(token, network).ok()?;
             return Some((holder.credential, holder.identity == client.identity, None));
         }
         let claims = self.introspect(token)?;
-        Some((claims.jti, belongs_to(&claims, client.identity), Some(claims.exp)))
+        Some((
+            claims.jti,
+            belongs_to(&claims, client.identity),
+            Some(claims.exp),
+        ))
     }
 }
 
 /// Whether a token is an identity's own, descends from its own, or was obtained by it for another.
 fn belongs_to(claims: &Claims, identity: NodeId) -> bool {
     claims.lin.identity() == identity
-        || claims.act.iter().flat_map(Actor::iter).any(|actor| actor.sub() == identity)
+        || claims
+            .act
+            .iter()
+            .flat_map(Actor::iter)
+            .any(|actor| actor.sub() == identity)
 }

@@ -20,7 +20,7 @@ use crate::store::event::{KeyUse, SigningKey};
 
 pub use plan::{Addition, plan};
 pub use ring::{KeyRing, MintKey};
-pub use root::{RootKeyFile, RootSigner};
+pub use root::{RootKeyError, RootKeyFile, RootSigner};
 
 /// How far clocks may be apart when something is forgotten, in seconds.
 pub const SKEW_SECONDS: u64 = 60;
@@ -65,7 +65,9 @@ pub fn create(
     let pkcs8 = SigningKeyPair::generate(addition.algorithm)?;
     let public = SigningKeyPair::from_pkcs8(addition.algorithm, &pkcs8)?.public()?;
     let signs_until = addition.signs_from.plus_millis(plan::SIGNS_MILLIS);
-    let after = longest_lifetime.saturating_add(SKEW_SECONDS).saturating_mul(1_000);
+    let after = longest_lifetime
+        .saturating_add(SKEW_SECONDS)
+        .saturating_mul(1_000);
     let begins = now.seconds().saturating_sub(SKEW_SECONDS);
     Ok(SigningKey {
         key: public.thumbprint(),
@@ -96,7 +98,9 @@ pub fn delegated_key(key: &SigningKey) -> Option<PublicKey> {
         jwk: PublicKey,
     }
     let payload = key.delegation.split('.').nth(1)?;
-    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload)
+        .ok()?;
     let public = serde_json::from_slice::<Delegated>(&json).ok()?.jwk;
     (public.thumbprint() == key.key).then_some(public)
 }

@@ -38,7 +38,12 @@ pub struct LimitSettings {
 impl Default for LimitSettings {
     /// Generous: a service that refreshes at half of five minutes asks once in 150 s per audience.
     fn default() -> Self {
-        Self { identity_per_second: 50, identity_burst: 200, failures_per_second: 50, failures_burst: 500 }
+        Self {
+            identity_per_second: 50,
+            identity_burst: 200,
+            failures_per_second: 50,
+            failures_burst: 500,
+        }
     }
 }
 
@@ -81,17 +86,26 @@ impl<C: Clock + Clone> Limits<C> {
 
     /// One more request of an identity.
     pub fn identity(&self, identity: NodeId) -> Result<(), TooMany> {
-        self.identities.check_key(&identity).map_err(|until| self.too_many(&until))
+        self.identities
+            .check_key(&identity)
+            .map_err(|until| self.too_many(&until))
     }
 
     /// One more failed proof from a network.
     pub fn failure(&self, network: Network) -> Result<(), TooMany> {
-        self.failures.check_key(&network).map_err(|until| self.too_many(&until))
+        self.failures
+            .check_key(&network)
+            .map_err(|until| self.too_many(&until))
     }
 
     fn too_many(&self, until: &governor::NotUntil<C::Instant>) -> TooMany {
         let wait = until.wait_time_from(self.clock.now());
-        TooMany { retry_after: wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1) }
+        TooMany {
+            retry_after: wait
+                .as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0))
+                .max(1),
+        }
     }
 }
 
@@ -202,7 +216,8 @@ mod tests {
     fn made_up_networks_do_not_grow_the_memory() {
         let states = Remembered::<u64>::new(64);
         for key in 0..10_000 {
-            let measured: Result<(), ()> = states.measure_and_replace(&key, |_| Ok(((), Nanos::new(1))));
+            let measured: Result<(), ()> =
+                states.measure_and_replace(&key, |_| Ok(((), Nanos::new(1))));
             assert_eq!(measured, Ok(()));
         }
         assert!(states.0.len() <= 64);

@@ -52,7 +52,11 @@ pub fn below(parent: &Claims) -> Result<Lineage, BrokenChain> {
 ///
 /// A subject that uses its own token acts for nobody. An actor that exchanges again stays the same
 /// actor, with the nodes of both proofs.
-pub fn act(subject: NodeId, chain: Option<&Actor>, party: &ActingParty) -> Result<Option<Actor>, BrokenChain> {
+pub fn act(
+    subject: NodeId,
+    chain: Option<&Actor>,
+    party: &ActingParty,
+) -> Result<Option<Actor>, BrokenChain> {
     let Some(current) = chain else {
         if party.identity == subject {
             return Ok(None);
@@ -61,13 +65,26 @@ pub fn act(subject: NodeId, chain: Option<&Actor>, party: &ActingParty) -> Resul
     };
     if current.sub() == party.identity {
         let mut nodes = current.lin().to_vec();
-        nodes.extend(party.nodes.iter().filter(|node| !current.lin().contains(node)));
-        return Ok(Some(Actor::new(party.identity, nodes, current.act().cloned())?));
+        nodes.extend(
+            party
+                .nodes
+                .iter()
+                .filter(|node| !current.lin().contains(node)),
+        );
+        return Ok(Some(Actor::new(
+            party.identity,
+            nodes,
+            current.act().cloned(),
+        )?));
     }
     if party.identity == subject || current.iter().any(|actor| actor.sub() == party.identity) {
         return Err(BrokenChain::Loop);
     }
-    Ok(Some(Actor::new(party.identity, party.nodes.clone(), Some(current.clone()))?))
+    Ok(Some(Actor::new(
+        party.identity,
+        party.nodes.clone(),
+        Some(current.clone()),
+    )?))
 }
 
 #[cfg(test)]
@@ -76,7 +93,10 @@ mod tests {
 
     fn party(identity: u64) -> ActingParty {
         let node = NodeId::from_u64;
-        ActingParty { identity: node(identity), nodes: vec![node(identity), node(identity + 100)] }
+        ActingParty {
+            identity: node(identity),
+            nodes: vec![node(identity), node(identity + 100)],
+        }
     }
 
     #[test]
@@ -88,9 +108,15 @@ mod tests {
     fn a_for_b_for_a_is_refused() {
         let subject = NodeId::from_u64(1);
         let chain = act(subject, None, &party(2)).unwrap();
-        assert_eq!(act(subject, chain.as_ref(), &party(1)), Err(BrokenChain::Loop));
+        assert_eq!(
+            act(subject, chain.as_ref(), &party(1)),
+            Err(BrokenChain::Loop)
+        );
         let chain = act(subject, chain.as_ref(), &party(3)).unwrap();
-        assert_eq!(act(subject, chain.as_ref(), &party(2)), Err(BrokenChain::Loop));
+        assert_eq!(
+            act(subject, chain.as_ref(), &party(2)),
+            Err(BrokenChain::Loop)
+        );
     }
 
     #[test]
@@ -102,14 +128,20 @@ mod tests {
         }
         let nodes: Vec<NodeId> = chain.iter().flat_map(Actor::nodes).collect();
         assert_eq!(nodes.len(), 10, "every actor's nodes are in the chain");
-        assert_eq!(act(subject, chain.as_ref(), &party(7)), Err(BrokenChain::Actors));
+        assert_eq!(
+            act(subject, chain.as_ref(), &party(7)),
+            Err(BrokenChain::Actors)
+        );
     }
 
     #[test]
     fn an_actor_with_another_credential_keeps_the_nodes_of_both() {
         let subject = NodeId::from_u64(1);
         let chain = act(subject, None, &party(2)).unwrap();
-        let again = ActingParty { nodes: vec![NodeId::from_u64(2), NodeId::from_u64(200)], ..party(2) };
+        let again = ActingParty {
+            nodes: vec![NodeId::from_u64(2), NodeId::from_u64(200)],
+            ..party(2)
+        };
         let chain = act(subject, chain.as_ref(), &again).unwrap().unwrap();
         assert_eq!(chain.iter().count(), 1);
         assert_eq!(chain.lin().len(), 3);

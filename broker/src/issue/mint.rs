@@ -61,7 +61,10 @@ pub fn sign(claims: &Claims, key: &MintKey) -> Result<Signed, MintError> {
     if text.len() > MAX_TOKEN_BYTES {
         return Err(MintError::TooLong);
     }
-    Ok(Signed { token: AccessToken(text), digest })
+    Ok(Signed {
+        token: AccessToken(text),
+        digest,
+    })
 }
 
 /// Signs, and makes the token durable before it hands it out.
@@ -72,7 +75,14 @@ pub async fn mint(
     grant: Grant,
 ) -> Result<AccessToken, MintError> {
     let Signed { token, digest } = sign(&claims, key)?;
-    let issued = IssuedToken { claims, key: key.kid, digest, grant };
-    store.append(vec![Event::TokenIssued(Box::new(issued))]).await?;
+    let issued = IssuedToken {
+        claims,
+        key: key.kid,
+        digest,
+        grant,
+    };
+    store
+        .append(vec![Event::TokenIssued(Box::new(issued))])
+        .await?;
     Ok(token)
 }

@@ -42,7 +42,10 @@ pub struct Lifetimes {
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { default: 300, longest: 3_600 }
+        Self {
+            default: 300,
+            longest: 3_600,
+        }
     }
 }
 
@@ -110,10 +113,19 @@ pub fn decide(
     if expires_at <= now {
         return Err(Denied::Lifetime);
     }
-    Ok(Granted { audience, scopes, expires_at, task })
+    Ok(Granted {
+        audience,
+        scopes,
+        expires_at,
+        task,
+    })
 }
 
-fn audience(request: &Request, allowance: &Allowance, parent: Option<&Claims>) -> Result<Audience, Denied> {
+fn audience(
+    request: &Request,
+    allowance: &Allowance,
+    parent: Option<&Claims>,
+) -> Result<Audience, Denied> {
     let allowed = |audience: &&Audience| parent.is_none_or(|parent| parent.aud == **audience);
     match request.audiences.as_slice() {
         [] => {
@@ -129,7 +141,11 @@ fn audience(request: &Request, allowance: &Allowance, parent: Option<&Claims>) -
     }
 }
 
-fn scopes(request: &Request, allowance: &Allowance, parent: Option<&Claims>) -> Result<ScopeSet, Denied> {
+fn scopes(
+    request: &Request,
+    allowance: &Allowance,
+    parent: Option<&Claims>,
+) -> Result<ScopeSet, Denied> {
     let allowed = match parent {
         Some(parent) => allowance.scopes.intersection(&parent.scope),
         None => allowance.scopes.clone(),
@@ -146,9 +162,11 @@ fn task(request: &Request, parent: Option<&Claims>) -> Result<Option<TaskScope>,
     match (&request.task, inherited) {
         (None, inherited) => Ok(inherited.cloned()),
         (Some(asked), None) => Ok(Some(asked.clone())),
-        (Some(asked), Some(inherited)) => {
-            asked.clone().narrow(inherited).map(Some).map_err(|_| Denied::Task)
-        }
+        (Some(asked), Some(inherited)) => asked
+            .clone()
+            .narrow(inherited)
+            .map(Some)
+            .map_err(|_| Denied::Task),
     }
 }
 

@@ -11,13 +11,16 @@ use crate::issue::policy::Denied;
 
 /// The one place where a refusal becomes an answer.
 pub(super) fn refused(refused: &Refused) -> Problem {
-    let bad = |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
+    let bad =
+        |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
     let problem = match refused {
         Refused::NoClient | Refused::MalformedKey | Refused::Client(_) => invalid_client(false),
-        Refused::TooMany(wait) => {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "ask again later")
-                .retry_after(wait.retry_after)
-        }
+        Refused::TooMany(wait) => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "ask again later",
+        )
+        .retry_after(wait.retry_after),
         // Nothing about which check it was, nor about which party does not fit.
         Refused::Subject(_) => Problem::invalid_request("the subject token is not acceptable"),
         Refused::Actor(_) | Refused::NotParty | Refused::ActorActs => {
@@ -26,19 +29,30 @@ pub(super) fn refused(refused: &Refused) -> Problem {
         Refused::Chain(why) => Problem::invalid_request(why.to_string()),
         Refused::FanOut => Problem::invalid_request(refused.to_string()),
         Refused::Denied(why) => match why {
-            Denied::NoTarget | Denied::ManyTargets | Denied::Target => bad("invalid_target", why.to_string()),
+            Denied::NoTarget | Denied::ManyTargets | Denied::Target => {
+                bad("invalid_target", why.to_string())
+            }
             Denied::Scope => bad("invalid_scope", why.to_string()),
-            Denied::Task | Denied::TaskEnded => bad("invalid_authorization_details", why.to_string()),
+            Denied::Task | Denied::TaskEnded => {
+                bad("invalid_authorization_details", why.to_string())
+            }
             Denied::Lifetime => Problem::invalid_request(why.to_string()),
         },
-        Refused::Mint(MintError::TooLong) => {
-            Problem::invalid_request("the token would be too long: ask for fewer scopes or a shorter task")
-        }
+        Refused::Mint(MintError::TooLong) => Problem::invalid_request(
+            "the token would be too long: ask for fewer scopes or a shorter task",
+        ),
         Refused::Mint(MintError::Store(error)) => return Problem::from(error.clone()),
         Refused::Mint(error) => {
-            tracing::error!(error = error as &dyn std::error::Error, "no token can be made");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later")
-                .retry_after(1)
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "no token can be made"
+            );
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "try again later",
+            )
+            .retry_after(1)
         }
     };
     problem.because(refused.reason())

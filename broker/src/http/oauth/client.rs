@@ -23,8 +23,13 @@ pub(super) struct Claimed {
 }
 
 /// The client of a request, if it says who it is.
-pub(super) fn authenticate(issue: &Issue, submitted: &Submitted) -> Result<Option<Client>, Problem> {
-    let Some(claimed) = claimed(&submitted.parts.headers, &submitted.form)? else { return Ok(None) };
+pub(super) fn authenticate(
+    issue: &Issue,
+    submitted: &Submitted,
+) -> Result<Option<Client>, Problem> {
+    let Some(claimed) = claimed(&submitted.parts.headers, &submitted.form)? else {
+        return Ok(None);
+    };
     let network = network(submitted);
     match issue.authenticate(&claimed.id, &claimed.secret, network) {
         Ok(client) => Ok(Some(client)),
@@ -35,33 +40,50 @@ pub(super) fn authenticate(issue: &Issue, submitted: &Submitted) -> Result<Optio
 
 /// The client of a request that needs one.
 pub(super) fn require(issue: &Issue, submitted: &Submitted) -> Result<Client, Problem> {
-    authenticate(issue, submitted)?.ok_or_else(|| invalid_client(false).because(Refused::NoClient.reason()))
+    authenticate(issue, submitted)?
+        .ok_or_else(|| invalid_client(false).because(Refused::NoClient.reason()))
 }
 
 /// Where a request comes from, as far as it is known.
 pub(super) fn network(submitted: &Submitted) -> Option<Network> {
-    let peer = submitted.parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let peer = submitted
+        .parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()?;
     Some(Network::of(peer.0.ip()))
 }
 
 /// RFC 6749 section 5.2: the challenge only for whoever used the header.
 pub(super) fn invalid_client(by_header: bool) -> Problem {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
-    if by_header { problem.challenge("Basic realm=\"lanyard\", charset=\"UTF-8\"") } else { problem }
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        "client authentication failed",
+    );
+    if by_header {
+        problem.challenge("Basic realm=\"lanyard\", charset=\"UTF-8\"")
+    } else {
+        problem
+    }
 }
 
 fn claimed(headers: &HeaderMap, form: &Form) -> Result<Option<Claimed>, Problem> {
     let header = header(headers)?;
-    let assertion = form.get("client_assertion").or_else(|| form.get("client_assertion_type"));
+    let assertion = form
+        .get("client_assertion")
+        .or_else(|| form.get("client_assertion_type"));
     if assertion.is_some() {
         return Err(invalid_client(false).because("client_assertion"));
     }
     match (header, form.get("client_id"), form.get("client_secret")) {
-        (Some(_), _, Some(_)) => Err(Problem::invalid_request("use one way of client authentication")
-            .because("two_authentications")),
-        (Some(claimed), Some(id), None) if id != claimed.id => {
-            Err(Problem::invalid_request("`client_id` is another than the header's").because("two_clients"))
-        }
+        (Some(_), _, Some(_)) => Err(Problem::invalid_request(
+            "use one way of client authentication",
+        )
+        .because("two_authentications")),
+        (Some(claimed), Some(id), None) if id != claimed.id => Err(Problem::invalid_request(
+            "`client_id` is another than the header's",
+        )
+        .because("two_clients")),
         (Some(claimed), _, None) => Ok(Some(claimed)),
         (None, Some(id), Some(secret)) => Ok(Some(Claimed {
             id: id.to_owned(),
@@ -77,12 +99,21 @@ fn claimed(headers: &HeaderMap, form: &Form) -> Result<Option<Claimed>, Problem>
 /// HTTP Basic, with both halves form-encoded inside (RFC 6749 section 2.3.1).
 fn header(headers: &HeaderMap) -> Result<Option<Claimed>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
-        return Err(Problem::invalid_request("more than one Authorization header").because("two_authorizations"));
+        return Err(
+            Problem::invalid_request("more than one Authorization header")
+                .because("two_authorizations"),
+        );
     }
     let refused = || invalid_client(true).because("malformed_basic");
-    let (scheme, encoded) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
+    let (scheme, encoded) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(refused)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(refused());
     }

@@ -38,14 +38,23 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
         let (parts, body) = request.into_parts();
         if parts.uri.query().is_some() {
             // Addresses end up in logs: no parameter belongs there, least of all a token.
-            return Err(Problem::invalid_request("parameters belong into the body").because("query"));
+            return Err(
+                Problem::invalid_request("parameters belong into the body").because("query")
+            );
         }
         check_content_type(&parts.headers)?;
         let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|_| {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large")
-                .because("body_size")
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "invalid_request",
+                "the body is too large",
+            )
+            .because("body_size")
         })?;
-        Ok(Self { parts, form: Form::parse(&body)? })
+        Ok(Self {
+            parts,
+            form: Form::parse(&body)?,
+        })
     }
 }
 
@@ -65,7 +74,8 @@ impl Form {
             }
             let repeated = parameters.iter().any(|(known, _)| *known == name);
             if repeated && !REPEATABLE.contains(&name.as_ref()) {
-                return Err(Problem::invalid_request("a parameter is repeated").because("repeated_parameter"));
+                return Err(Problem::invalid_request("a parameter is repeated")
+                    .because("repeated_parameter"));
             }
             parameters.push((name.into_owned(), value.into_owned()));
         }
@@ -74,7 +84,10 @@ impl Form {
 
     /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.parameters.iter().find(|(known, value)| known == name && !value.is_empty());
+        let found = self
+            .parameters
+            .iter()
+            .find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
     }
 
@@ -101,10 +114,13 @@ fn malformed() -> Problem {
 /// Exactly one `Content-Type`: a form, in UTF-8 if it says so.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = || {
-        Problem::invalid_request("the body must be application/x-www-form-urlencoded").because("content_type")
+        Problem::invalid_request("the body must be application/x-www-form-urlencoded")
+            .because("content_type")
     };
     let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(refused()) };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(refused());
+    };
     let text = value.to_str().map_err(|_| refused())?;
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
@@ -117,7 +133,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
                 && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
     };
-    if parts.all(is_utf8) { Ok(()) } else { Err(refused()) }
+    if parts.all(is_utf8) {
+        Ok(())
+    } else {
+        Err(refused())
+    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,18 @@ use super::form::Submitted;
 use super::{Doors, client};
 use crate::http::problem::Problem;
 
-pub(super) async fn post(State(doors): State<Doors>, submitted: Submitted) -> Result<Response, Problem> {
+pub(super) async fn post(
+    State(doors): State<Doors>,
+    submitted: Submitted,
+) -> Result<Response, Problem> {
     client::require(&doors.issue, &submitted)?;
     let claims = doors.issue.introspect(submitted.form.require("token")?);
     let active = claims.is_some();
-    let body = Body { active, token_type: active.then_some("Bearer"), claims };
+    let body = Body {
+        active,
+        token_type: active.then_some("Bearer"),
+        claims,
+    };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 

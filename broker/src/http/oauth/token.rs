@@ -1,8 +1,8 @@
 //! `POST /oauth/token`: client credentials (RFC 6749 section 4.4) and token exchange (RFC 8693).
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use http::{StatusCode, header};
 use lanyard_token::{Audience, ScopeSet, TaskScope};
 use serde::Serialize;
@@ -19,7 +19,10 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const API_KEY: &str = "urn:lanyard:params:oauth:token-type:api_key";
 
-pub(super) async fn post(State(doors): State<Doors>, submitted: Submitted) -> Result<Response, Problem> {
+pub(super) async fn post(
+    State(doors): State<Doors>,
+    submitted: Submitted,
+) -> Result<Response, Problem> {
     let answer = answer(&doors, &submitted).await;
     if let Err(problem) = &answer {
         tracing::info!(
@@ -50,8 +53,11 @@ async fn answer(doors: &Doors, submitted: &Submitted) -> Result<Response, Proble
 async fn client_credentials(doors: &Doors, submitted: &Submitted) -> Result<Response, Problem> {
     let client = client::require(&doors.issue, submitted)?;
     let request = request(&submitted.form)?;
-    let issued =
-        doors.issue.client_credentials(&client, &request).await.map_err(|why| answer::refused(&why))?;
+    let issued = doors
+        .issue
+        .client_credentials(&client, &request)
+        .await
+        .map_err(|why| answer::refused(&why))?;
     Ok(respond(&issued, &request, None))
 }
 
@@ -67,20 +73,36 @@ async fn exchange(doors: &Doors, submitted: &Submitted) -> Result<Response, Prob
         None | Some(ACCESS_TOKEN) => ACCESS_TOKEN,
         Some(JWT) => JWT,
         Some(_) => {
-            return Err(Problem::invalid_request("`requested_token_type` is access_token or jwt")
-                .because("requested_token_type"));
+            return Err(
+                Problem::invalid_request("`requested_token_type` is access_token or jwt")
+                    .because("requested_token_type"),
+            );
         }
     };
     let request = request(form)?;
     let network = client::network(submitted);
-    let exchange = Exchange { client: client.as_ref(), subject, actor, request: &request, network };
-    let issued = doors.issue.exchange(exchange).await.map_err(|why| subject_refused(&why, subject, &client))?;
+    let exchange = Exchange {
+        client: client.as_ref(),
+        subject,
+        actor,
+        request: &request,
+        network,
+    };
+    let issued = doors
+        .issue
+        .exchange(exchange)
+        .await
+        .map_err(|why| subject_refused(&why, subject, &client))?;
     Ok(respond(&issued, &request, Some(issued_type)))
 }
 
 /// A key that is shown as a subject token is refused as a subject token, unless it was also how the
 /// client said who it is.
-fn subject_refused(why: &Refused, subject: Subject<'_>, client: &Option<crate::issue::Client>) -> Problem {
+fn subject_refused(
+    why: &Refused,
+    subject: Subject<'_>,
+    client: &Option<crate::issue::Client>,
+) -> Problem {
     match (why, subject, client) {
         (Refused::MalformedKey | Refused::Client(_), Subject::ApiKey(_), None) => {
             Problem::invalid_request("the subject token is not acceptable").because(why.reason())
@@ -97,8 +119,10 @@ fn subject(form: &Form) -> Result<Subject<'_>, Problem> {
     match form.require("subject_token_type")? {
         ACCESS_TOKEN | JWT => Ok(Subject::AccessToken(token)),
         API_KEY => Ok(Subject::ApiKey(token)),
-        _ => Err(Problem::invalid_request("`subject_token_type` is access_token, jwt or api_key")
-            .because("subject_token_type")),
+        _ => Err(
+            Problem::invalid_request("`subject_token_type` is access_token, jwt or api_key")
+                .because("subject_token_type"),
+        ),
     }
 }
 
@@ -107,21 +131,30 @@ fn actor(form: &Form) -> Result<Option<&str>, Problem> {
     match (form.get("actor_token"), form.get("actor_token_type")) {
         (None, None) => Ok(None),
         (Some(token), Some(ACCESS_TOKEN | JWT)) if !ApiKey::is_meant(token) => Ok(Some(token)),
-        (Some(_), Some(_)) => {
-            Err(Problem::invalid_request("`actor_token_type` is access_token or jwt").because("actor_token_type"))
+        (Some(_), Some(_)) => Err(Problem::invalid_request(
+            "`actor_token_type` is access_token or jwt",
+        )
+        .because("actor_token_type")),
+        (Some(_), None) => {
+            Err(Problem::invalid_request("`actor_token_type` is missing")
+                .because("actor_token_type"))
         }
-        (Some(_), None) => Err(Problem::invalid_request("`actor_token_type` is missing").because("actor_token_type")),
-        (None, Some(_)) => {
-            Err(Problem::invalid_request("`actor_token_type` comes with `actor_token`").because("actor_token_type"))
-        }
+        (None, Some(_)) => Err(Problem::invalid_request(
+            "`actor_token_type` comes with `actor_token`",
+        )
+        .because("actor_token_type")),
     }
 }
 
 /// What is asked for, in types that cannot be wrong.
 fn request(form: &Form) -> Result<Request, Problem> {
-    let bad = |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
+    let bad =
+        |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
     let scopes = form.get("scope").map(str::parse::<ScopeSet>).transpose();
-    let task = form.get("authorization_details").map(TaskScope::parse).transpose();
+    let task = form
+        .get("authorization_details")
+        .map(TaskScope::parse)
+        .transpose();
     Ok(Request {
         audiences: audiences(form)?,
         scopes: scopes.map_err(|error| bad("invalid_scope", error.to_string()))?,
@@ -155,8 +188,10 @@ fn lifetime(text: &str) -> Result<u64, Problem> {
     // Twenty digits may be too many for the number, never for the wish.
     match text.parse().unwrap_or(u64::MAX) {
         seconds if digits && seconds > 0 => Ok(seconds),
-        _ => Err(Problem::invalid_request("`requested_lifetime` is a number of seconds")
-            .because("requested_lifetime")),
+        _ => Err(
+            Problem::invalid_request("`requested_lifetime` is a number of seconds")
+                .because("requested_lifetime"),
+        ),
     }
 }
 
@@ -171,7 +206,11 @@ struct Body<'a> {
     scope: Option<&'a ScopeSet>,
 }
 
-fn respond(issued: &Issued, request: &Request, issued_token_type: Option<&'static str>) -> Response {
+fn respond(
+    issued: &Issued,
+    request: &Request,
+    issued_token_type: Option<&'static str>,
+) -> Response {
     let body = Body {
         access_token: issued.token.expose(),
         issued_token_type,
@@ -180,6 +219,9 @@ fn respond(issued: &Issued, request: &Request, issued_token_type: Option<&'stati
         // RFC 6749 section 5.1: required when it is not what was asked for.
         scope: (request.scopes.as_ref() != Some(&issued.scope)).then_some(&issued.scope),
     };
-    let no_store = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+    let no_store = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::PRAGMA, "no-cache"),
+    ];
     (no_store, Json(body)).into_response()
 }

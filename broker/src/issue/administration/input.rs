@@ -19,7 +19,10 @@ pub struct InvalidInput {
 
 impl InvalidInput {
     pub(super) fn new(member: &'static str, why: impl Into<String>) -> Self {
-        Self { member, why: why.into() }
+        Self {
+            member,
+            why: why.into(),
+        }
     }
 }
 
@@ -86,7 +89,10 @@ impl Name {
             return Err(InvalidInput::new(member, why));
         }
         if text.parse::<NodeId>().is_ok() {
-            return Err(InvalidInput::new(member, "looks like a number: 16 hexadecimal digits"));
+            return Err(InvalidInput::new(
+                member,
+                "looks like a number: 16 hexadecimal digits",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -114,32 +120,56 @@ pub(super) fn identity(
     let name = Name::parse("name", &new.name)?.into_string();
     let tags = tags(&new.tags)?;
     let mut audiences = audiences(&new.audiences)?;
-    let mut scopes: ScopeSet =
-        new.scopes.parse().map_err(|error| InvalidInput::new("scopes", format!("is refused: {error}")))?;
+    let mut scopes: ScopeSet = new
+        .scopes
+        .parse()
+        .map_err(|error| InvalidInput::new("scopes", format!("is refused: {error}")))?;
     match new.kind {
         Kind::Administrator => {
             if audiences.iter().any(|audience| audience != reserved.admin) {
-                return Err(InvalidInput::new("audiences", "of an administrator is the admin listener's alone"));
+                return Err(InvalidInput::new(
+                    "audiences",
+                    "of an administrator is the admin listener's alone",
+                ));
             }
             if scopes.iter().any(|scope| scope.as_str() != ADMIN_SCOPE) {
-                return Err(InvalidInput::new("scopes", format!("of an administrator is {ADMIN_SCOPE} alone")));
+                return Err(InvalidInput::new(
+                    "scopes",
+                    format!("of an administrator is {ADMIN_SCOPE} alone"),
+                ));
             }
             audiences = vec![reserved.admin.clone()];
             scopes = ADMIN_SCOPE.parse().unwrap_or_default();
         }
         Kind::Gateway | Kind::Service | Kind::Integration | Kind::Agent => {
             if audiences.is_empty() {
-                return Err(InvalidInput::new("audiences", "names at least one audience"));
+                return Err(InvalidInput::new(
+                    "audiences",
+                    "names at least one audience",
+                ));
             }
-            if audiences.iter().any(|audience| audience == reserved.own || audience == reserved.admin) {
+            if audiences
+                .iter()
+                .any(|audience| audience == reserved.own || audience == reserved.admin)
+            {
                 return Err(InvalidInput::new("audiences", "names the broker itself"));
             }
             let helper = new.kind == Kind::Gateway && scopes.to_string() == GATEWAY_SCOPES;
-            if !helper && scopes.iter().any(|scope| scope.as_str().starts_with("lanyard:")) {
-                return Err(InvalidInput::new("scopes", "that begin with `lanyard:` are the broker's own"));
+            if !helper
+                && scopes
+                    .iter()
+                    .any(|scope| scope.as_str().starts_with("lanyard:"))
+            {
+                return Err(InvalidInput::new(
+                    "scopes",
+                    "that begin with `lanyard:` are the broker's own",
+                ));
             }
             if new.kind == Kind::Gateway && !helper {
-                return Err(InvalidInput::new("kind", "is gateway: enrol it with `lanyard gateway add`"));
+                return Err(InvalidInput::new(
+                    "kind",
+                    "is gateway: enrol it with `lanyard gateway add`",
+                ));
             }
         }
     }
@@ -148,7 +178,15 @@ pub(super) fn identity(
         let why = format!("is 1 to {} seconds", lifetimes.longest);
         return Err(InvalidInput::new("max_lifetime", why));
     }
-    Ok(Identity { name, owner, kind: new.kind, tags, audiences, scopes, max_lifetime })
+    Ok(Identity {
+        name,
+        owner,
+        kind: new.kind,
+        tags,
+        audiences,
+        scopes,
+        max_lifetime,
+    })
 }
 
 fn tags(texts: &[String]) -> Result<Vec<String>, InvalidInput> {
@@ -170,9 +208,9 @@ fn audiences(texts: &[String]) -> Result<Vec<Audience>, InvalidInput> {
     }
     let mut audiences: Vec<Audience> = Vec::with_capacity(texts.len());
     for text in texts {
-        let audience = text.parse().map_err(|error| {
-            InvalidInput::new("audiences", format!("is refused: {error}"))
-        })?;
+        let audience = text
+            .parse()
+            .map_err(|error| InvalidInput::new("audiences", format!("is refused: {error}")))?;
         if !audiences.contains(&audience) {
             audiences.push(audience);
         }
@@ -196,7 +234,10 @@ pub(super) fn reason(text: &str) -> Result<String, InvalidInput> {
 fn words(member: &'static str, text: &str, longest: usize) -> Result<String, InvalidInput> {
     let text = text.trim();
     if text.is_empty() || text.len() > longest || text.chars().any(char::is_control) {
-        return Err(InvalidInput::new(member, format!("is one line of 1 to {longest} bytes")));
+        return Err(InvalidInput::new(
+            member,
+            format!("is one line of 1 to {longest} bytes"),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -218,9 +259,19 @@ mod tests {
     }
 
     fn read(new: NewIdentity) -> Result<Identity, InvalidInput> {
-        let (own, admin) =
-            ("https://broker.example".parse().unwrap(), "https://broker.example/admin".parse().unwrap());
-        identity(new, NodeId::from_u64(1), Reserved { own: &own, admin: &admin }, Lifetimes::default())
+        let (own, admin) = (
+            "https://broker.example".parse().unwrap(),
+            "https://broker.example/admin".parse().unwrap(),
+        );
+        identity(
+            new,
+            NodeId::from_u64(1),
+            Reserved {
+                own: &own,
+                admin: &admin,
+            },
+            Lifetimes::default(),
+        )
     }
 
     fn refused(change: impl FnOnce(&mut NewIdentity)) -> &'static str {
@@ -239,22 +290,49 @@ mod tests {
         assert_eq!(refused(|input| input.name = "Billing".to_owned()), "name");
         assert_eq!(refused(|input| input.name = "a".repeat(64)), "name");
         assert_eq!(refused(|input| input.name = ".hidden".to_owned()), "name");
-        assert_eq!(refused(|input| input.name = "0123456789abcdef".to_owned()), "name");
+        assert_eq!(
+            refused(|input| input.name = "0123456789abcdef".to_owned()),
+            "name"
+        );
         assert_eq!(refused(|input| input.tags = vec!["a b".to_owned()]), "tags");
-        assert_eq!(refused(|input| input.tags = (0..65).map(|n| format!("t{n}")).collect()), "tags");
+        assert_eq!(
+            refused(|input| input.tags = (0..65).map(|n| format!("t{n}")).collect()),
+            "tags"
+        );
         assert_eq!(refused(|input| input.audiences.clear()), "audiences");
-        assert_eq!(refused(|input| input.audiences = vec!["a b".to_owned()]), "audiences");
-        assert_eq!(refused(|input| input.audiences = (0..65).map(|n| format!("a{n}")).collect()), "audiences");
+        assert_eq!(
+            refused(|input| input.audiences = vec!["a b".to_owned()]),
+            "audiences"
+        );
+        assert_eq!(
+            refused(|input| input.audiences = (0..65).map(|n| format!("a{n}")).collect()),
+            "audiences"
+        );
         assert_eq!(refused(|input| input.scopes = "reаd".to_owned()), "scopes");
-        assert_eq!(refused(|input| input.max_lifetime = Some(0)), "max_lifetime");
-        assert_eq!(refused(|input| input.max_lifetime = Some(3_601)), "max_lifetime");
+        assert_eq!(
+            refused(|input| input.max_lifetime = Some(0)),
+            "max_lifetime"
+        );
+        assert_eq!(
+            refused(|input| input.max_lifetime = Some(3_601)),
+            "max_lifetime"
+        );
     }
 
     #[test]
     fn the_brokers_own_audiences_and_scopes_are_not_for_everybody() {
-        assert_eq!(refused(|input| input.audiences = vec!["https://broker.example/admin".to_owned()]), "audiences");
-        assert_eq!(refused(|input| input.scopes = "lanyard:admin".to_owned()), "scopes");
-        assert_eq!(refused(|input| input.scopes = GATEWAY_SCOPES.to_owned()), "scopes");
+        assert_eq!(
+            refused(|input| input.audiences = vec!["https://broker.example/admin".to_owned()]),
+            "audiences"
+        );
+        assert_eq!(
+            refused(|input| input.scopes = "lanyard:admin".to_owned()),
+            "scopes"
+        );
+        assert_eq!(
+            refused(|input| input.scopes = GATEWAY_SCOPES.to_owned()),
+            "scopes"
+        );
         assert_eq!(refused(|input| input.kind = Kind::Gateway), "kind");
     }
 
@@ -267,7 +345,10 @@ mod tests {
         input.scopes.clear();
         let administrator = read(input).unwrap();
         assert_eq!(administrator.scopes.to_string(), ADMIN_SCOPE);
-        assert_eq!(administrator.audiences[0].as_str(), "https://broker.example/admin");
+        assert_eq!(
+            administrator.audiences[0].as_str(),
+            "https://broker.example/admin"
+        );
     }
 
     #[test]

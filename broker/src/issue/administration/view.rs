@@ -104,8 +104,10 @@ pub(super) fn owners(book: &Book) -> Vec<OwnerView> {
 }
 
 pub(super) fn identities(book: &Book) -> Vec<IdentityView> {
-    let mut identities: Vec<IdentityView> =
-        book.identities().map(|(id, found)| IdentityView::new(id, &found.grant, found.disabled)).collect();
+    let mut identities: Vec<IdentityView> = book
+        .identities()
+        .map(|(id, found)| IdentityView::new(id, &found.grant, found.disabled))
+        .collect();
     identities.sort_by(|one, other| one.name.cmp(&other.name));
     identities
 }
@@ -114,13 +116,22 @@ pub(super) fn gateways(book: &Book) -> Vec<GatewayView> {
     identities(book)
         .into_iter()
         .filter(|identity| identity.kind == Kind::Gateway)
-        .map(|IdentityView { id, name, owner, audiences, disabled, .. }| GatewayView {
-            id,
-            name,
-            owner,
-            audiences,
-            disabled,
-        })
+        .map(
+            |IdentityView {
+                 id,
+                 name,
+                 owner,
+                 audiences,
+                 disabled,
+                 ..
+             }| GatewayView {
+                id,
+                name,
+                owner,
+                audiences,
+                disabled,
+            },
+        )
         .collect()
 }
 

@@ -113,12 +113,16 @@ impl Book {
 
     /// All identities, in no order.
     pub fn identities(&self) -> impl Iterator<Item = (NodeId, &Identified)> {
-        self.identities.iter().map(|(node, identity)| (*node, identity))
+        self.identities
+            .iter()
+            .map(|(node, identity)| (*node, identity))
     }
 
     /// All credentials, in no order.
     pub fn credentials(&self) -> impl Iterator<Item = (NodeId, &Credential)> {
-        self.credentials.iter().map(|(node, credential)| (*node, credential))
+        self.credentials
+            .iter()
+            .map(|(node, credential)| (*node, credential))
     }
 
     /// An owner.
@@ -148,13 +152,19 @@ impl Book {
 
     /// An owner by name or number. A number comes first: it is what a program would send.
     pub fn find_owner(&self, name: &str) -> Option<NodeId> {
-        let number = name.parse().ok().filter(|node| self.owners.contains_key(node));
+        let number = name
+            .parse()
+            .ok()
+            .filter(|node| self.owners.contains_key(node));
         number.or_else(|| self.owner_names.get(name).copied())
     }
 
     /// An identity by name or number.
     pub fn find_identity(&self, name: &str) -> Option<NodeId> {
-        let number = name.parse().ok().filter(|node| self.identities.contains_key(node));
+        let number = name
+            .parse()
+            .ok()
+            .filter(|node| self.identities.contains_key(node));
         number.or_else(|| self.identity_names.get(name).copied())
     }
 
@@ -186,7 +196,10 @@ impl Book {
     /// The owner of an identity, if both may obtain tokens at `now`.
     pub fn usable_identity(&self, identity: NodeId, now: UnixMillis) -> Result<NodeId, Unusable> {
         let found = self.identities.get(&identity).ok_or(Unusable::Unknown)?;
-        let owner = self.owners.get(&found.grant.owner).ok_or(Unusable::Unknown)?;
+        let owner = self
+            .owners
+            .get(&found.grant.owner)
+            .ok_or(Unusable::Unknown)?;
         if found.disabled || owner.disabled {
             return Err(Unusable::Disabled);
         }
@@ -197,7 +210,12 @@ impl Book {
     }
 
     /// Whether a correctly signed token is one that was issued here and lives at `now`.
-    pub fn check_alive(&self, claims: &Claims, digest: TokenDigest, now: UnixMillis) -> Result<(), Rejection> {
+    pub fn check_alive(
+        &self,
+        claims: &Claims,
+        digest: TokenDigest,
+        now: UnixMillis,
+    ) -> Result<(), Rejection> {
         self.liveness.check(claims.rev, claims.nodes())?;
         if self.is_suspended(claims.nodes(), now) {
             return Err(Rejection::Suspended);
@@ -240,16 +258,43 @@ impl Book {
         match event {
             Event::EpochStarted { .. } => {
                 // Every token of an earlier epoch is dead.
-                self.raise_floor(Rev::new(record.rev.epoch(), 0).unwrap_or(record.rev), record.at);
+                self.raise_floor(
+                    Rev::new(record.rev.epoch(), 0).unwrap_or(record.rev),
+                    record.at,
+                );
             }
-            Event::OwnerCreated { owner, name, contact, .. } => {
-                let row = Owner { name: name.clone(), contact: contact.clone(), disabled: false };
+            Event::OwnerCreated {
+                owner,
+                name,
+                contact,
+                ..
+            } => {
+                let row = Owner {
+                    name: name.clone(),
+                    contact: contact.clone(),
+                    disabled: false,
+                };
                 self.put_owner(*owner, row);
             }
-            Event::IdentityCreated { identity, grant, .. } => {
-                self.put_identity(*identity, Identified { grant: (**grant).clone(), disabled: false });
+            Event::IdentityCreated {
+                identity, grant, ..
+            } => {
+                self.put_identity(
+                    *identity,
+                    Identified {
+                        grant: (**grant).clone(),
+                        disabled: false,
+                    },
+                );
             }
-            Event::KeyIssued { credential, identity, label, hash, expires_at, .. } => {
+            Event::KeyIssued {
+                credential,
+                identity,
+                label,
+                hash,
+                expires_at,
+                ..
+            } => {
                 let row = Credential {
                     identity: *identity,
                     label: label.clone(),
@@ -289,13 +334,17 @@ impl Book {
     }
 
     pub(super) fn put_identity(&mut self, node: NodeId, identity: Identified) {
-        self.identity_names.insert(identity.grant.name.clone(), node);
+        self.identity_names
+            .insert(identity.grant.name.clone(), node);
         self.identities.insert(node, identity);
         self.changed.insert(RowKey::Identity(node));
     }
 
     pub(super) fn put_credential(&mut self, node: NodeId, credential: Credential) {
-        self.by_hash.entry(api_key::index(&credential.hash)).or_default().push(node);
+        self.by_hash
+            .entry(api_key::index(&credential.hash))
+            .or_default()
+            .push(node);
         self.credentials.insert(node, credential);
         self.changed.insert(RowKey::Credential(node));
     }
@@ -339,10 +388,13 @@ impl Book {
         let changed = &mut self.changed;
         let before: Vec<NodeId> = self.liveness.watermarks().map(|(node, _)| node).collect();
         self.liveness.raise_floor(floor);
-        let gone = before.into_iter().filter(|node| self.liveness.watermark(*node).is_none());
+        let gone = before
+            .into_iter()
+            .filter(|node| self.liveness.watermark(*node).is_none());
         changed.extend(gone.map(RowKey::Watermark));
         self.tokens.retain(|jti, token| {
-            let kept = token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();
+            let kept =
+                token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();
             if !kept {
                 changed.insert(RowKey::Token(*jti));
             }
@@ -355,8 +407,12 @@ impl Book {
             }
             kept
         });
-        let over: Vec<KeyId> =
-            self.signing_keys.values().filter(|key| key.verifies_until <= at).map(|key| key.key).collect();
+        let over: Vec<KeyId> = self
+            .signing_keys
+            .values()
+            .filter(|key| key.verifies_until <= at)
+            .map(|key| key.key)
+            .collect();
         for key in over {
             self.remove_signing_key(key);
         }

@@ -46,7 +46,11 @@ impl RowKey {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (letter, rest) = bytes.split_first()?;
-        let node = || rest.try_into().ok().map(|bytes| NodeId::from_u64(u64::from_be_bytes(bytes)));
+        let node = || {
+            rest.try_into()
+                .ok()
+                .map(|bytes| NodeId::from_u64(u64::from_be_bytes(bytes)))
+        };
         Some(match letter {
             b'h' if rest.is_empty() => Self::Head,
             b'o' => Self::Owner(node()?),
@@ -68,12 +72,21 @@ fn node_bytes(node: NodeId) -> Vec<u8> {
 /// The rows that changed since the last call.
 pub(super) fn changed(book: &mut Book) -> Vec<Row> {
     let changed = std::mem::take(&mut book.changed);
-    changed.into_iter().map(|key| Row { key: key.to_bytes(), value: value(book, key) }).collect()
+    changed
+        .into_iter()
+        .map(|key| Row {
+            key: key.to_bytes(),
+            value: value(book, key),
+        })
+        .collect()
 }
 
 fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
     match key {
-        RowKey::Head => json(Some(&Head { rev: book.rev, floor: book.liveness.floor() })),
+        RowKey::Head => json(Some(&Head {
+            rev: book.rev,
+            floor: book.liveness.floor(),
+        })),
         RowKey::Owner(node) => json(book.owners.get(&node)),
         RowKey::Identity(node) => json(book.identities.get(&node)),
         RowKey::Credential(node) => json(book.credentials.get(&node)),

@@ -27,8 +27,23 @@ fn world() -> (Arc<IssueState>, MemoryStore) {
         scopes: "read".parse().unwrap(),
         max_lifetime: 3_600,
     };
-    append(&store, Event::OwnerCreated { owner: node(1), name: "team".to_owned(), contact: None, by: By::Broker });
-    append(&store, Event::IdentityCreated { identity: node(2), grant: Box::new(grant), by: By::Broker });
+    append(
+        &store,
+        Event::OwnerCreated {
+            owner: node(1),
+            name: "team".to_owned(),
+            contact: None,
+            by: By::Broker,
+        },
+    );
+    append(
+        &store,
+        Event::IdentityCreated {
+            identity: node(2),
+            grant: Box::new(grant),
+            by: By::Broker,
+        },
+    );
     append(
         &store,
         Event::KeyIssued {
@@ -66,11 +81,20 @@ fn token(jti: u64, rev: Rev) -> IssuedToken {
         bsl: None,
     };
     let key = "A".repeat(43).parse().unwrap();
-    IssuedToken { claims, key, digest: TokenDigest([1; 8]), grant: Grant::ClientCredentials }
+    IssuedToken {
+        claims,
+        key,
+        digest: TokenDigest([1; 8]),
+        grant: Grant::ClientCredentials,
+    }
 }
 
 fn revoked(node: NodeId) -> Event {
-    Event::Revoked { node, cause: Cause::Requested, by: By::Broker }
+    Event::Revoked {
+        node,
+        cause: Cause::Requested,
+        by: By::Broker,
+    }
 }
 
 #[test]
@@ -78,12 +102,23 @@ fn disabling_an_owner_ends_everything_below_and_enabling_does_not_bring_tokens_b
     let (state, store) = world();
     let issued = token(9, store.head());
     append(&store, Event::TokenIssued(Box::new(issued.clone())));
-    let alive = |token: &IssuedToken| state.read(|book| book.check_alive(&token.claims, token.digest, NOW));
+    let alive =
+        |token: &IssuedToken| state.read(|book| book.check_alive(&token.claims, token.digest, NOW));
     assert_eq!(alive(&issued), Ok(()));
     append(&store, revoked(node(1)));
     assert_eq!(alive(&issued), Err(Rejection::Revoked));
-    assert_eq!(state.read(|book| book.lineage_of(node(3), NOW)), Err(Unusable::Disabled));
-    append(&store, Event::Enabled { node: node(1), by: By::Broker, reason: None });
+    assert_eq!(
+        state.read(|book| book.lineage_of(node(3), NOW)),
+        Err(Unusable::Disabled)
+    );
+    append(
+        &store,
+        Event::Enabled {
+            node: node(1),
+            by: By::Broker,
+            reason: None,
+        },
+    );
     assert!(state.read(|book| book.lineage_of(node(3), NOW)).is_ok());
     assert_eq!(alive(&issued), Err(Rejection::Revoked));
     let fresh = token(10, store.head());
@@ -106,10 +141,27 @@ fn a_token_that_is_not_in_the_log_or_says_something_else_is_not_ours() {
 fn a_suspension_ends_at_its_time_or_when_it_is_resumed() {
     let (state, store) = world();
     let until = NOW.plus_millis(5_000);
-    append(&store, Event::Suspended { node: node(2), until, cause: Cause::Requested, by: By::Broker });
-    assert_eq!(state.read(|book| book.lineage_of(node(3), NOW)), Err(Unusable::Suspended));
+    append(
+        &store,
+        Event::Suspended {
+            node: node(2),
+            until,
+            cause: Cause::Requested,
+            by: By::Broker,
+        },
+    );
+    assert_eq!(
+        state.read(|book| book.lineage_of(node(3), NOW)),
+        Err(Unusable::Suspended)
+    );
     assert!(state.read(|book| book.lineage_of(node(3), until)).is_ok());
-    append(&store, Event::Resumed { node: node(2), by: By::Broker });
+    append(
+        &store,
+        Event::Resumed {
+            node: node(2),
+            by: By::Broker,
+        },
+    );
     assert!(state.read(|book| book.lineage_of(node(3), NOW)).is_ok());
 }
 
@@ -117,12 +169,24 @@ fn a_suspension_ends_at_its_time_or_when_it_is_resumed() {
 fn a_key_stops_at_its_end_and_is_found_by_its_whole_hash() {
     let (state, _store) = world();
     let end = UnixMillis(2_000_000);
-    assert_eq!(state.read(|book| book.lineage_of(node(3), end)), Err(Unusable::Expired));
-    let find = |hash| state.read(|book| book.credential_by_hash(&KeyHash(hash)).map(|(node, _)| node));
+    assert_eq!(
+        state.read(|book| book.lineage_of(node(3), end)),
+        Err(Unusable::Expired)
+    );
+    let find = |hash| {
+        state.read(|book| {
+            book.credential_by_hash(&KeyHash(hash))
+                .map(|(node, _)| node)
+        })
+    };
     assert_eq!(find([7; 32]), Some(node(3)));
     let mut near = [7; 32];
     near[31] = 8;
-    assert_eq!(find(near), None, "the same index with another hash is another key");
+    assert_eq!(
+        find(near),
+        None,
+        "the same index with another hash is another key"
+    );
 }
 
 #[test]
@@ -153,8 +217,21 @@ fn saved_rows_give_the_same_state() {
     save(&state);
     append(&store, revoked(node(3)));
     let until = UnixMillis(9_000_000);
-    append(&store, Event::Suspended { node: node(2), until, cause: Cause::Requested, by: By::Broker });
-    append(&store, Event::FloorRaised { floor: Rev::new(1, 3).unwrap() });
+    append(
+        &store,
+        Event::Suspended {
+            node: node(2),
+            until,
+            cause: Cause::Requested,
+            by: By::Broker,
+        },
+    );
+    append(
+        &store,
+        Event::FloorRaised {
+            floor: Rev::new(1, 3).unwrap(),
+        },
+    );
     save(&state);
     assert!(state.changed_rows().is_empty());
 

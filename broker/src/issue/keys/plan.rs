@@ -36,7 +36,11 @@ pub fn plan(keys: &[SigningKey], mint: Algorithm, now: UnixMillis) -> Vec<Additi
         .filter_map(|key_use| {
             let algorithm = algorithm_for(key_use, mint);
             let signs_from = next_start(keys, key_use, algorithm, now)?;
-            Some(Addition { key_use, algorithm, signs_from })
+            Some(Addition {
+                key_use,
+                algorithm,
+                signs_from,
+            })
         })
         .collect()
 }
@@ -51,7 +55,9 @@ fn next_start(
         return Some(now);
     }
     let known_in_time = now.plus_millis(PUBLISHED_MILLIS);
-    let fitting = keys.iter().filter(|key| key.key_use == key_use && key.algorithm == algorithm);
+    let fitting = keys
+        .iter()
+        .filter(|key| key.key_use == key_use && key.algorithm == algorithm);
     match fitting.map(|key| key.signs_until).max() {
         // The operator chose another algorithm.
         None => Some(known_in_time),
@@ -89,8 +95,16 @@ mod tests {
     fn the_first_keys_sign_at_once() {
         let additions = plan(&[], Algorithm::Es256, START);
         assert_eq!(additions.len(), 2);
-        assert!(additions.iter().all(|addition| addition.signs_from == START));
-        assert_eq!(additions[1].algorithm, Algorithm::EdDsa, "feed messages are Ed25519");
+        assert!(
+            additions
+                .iter()
+                .all(|addition| addition.signs_from == START)
+        );
+        assert_eq!(
+            additions[1].algorithm,
+            Algorithm::EdDsa,
+            "feed messages are Ed25519"
+        );
     }
 
     #[test]
@@ -118,13 +132,20 @@ mod tests {
 
     #[test]
     fn another_algorithm_takes_over_after_it_was_published() {
-        let keys: Vec<SigningKey> =
-            plan(&[], Algorithm::Es256, START).into_iter().enumerate().map(|(n, a)| made(a, n)).collect();
+        let keys: Vec<SigningKey> = plan(&[], Algorithm::Es256, START)
+            .into_iter()
+            .enumerate()
+            .map(|(n, a)| made(a, n))
+            .collect();
         let additions = plan(&keys, Algorithm::EdDsa, START.plus_millis(HOUR));
         assert_eq!(additions.len(), 1);
         let mut both = keys.clone();
         both.push(made(additions[0], 9));
-        let signer = |after| in_force(both.iter(), KeyUse::Mint, START.plus_millis(after)).unwrap().algorithm;
+        let signer = |after| {
+            in_force(both.iter(), KeyUse::Mint, START.plus_millis(after))
+                .unwrap()
+                .algorithm
+        };
         assert_eq!(signer(HOUR), Algorithm::Es256);
         assert_eq!(signer(HOUR + PUBLISHED_MILLIS), Algorithm::EdDsa);
         assert!(plan(&both, Algorithm::EdDsa, START.plus_millis(HOUR + 1)).is_empty());
@@ -132,9 +153,16 @@ mod tests {
 
     #[test]
     fn a_broker_that_slept_too_long_signs_again_at_once() {
-        let keys: Vec<SigningKey> =
-            plan(&[], Algorithm::Es256, START).into_iter().enumerate().map(|(n, a)| made(a, n)).collect();
+        let keys: Vec<SigningKey> = plan(&[], Algorithm::Es256, START)
+            .into_iter()
+            .enumerate()
+            .map(|(n, a)| made(a, n))
+            .collect();
         let later = START.plus_millis(5 * SIGNS_MILLIS);
-        assert!(plan(&keys, Algorithm::Es256, later).iter().all(|addition| addition.signs_from == later));
+        assert!(
+            plan(&keys, Algorithm::Es256, later)
+                .iter()
+                .all(|addition| addition.signs_from == later)
+        );
     }
 }

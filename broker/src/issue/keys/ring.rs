@@ -24,7 +24,11 @@ impl MintKey {
     /// Opens a key of the log.
     pub fn open(seal: &SealingRoot, key: &SigningKey) -> Result<Self, KeyError> {
         let pair = crypto::open_signing_key(seal, key)?;
-        Ok(Self { kid: key.key, algorithm: key.algorithm, pair })
+        Ok(Self {
+            kid: key.key,
+            algorithm: key.algorithm,
+            pair,
+        })
     }
 }
 
@@ -37,7 +41,10 @@ pub struct KeyRing {
 impl KeyRing {
     /// Nothing opened yet.
     pub fn new(seal: Arc<SealingRoot>) -> Self {
-        Self { seal, opened: Mutex::default() }
+        Self {
+            seal,
+            opened: Mutex::default(),
+        }
     }
 
     /// The key that signs at `now`, as the book says. A removed key is not in the book, so it never

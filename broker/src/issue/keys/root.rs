@@ -28,7 +28,10 @@ pub struct RootKeyFile {
 pub enum RootKeyError {
     /// Missing, unreadable, or there already.
     #[error("cannot use the root key `{path}`: make one with `lanyard root init {path}`")]
-    File { path: PathBuf, source: std::io::Error },
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// Others may read an unsealed key.
     #[error("the root key `{path}` can be read by others: run `chmod 0400 {path}`")]
     Mode { path: PathBuf },
@@ -48,32 +51,60 @@ impl RootKeyFile {
 
     /// Makes a new root (0400), sealed if a sealing key is given; refuses to overwrite one.
     pub fn generate(&self, seal: Option<&SealingRoot>) -> Result<RootSigner, RootKeyError> {
-        let unusable = |source| RootKeyError::Content { path: self.path.clone(), source };
-        let unwritable = |source| RootKeyError::File { path: self.path.clone(), source };
+        let unusable = |source| RootKeyError::Content {
+            path: self.path.clone(),
+            source,
+        };
+        let unwritable = |source| RootKeyError::File {
+            path: self.path.clone(),
+            source,
+        };
         let pkcs8 = SigningKeyPair::generate(Algorithm::EdDsa).map_err(unusable)?;
         let content = match seal {
             Some(seal) => Zeroizing::new(seal.seal(PURPOSE, b"", &pkcs8).map_err(unusable)?),
             None => pkcs8.clone(),
         };
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o400).open(&self.path).map_err(unwritable)?;
-        file.write_all(&content).and_then(|()| file.sync_all()).map_err(unwritable)?;
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o400)
+            .open(&self.path)
+            .map_err(unwritable)?;
+        file.write_all(&content)
+            .and_then(|()| file.sync_all())
+            .map_err(unwritable)?;
         RootSigner::from_pkcs8(&pkcs8).map_err(unusable)
     }
 
     /// Reads the root.
     pub fn read(&self, seal: Option<&SealingRoot>) -> Result<RootSigner, RootKeyError> {
-        let unusable = |source| RootKeyError::Content { path: self.path.clone(), source };
-        let unreadable = |source| RootKeyError::File { path: self.path.clone(), source };
+        let unusable = |source| RootKeyError::Content {
+            path: self.path.clone(),
+            source,
+        };
+        let unreadable = |source| RootKeyError::File {
+            path: self.path.clone(),
+            source,
+        };
         let content = Zeroizing::new(std::fs::read(&self.path).map_err(unreadable)?);
         if content.first() == Some(&PKCS8_FIRST) {
-            let mode = std::fs::metadata(&self.path).map_err(unreadable)?.permissions().mode();
+            let mode = std::fs::metadata(&self.path)
+                .map_err(unreadable)?
+                .permissions()
+                .mode();
             if mode & 0o077 != 0 {
-                return Err(RootKeyError::Mode { path: self.path.clone() });
+                return Err(RootKeyError::Mode {
+                    path: self.path.clone(),
+                });
             }
             return RootSigner::from_pkcs8(&content).map_err(unusable);
         }
-        let Some(seal) = seal else { return Err(RootKeyError::Sealed { path: self.path.clone() }) };
+        let Some(seal) = seal else {
+            return Err(RootKeyError::Sealed {
+                path: self.path.clone(),
+            });
+        };
         let pkcs8 = seal.open(PURPOSE, b"", &content).map_err(unusable)?;
         RootSigner::from_pkcs8(&pkcs8).map_err(unusable)
     }
@@ -131,12 +162,21 @@ mod tests {
             let file = RootKeyFile::at(folder.path().join(name));
             let made = file.generate(sealing).unwrap();
             assert_eq!(file.read(sealing).unwrap().public(), made.public());
-            assert!(matches!(file.generate(sealing), Err(RootKeyError::File { .. })));
+            assert!(matches!(
+                file.generate(sealing),
+                Err(RootKeyError::File { .. })
+            ));
         }
         let sealed = RootKeyFile::at(folder.path().join("sealed"));
-        assert!(matches!(sealed.read(None), Err(RootKeyError::Sealed { .. })));
+        assert!(matches!(
+            sealed.read(None),
+            Err(RootKeyError::Sealed { .. })
+        ));
         let other = SealingRoot::from_bytes(&[4; 32]);
-        assert!(matches!(sealed.read(Some(&other)), Err(RootKeyError::Content { .. })));
+        assert!(matches!(
+            sealed.read(Some(&other)),
+            Err(RootKeyError::Content { .. })
+        ));
     }
 
     #[test]

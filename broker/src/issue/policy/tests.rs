@@ -11,14 +11,20 @@ fn audience_of(text: &str) -> Audience {
 
 fn allowance() -> Allowance {
     Allowance {
-        audiences: vec![audience_of("https://a.example"), audience_of("https://b.example")],
+        audiences: vec![
+            audience_of("https://a.example"),
+            audience_of("https://b.example"),
+        ],
         scopes: "orders:read orders:write".parse().unwrap(),
         max_lifetime: 900,
     }
 }
 
 fn request(audience: &str) -> Request {
-    Request { audiences: vec![audience_of(audience)], ..Request::default() }
+    Request {
+        audiences: vec![audience_of(audience)],
+        ..Request::default()
+    }
 }
 
 fn claims(granted: &Granted) -> Claims {
@@ -64,8 +70,14 @@ fn an_audience_may_be_left_out_when_there_is_only_one() {
 #[test]
 fn another_audience_than_the_parents_is_refused_though_the_identity_may_have_it() {
     let parent = claims(&decide_now(&request("https://b.example"), None).unwrap());
-    assert_eq!(decide_now(&request("https://a.example"), Some(&parent)), Err(Denied::Target));
-    assert_eq!(decide_now(&request("https://c.example"), None), Err(Denied::Target));
+    assert_eq!(
+        decide_now(&request("https://a.example"), Some(&parent)),
+        Err(Denied::Target)
+    );
+    assert_eq!(
+        decide_now(&request("https://c.example"), None),
+        Err(Denied::Target)
+    );
     let mut two = request("https://a.example");
     two.audiences.push(audience_of("https://b.example"));
     assert_eq!(decide_now(&two, None), Err(Denied::ManyTargets));
@@ -90,9 +102,22 @@ fn a_lifetime_is_cut_to_the_identitys_the_domains_and_the_parents() {
     let parent = decide_now(&long, None).unwrap();
     assert_eq!(parent.expires_at, NOW + 900);
     let parent = claims(&parent);
-    let later = decide(&long, &allowance(), Some(&parent), Lifetimes::default(), NOW + 890).unwrap();
+    let later = decide(
+        &long,
+        &allowance(),
+        Some(&parent),
+        Lifetimes::default(),
+        NOW + 890,
+    )
+    .unwrap();
     assert_eq!(later.expires_at, NOW + 900);
-    let over = decide(&long, &allowance(), Some(&parent), Lifetimes::default(), NOW + 900);
+    let over = decide(
+        &long,
+        &allowance(),
+        Some(&parent),
+        Lifetimes::default(),
+        NOW + 900,
+    );
     assert_eq!(over, Err(Denied::Lifetime));
 }
 
@@ -112,15 +137,29 @@ fn some_names() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 fn some_scopes() -> impl Strategy<Value = ScopeSet> {
-    some_names().prop_map(|names| names.iter().map(|name| name.parse::<Scope>().unwrap()).collect())
+    some_names().prop_map(|names| {
+        names
+            .iter()
+            .map(|name| name.parse::<Scope>().unwrap())
+            .collect()
+    })
 }
 
 fn some_task() -> impl Strategy<Value = Option<TaskScope>> {
-    let list = || proptest::option::of(some_names().prop_map(|names| names.iter().map(|n| (*n).to_owned()).collect()));
-    let parts = (list(), list(), proptest::option::of(0_u64..5), proptest::option::of(NOW..NOW + 5_000));
-    proptest::option::of(
-        parts.prop_map(|(operations, destinations, calls, end)| TaskScope::new(operations, destinations, calls, end).unwrap()),
-    )
+    let list = || {
+        proptest::option::of(
+            some_names().prop_map(|names| names.iter().map(|n| (*n).to_owned()).collect()),
+        )
+    };
+    let parts = (
+        list(),
+        list(),
+        proptest::option::of(0_u64..5),
+        proptest::option::of(NOW..NOW + 5_000),
+    );
+    proptest::option::of(parts.prop_map(|(operations, destinations, calls, end)| {
+        TaskScope::new(operations, destinations, calls, end).unwrap()
+    }))
 }
 
 fn some_audiences() -> impl Strategy<Value = Vec<Audience>> {
@@ -130,18 +169,39 @@ fn some_audiences() -> impl Strategy<Value = Vec<Audience>> {
 fn some_request() -> impl Strategy<Value = Request> {
     let lifetime = proptest::option::of(prop_oneof![1_u64..5_000, Just(u64::MAX)]);
     let audiences = prop_oneof![3 => Just(Vec::new()), 1 => some_audiences()];
-    (audiences, proptest::option::weighted(0.3, some_scopes()), lifetime, some_task())
-        .prop_map(|(audiences, scopes, lifetime, task)| Request { audiences, scopes, lifetime, task })
+    (
+        audiences,
+        proptest::option::weighted(0.3, some_scopes()),
+        lifetime,
+        some_task(),
+    )
+        .prop_map(|(audiences, scopes, lifetime, task)| Request {
+            audiences,
+            scopes,
+            lifetime,
+            task,
+        })
 }
 
 fn some_allowance() -> impl Strategy<Value = Allowance> {
-    (some_audiences(), some_scopes(), 1_u64..=3_600)
-        .prop_map(|(audiences, scopes, max_lifetime)| Allowance { audiences, scopes, max_lifetime })
+    (some_audiences(), some_scopes(), 1_u64..=3_600).prop_map(
+        |(audiences, scopes, max_lifetime)| Allowance {
+            audiences,
+            scopes,
+            max_lifetime,
+        },
+    )
 }
 
 fn cases() -> u32 {
-    #[expect(clippy::disallowed_methods, reason = "how long to search is the tester's choice")]
-    std::env::var("LANYARD_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long to search is the tester's choice"
+    )]
+    std::env::var("LANYARD_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(10_000)
 }
 
 proptest! {

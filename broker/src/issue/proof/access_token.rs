@@ -52,7 +52,10 @@ pub fn verify(
     let expected = Expectations::new(issuer, audience).with_max_lifetime(longest_lifetime);
     let verified = unverified.verify(keys, &expected, now.seconds())?;
     let digest = TokenDigest(verified.digest());
-    Ok(Proven { claims: verified.into_claims(), digest })
+    Ok(Proven {
+        claims: verified.into_claims(),
+        digest,
+    })
 }
 
 /// The audience an unverified token claims, so that the gate can hold it to that. Believed only after

@@ -71,12 +71,17 @@ impl ApiKey {
 }
 
 fn digit(number: u32) -> char {
-    BASE62.get((number % 62) as usize).map_or('0', |byte| char::from(*byte))
+    BASE62
+        .get((number % 62) as usize)
+        .map_or('0', |byte| char::from(*byte))
 }
 
 fn checksum(body: &str) -> String {
     let sum = crc32fast::hash(body.as_bytes());
-    (0..CHECKSUM as u32).rev().map(|place| digit(u32::try_from(u64::from(sum) / 62_u64.pow(place) % 62).unwrap_or(0))).collect()
+    (0..CHECKSUM as u32)
+        .rev()
+        .map(|place| digit(u32::try_from(u64::from(sum) / 62_u64.pow(place) % 62).unwrap_or(0)))
+        .collect()
 }
 
 /// Hashes keys under the pepper, and counts how often: junk must not move the count.
@@ -88,7 +93,10 @@ pub struct KeyHasher {
 impl KeyHasher {
     /// Under this pepper.
     pub const fn new(pepper: Pepper) -> Self {
-        Self { pepper, hashed: AtomicU64::new(0) }
+        Self {
+            pepper,
+            hashed: AtomicU64::new(0),
+        }
     }
 
     /// The hash the log keeps.
@@ -148,7 +156,14 @@ mod tests {
         let key = ApiKey::generate().unwrap();
         let text = key.expose();
         let foreign = format!("lyk_{}", "é".repeat(18));
-        for bad in ["", "lyk_", &text[..39], &format!("{text}0"), &text.replace("lyk_", "lyK_"), foreign.as_str()] {
+        for bad in [
+            "",
+            "lyk_",
+            &text[..39],
+            &format!("{text}0"),
+            &text.replace("lyk_", "lyK_"),
+            foreign.as_str(),
+        ] {
             assert!(ApiKey::parse(bad).is_none(), "{bad}");
         }
     }
@@ -163,6 +178,9 @@ mod tests {
         }
         assert_eq!(counts.len(), 62);
         // 60,000 draws over 62 letters: 968 each; five standard deviations are 154.
-        assert!(counts.values().all(|count| (814..1_122).contains(count)), "{counts:?}");
+        assert!(
+            counts.values().all(|count| (814..1_122).contains(count)),
+            "{counts:?}"
+        );
     }
 }

@@ -1,0 +1,47 @@
+//! Tokens for administrators of this machine: the Unix socket and the newcomer's broker hand them out.
+//! There is no bootstrap secret that could leak.
+
+use lanyard_token::Lineage;
+
+use super::administration::AdminError;
+use super::policy::{self, Request};
+use super::{Issue, Issued, Refused};
+use crate::store::event::{By, Grant};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// The administrators' identity is not there and cannot be made.
+    #[error("the local administrator cannot be made")]
+    Identity(#[from] AdminError),
+    /// It is there, and is refused: was it disabled?
+    #[error("the local administrator is refused")]
+    Refused(#[from] Refused),
+}
+
+impl Issue {
+    /// A one-hour token for the admin listener. Its identity is the same for all, so disabling it
+    /// ends all; each token has a credential number of its own, so one can be ended alone.
+    pub async fn local_admin_token(&self, by: By) -> Result<Issued, LocalError> {
+        let identity = self.local_administrator().await?;
+        let now = self.clock.now();
+        let request = Request {
+            lifetime: Some(3_600),
+            ..Request::default()
+        };
+        let decision = self.state.read(|book| {
+            let owner = book
+                .usable_identity(identity, now)
+                .map_err(Refused::Client)?;
+            let lineage = Lineage::of_credential(owner, identity, self.store.nodes().next());
+            let allowance = self.allowance(book, identity)?;
+            let lifetimes = self.settings.lifetimes;
+            let granted = policy::decide(&request, &allowance, None, lifetimes, now.seconds())
+                .map_err(Refused::Denied)?;
+            self.decision(book, granted, lineage, now)
+        })?;
+        tracing::info!(lanyard.by = ?by, "a local administrator asked for a token");
+        Ok(self.hand_out(decision, Grant::Local, now).await?)
+    }
+}
