@@ -9,7 +9,11 @@
 
 mod config;
 mod death_watch;
+mod keys;
 mod position;
+mod reader;
+mod state;
+mod stream;
 mod time;
 mod token_source;
 mod view;
@@ -17,6 +21,7 @@ mod view;
 pub use config::{FeedConfig, FeedFailure};
 pub use death_watch::DeathWatch;
 pub use position::{Applied, Evidence, FeedError, FeedPosition, Replica};
+pub use reader::run;
 pub use time::FeedTime;
 pub use token_source::{NoToken, StaticToken, TokenFuture, TokenSource};
 pub use view::{FeedView, NotAlive};

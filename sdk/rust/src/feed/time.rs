@@ -49,6 +49,16 @@ impl FeedTime {
         }
     }
 
+    /// As it was told before a restart, within the same boot of the machine.
+    #[must_use]
+    pub const fn restored(offset: i64, last: UnixMillis, received: BootTime) -> Self {
+        Self {
+            offset,
+            last,
+            received,
+        }
+    }
+
     /// With a later heartbeat; `None` when it is not later: it says nothing new.
     #[must_use]
     pub fn heartbeat(self, at: UnixMillis, received: BootTime) -> Option<Self> {
