@@ -3,6 +3,7 @@
 pub mod audited;
 pub mod caller;
 pub mod drift;
+pub mod feed;
 pub mod health;
 pub mod listener;
 pub mod metadata;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod crypto;
 pub mod http;
 pub mod issue;
+pub mod revoke;
 pub mod store;
 pub mod telemetry;
 pub mod watch;
