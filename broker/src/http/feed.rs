@@ -3,6 +3,7 @@
 //! Frames and snapshot carry their own signatures, so any cache may keep them. A token is asked for
 //! all the same: who reads is who can be waited for.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +16,15 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use lanyard_token::Rev;
+use lanyard_token::{NodeId, Rev};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use zeroize::Zeroizing;
 
 use super::caller::{Caller, Door, Doorkeeper, admit, bearer};
+use super::oauth::Confirmations;
 use super::problem::Problem;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::revoke::{FEED_SCOPE, NoStream, ReaderId, Revoke, Subscription};
 
 /// How often the token behind an open stream is looked at again: a gateway that was disabled, or
@@ -203,6 +205,23 @@ impl Feed {
                 Problem::conflict("the reader is ahead of this broker").because("feed_rollback")
             }
         }
+    }
+}
+
+impl Confirmations for Revoke {
+    fn confirmed(
+        &self,
+        node: NodeId,
+        rev: Rev,
+        expires_at: Option<u64>,
+        timeout: Duration,
+    ) -> Pin<Box<dyn Future<Output = serde_json::Value> + Send + '_>> {
+        Box::pin(async move {
+            let expires_at = expires_at.map(UnixMillis::from_seconds);
+            let receipt = Self::confirmed(self, node, rev, expires_at, timeout).await;
+            // Names and numbers: writing them to memory cannot fail.
+            serde_json::to_value(receipt).unwrap_or_default()
+        })
     }
 }
 
