@@ -1,0 +1,313 @@
+//! The gateway: decides each call beside the service, without asking anybody.
+//!
+//! ```text
+//! path ─► canonical? ─► token seen before? ──no──► strict gate, liveness ─► kept, if it passed
+//!                            │ yes                                             │
+//!                            ▼                                                 ▼
+//!                  liveness (one atomic load) ─► expiry ─► route ─► scopes ─► task ─► drift ─► lease
+//! ```
+//!
+//! [`Gateway::check`] is synchronous and does no I/O: what has been revoked comes from the feed, how
+//! an identity usually behaves from its baseline, and both arrive off the request path. So the
+//! broker may be away, and calls are still decided by what was last known.
+//!
+//! What the path of a seen token costs is what it does: one table lookup by bytes of the signature,
+//! a full comparison, one atomic load, the route, one lock that only callers of the same token
+//! share. It does not allocate.
+
+mod body;
+mod builder;
+pub mod canonical;
+mod decision;
+mod extract;
+mod grant;
+mod layer;
+mod lease;
+mod link;
+mod observation;
+mod report;
+mod request;
+mod route;
+mod seen;
+mod shadow;
+mod source;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lanyard_drift::{Signal, TaskFit};
+use lanyard_token::{Audience, Expectations, Rejection, UnverifiedToken};
+
+pub use self::body::GuardedBody;
+pub use self::builder::{
+    Builder, Capacity, Dangerous, GatewayError, NeedsDriftMode, NeedsFeed, NeedsRoutes, NeedsTrust,
+    Ready, Running,
+};
+pub use self::decision::{Decision, Denial};
+pub use self::extract::Verified;
+pub use self::layer::{GatewayLayer, GatewayService, MIN_REV_HEADER, REV_HEADER};
+pub use self::lease::{Ended, Lease};
+pub use self::observation::{DriftClock, DriftMode};
+pub use self::report::ReportCounters;
+pub use self::request::Request;
+pub use self::route::{Class, MAX_ROUTES, Route, RouteError, RouteFileError, RouteTable};
+pub use self::source::{InvalidProxy, TrustedProxies};
+
+use self::canonical::CanonicalPath;
+use self::grant::{Grant, Grants};
+use self::link::Link;
+use self::route::Entry;
+use self::seen::SeenTable;
+use self::shadow::ShadowRoutes;
+use crate::clock::{Now, UnixMillis};
+use crate::feed::{FeedView, NotAlive};
+
+/// Beyond this age of the feed a strict route answers 503.
+///
+/// Thirty heartbeats missed: longer than a broker's restart, shorter than a thief needs to count on.
+pub const STRICT_FEED_AGE: Duration = Duration::from_secs(15);
+
+/// Beyond this age of the feed every gateway says so, once per this time.
+pub const FEED_ALARM_AGE: Duration = Duration::from_secs(10);
+
+/// Decides calls for one audience. Cloning gives another handle to the same gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    expectations: Expectations,
+    routes: RouteTable,
+    seen: SeenTable,
+    grants: Grants,
+    link: Arc<Link>,
+    shadow: ShadowRoutes,
+    mode: DriftMode,
+    /// Whether the age of the feed means anything here: not without a feed.
+    fed: bool,
+    /// Boot time of the last alarm about an old feed.
+    alarmed: AtomicU64,
+}
+
+impl Gateway {
+    /// Begins the sequence of decisions that make a gateway.
+    #[must_use]
+    pub fn builder() -> Builder<NeedsTrust> {
+        Builder::new()
+    }
+
+    /// Decides one call: `token` as it stood after `Bearer `, `now` read once for this request.
+    ///
+    /// Never waits, never does I/O. A denial says to outsiders only what [`Denial::outside`] says.
+    pub fn check(&self, token: &str, request: &Request<'_>, now: Now) -> Decision {
+        match self.0.decide(token, request, now) {
+            Ok(lease) => Decision::Allow(lease),
+            Err(denial) => Decision::Deny(denial),
+        }
+    }
+
+    /// Which audience tokens must be for.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        self.0.expectations.audience()
+    }
+
+    /// The feed as this gateway sees it.
+    #[must_use]
+    pub fn feed(&self) -> &Arc<FeedView> {
+        &self.0.link.view
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn routes(&self) -> &RouteTable {
+        &self.0.routes
+    }
+
+    /// What time it is, as this gateway's clock says. Read it once per request.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.0.link.clock.now()
+    }
+
+    /// How many tokens are kept: each passed the gate and has not expired long ago.
+    #[must_use]
+    pub fn tokens_kept(&self) -> usize {
+        self.0.grants.len()
+    }
+
+    /// The layer that puts this gateway before a service.
+    #[must_use]
+    pub fn layer(&self) -> GatewayLayer {
+        GatewayLayer::new(self.clone())
+    }
+}
+
+impl Inner {
+    fn decide(&self, token: &str, request: &Request<'_>, now: Now) -> Result<Lease, Denial> {
+        let path = CanonicalPath::parse(request.path).map_err(|_| Rejection::Path)?;
+        let time = self.link.view.now(now);
+        let grant = match self.seen.get(token) {
+            Some(grant) => grant,
+            None => self.admit(token, time)?,
+        };
+        self.alive(&grant, time)?;
+        let Some((index, route)) = self.routes.find(request.method, path) else {
+            self.shadow.note(request.method, path);
+            return Err(Rejection::NoRoute.into());
+        };
+        self.fresh(route, request, now)?;
+        if !grant.scopes.cover(&route.needs) {
+            return Err(Denial::scope_missing(Arc::clone(&route.scope_text)));
+        }
+        let (event, fit) = observation::event(&grant, index, route, path, request, time)?;
+        self.observe(&grant, &event, fit, time)?;
+        grant.called(now.boot);
+        Ok(Lease::new(grant, self.link.view.reached()))
+    }
+
+    /// The way of a token that was not seen before. Only what passes all of it is kept.
+    #[cold]
+    fn admit(&self, token: &str, time: UnixMillis) -> Result<Arc<Grant>, Denial> {
+        let unverified = UnverifiedToken::parse(token)?;
+        if !self.link.view.has_snapshot() {
+            // Not 401: a client must not take this for a fault of its token and mint anew.
+            return Err(Rejection::NotReady.into());
+        }
+        let generation = self.link.view.generation();
+        let keys = self.link.view.keys();
+        if keys
+            .mint()
+            .get_at(unverified.key_id(), time.seconds())
+            .is_none()
+        {
+            self.link.view.want_keys();
+        }
+        let verified = unverified.verify(keys.mint(), &self.expectations, time.seconds())?;
+        if verified.claims().cnf.is_some() {
+            // Bound to a key whose proof this gateway is not given: a bearer of it is not its owner.
+            return Err(Rejection::Binding.into());
+        }
+        let claims = verified.claims();
+        let nodes: Box<[_]> = claims.nodes().collect();
+        self.link
+            .view
+            .check(claims.rev, &nodes)
+            .map_err(not_alive)?;
+        let grant = self.grants.admit(
+            &verified,
+            |link| {
+                Grant::new(
+                    &verified,
+                    nodes,
+                    &self.routes,
+                    self.expectations.leeway(),
+                    generation,
+                    link,
+                    time,
+                )
+            },
+            &self.link,
+        );
+        self.seen.keep(token, &grant);
+        Ok(grant)
+    }
+
+    /// Whether a token that was alive once still is. The common case is one load and one comparison.
+    fn alive(&self, grant: &Grant, time: UnixMillis) -> Result<(), Denial> {
+        let view = &self.link.view;
+        let generation = view.generation();
+        if !grant.checked_at(generation) {
+            view.check(grant.claims.rev, &grant.nodes)
+                .map_err(not_alive)?;
+            if view
+                .keys()
+                .mint()
+                .get_at(&grant.key, time.seconds())
+                .is_none()
+            {
+                return Err(Rejection::UnknownKey.into());
+            }
+            grant.check_held_at(generation);
+        }
+        if time.seconds() >= grant.ends {
+            Err(Rejection::Expired.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the feed is young enough, and far enough, for this call.
+    fn fresh(&self, route: &Entry, request: &Request<'_>, now: Now) -> Result<(), Denial> {
+        if !self.fed {
+            return Ok(());
+        }
+        if request
+            .min_rev
+            .is_some_and(|wanted| self.link.view.reached() < wanted)
+        {
+            return Err(Denial::not_caught_up());
+        }
+        let age = self.link.view.age(now.boot);
+        if age > FEED_ALARM_AGE {
+            self.alarm(age, now);
+        }
+        if route.class == Class::Strict && age > STRICT_FEED_AGE {
+            return Err(Rejection::Stale.into());
+        }
+        Ok(())
+    }
+
+    fn observe(
+        &self,
+        grant: &Arc<Grant>,
+        event: &lanyard_drift::Event,
+        fit: Option<TaskFit>,
+        time: UnixMillis,
+    ) -> Result<(), Denial> {
+        let signal = match self.mode {
+            DriftMode::Off => Signal::Quiet,
+            DriftMode::Observe | DriftMode::Enforce => grant.observe(event, time),
+        };
+        if fit.is_some_and(|fit| fit != TaskFit::Inside) {
+            return Err(Rejection::OutsideTask.into());
+        }
+        match signal {
+            Signal::HardRule(_) if self.mode == DriftMode::Enforce => {
+                Err(Rejection::OutsideBaseline.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn alarm(&self, age: Duration, now: Now) {
+        let last = self.alarmed.load(Ordering::Relaxed);
+        let quiet_for = u128::from(now.boot.0.saturating_sub(last));
+        let due = last == 0 || quiet_for >= FEED_ALARM_AGE.as_millis();
+        if due
+            && self
+                .alarmed
+                .compare_exchange(
+                    last,
+                    now.boot.0.max(1),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        {
+            tracing::error!(
+                name: "lanyard.feed.stale",
+                { lanyard.feed.age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX) },
+                "the feed is old: revocations may be missing here"
+            );
+        }
+    }
+}
+
+fn not_alive(reason: NotAlive) -> Denial {
+    match reason {
+        NotAlive::NoSnapshot => Rejection::NotReady.into(),
+        NotAlive::Dead(dead) => Rejection::from(dead).into(),
+    }
+}

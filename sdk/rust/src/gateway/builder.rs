@@ -1,0 +1,425 @@
+//! A gateway is a sequence of decisions; none can be forgotten and the unsafe ones have names.
+//!
+//! trust root → feed → routes → drift mode → start
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lanyard_token::{Audience, Expectations, InvalidLeeway, Scope, TrustedKeys};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::grant::Grants;
+use super::link::Link;
+use super::observation::{DriftClock, DriftMode};
+use super::report::{ReportCounters, Reporter};
+use super::route::{Route, RouteError, RouteFileError, RouteTable};
+use super::seen::SeenTable;
+use super::shadow::ShadowRoutes;
+use super::{Gateway, Inner};
+use crate::client::{Client, ClientError};
+use crate::clock::{Clock, SystemClock};
+use crate::enrolment::Enrolment;
+use crate::feed::{self, FeedConfig, FeedFailure, FeedView};
+
+/// Tokens kept unless told otherwise: their state is a few KiB each.
+const DEFAULT_CAPACITY: usize = 16_384;
+
+/// How many tokens a gateway keeps. Beyond it the one silent longest goes through the gate again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity(usize);
+
+impl Capacity {
+    /// At least one.
+    #[must_use]
+    pub const fn tokens(count: usize) -> Self {
+        Self(if count == 0 { 1 } else { count })
+    }
+}
+
+/// Why a gateway cannot be made or started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// The enrolment serves several audiences, and none or a foreign one was chosen.
+    #[error("choose one of the audiences in the enrolment: {0}")]
+    Audience(String),
+    /// The routes contradict themselves.
+    #[error("the routes cannot be used")]
+    Routes(#[from] RouteError),
+    /// The route file cannot be read.
+    #[error("the route file cannot be used")]
+    RouteFile(#[from] RouteFileError),
+    /// A leeway beyond five seconds.
+    #[error("the leeway cannot be used")]
+    Leeway(#[from] InvalidLeeway),
+    /// The client for the broker cannot be made.
+    #[error("no client for the broker can be made")]
+    Client(#[from] ClientError),
+}
+
+/// A gateway in the making.
+pub struct Builder<S> {
+    state: S,
+}
+
+/// First decision: whom to trust.
+pub struct NeedsTrust(());
+/// Second decision: where the feed's state is kept.
+pub struct NeedsFeed {
+    enrolment: Enrolment,
+    audience: Audience,
+}
+/// Third decision: which calls there are.
+pub struct NeedsRoutes<F> {
+    feed: F,
+    expectations: Expectations,
+}
+/// Fourth decision: what observation may do.
+pub struct NeedsDriftMode<F> {
+    feed: F,
+    expectations: Expectations,
+    routes: RouteTable,
+}
+/// All is decided.
+pub struct Ready<F> {
+    feed: F,
+    expectations: Expectations,
+    routes: RouteTable,
+    mode: DriftMode,
+    capacity: Capacity,
+    clock: Arc<dyn Clock>,
+    drift_clock: Option<Arc<dyn DriftClock>>,
+}
+
+/// Reads the broker's feed itself.
+pub struct OwnFeed {
+    enrolment: Enrolment,
+    state_dir: PathBuf,
+    relay: Option<String>,
+    certificates: Option<Vec<u8>>,
+}
+/// Looks at a feed that something else in this process reads, or at none.
+pub struct SharedFeed {
+    view: Arc<FeedView>,
+    fed: bool,
+}
+
+/// Decisions that give up a protection. Whoever searches a code base for `dangerous` finds them.
+pub struct Dangerous(());
+
+impl Builder<NeedsTrust> {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: NeedsTrust(()),
+        }
+    }
+
+    /// Trusts the root that the enrolment pins, for the enrolment's one audience.
+    pub fn enrolled(self, enrolment: Enrolment) -> Result<Builder<NeedsFeed>, GatewayError> {
+        match enrolment.audiences.as_slice() {
+            [audience] => {
+                let audience = audience.clone();
+                self.enrolled_for(enrolment, &audience)
+            }
+            several => Err(GatewayError::Audience(names(several))),
+        }
+    }
+
+    /// Trusts the root that the enrolment pins, for one of its audiences.
+    pub fn enrolled_for(
+        self,
+        enrolment: Enrolment,
+        audience: &Audience,
+    ) -> Result<Builder<NeedsFeed>, GatewayError> {
+        if !enrolment.audiences.contains(audience) {
+            return Err(GatewayError::Audience(names(&enrolment.audiences)));
+        }
+        Ok(Builder {
+            state: NeedsFeed {
+                enrolment,
+                audience: audience.clone(),
+            },
+        })
+    }
+
+    /// Looks at a feed which another gateway of this process reads.
+    pub fn shared_feed(
+        self,
+        issuer: impl Into<String>,
+        audience: Audience,
+        view: Arc<FeedView>,
+    ) -> Builder<NeedsRoutes<SharedFeed>> {
+        let expectations = Expectations::new(issuer, audience);
+        Builder {
+            state: NeedsRoutes {
+                feed: SharedFeed { view, fed: true },
+                expectations,
+            },
+        }
+    }
+
+    /// The decisions that give up a protection.
+    #[must_use]
+    pub const fn dangerous(self) -> Dangerous {
+        Dangerous(())
+    }
+}
+
+impl Dangerous {
+    /// Tokens live until they expire, whatever is revoked, and nothing is reported: for tests and
+    /// measurements.
+    pub fn without_revocation(
+        self,
+        issuer: impl Into<String>,
+        audience: Audience,
+        keys: TrustedKeys,
+    ) -> Builder<NeedsRoutes<SharedFeed>> {
+        let view = FeedView::without_feed(keys);
+        let expectations = Expectations::new(issuer, audience);
+        Builder {
+            state: NeedsRoutes {
+                feed: SharedFeed { view, fed: false },
+                expectations,
+            },
+        }
+    }
+}
+
+impl Builder<NeedsFeed> {
+    /// Reads the broker's feed and keeps its state in this folder, which belongs to this gateway
+    /// alone: a restart must never know less than before it.
+    pub fn feed(self, state_dir: impl Into<PathBuf>) -> Builder<NeedsRoutes<OwnFeed>> {
+        let NeedsFeed {
+            enrolment,
+            audience,
+        } = self.state;
+        let expectations = Expectations::new(enrolment.issuer.clone(), audience);
+        let feed = OwnFeed {
+            enrolment,
+            state_dir: state_dir.into(),
+            relay: None,
+            certificates: None,
+        };
+        Builder {
+            state: NeedsRoutes { feed, expectations },
+        }
+    }
+}
+
+impl Builder<NeedsRoutes<OwnFeed>> {
+    /// Reads the feed from a relay, which need not be trusted.
+    #[must_use]
+    pub fn through_relay(mut self, url: impl Into<String>) -> Self {
+        self.state.feed.relay = Some(url.into());
+        self
+    }
+
+    /// Certificates (PEM) that are believed besides the system's.
+    #[must_use]
+    pub fn certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.state.feed.certificates = Some(pem.into());
+        self
+    }
+}
+
+impl<F> Builder<NeedsRoutes<F>> {
+    /// Clocks may differ by this many seconds, at most five. None by default: the feed's time is the
+    /// broker's.
+    pub fn leeway(mut self, seconds: u64) -> Result<Self, GatewayError> {
+        self.state.expectations = self.state.expectations.with_leeway(seconds)?;
+        Ok(self)
+    }
+
+    /// These calls and no others.
+    pub fn routes(
+        self,
+        routes: impl IntoIterator<Item = Route>,
+    ) -> Result<Builder<NeedsDriftMode<F>>, GatewayError> {
+        let table = RouteTable::build(self.state.expectations.audience(), routes)?;
+        Ok(self.with(table))
+    }
+
+    /// The calls that a TOML text names, see [`RouteTable::from_toml`].
+    pub fn routes_from_toml(self, text: &str) -> Result<Builder<NeedsDriftMode<F>>, GatewayError> {
+        let table = RouteTable::from_toml(self.state.expectations.audience(), text)?;
+        Ok(self.with(table))
+    }
+
+    fn with(self, routes: RouteTable) -> Builder<NeedsDriftMode<F>> {
+        let NeedsRoutes { feed, expectations } = self.state;
+        Builder {
+            state: NeedsDriftMode {
+                feed,
+                expectations,
+                routes,
+            },
+        }
+    }
+}
+
+impl<F> Builder<NeedsDriftMode<F>> {
+    /// What observation may do.
+    pub fn drift(self, mode: DriftMode) -> Builder<Ready<F>> {
+        let NeedsDriftMode {
+            feed,
+            expectations,
+            routes,
+        } = self.state;
+        Builder {
+            state: Ready {
+                feed,
+                expectations,
+                routes,
+                mode,
+                capacity: Capacity::tokens(DEFAULT_CAPACITY),
+                clock: Arc::new(SystemClock),
+                drift_clock: None,
+            },
+        }
+    }
+}
+
+impl<F> Builder<Ready<F>> {
+    /// How many tokens are kept.
+    #[must_use]
+    pub fn capacity(mut self, capacity: Capacity) -> Self {
+        self.state.capacity = capacity;
+        self
+    }
+
+    /// Another clock: for simulations and tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.state.clock = clock;
+        self
+    }
+
+    /// Another time for the drift engine than the feed's: for recorded traffic.
+    #[must_use]
+    pub fn drift_clock(mut self, clock: Arc<dyn DriftClock>) -> Self {
+        self.state.drift_clock = Some(clock);
+        self
+    }
+
+    fn assemble(state: Ready<F>, view: Arc<FeedView>, fed: bool) -> (Gateway, F) {
+        let Capacity(capacity) = state.capacity;
+        let gateway = Gateway(Arc::new(Inner {
+            expectations: state.expectations,
+            routes: state.routes,
+            seen: SeenTable::new(capacity),
+            grants: Grants::new(capacity),
+            link: Arc::new(Link::new(view, state.clock, state.drift_clock)),
+            shadow: ShadowRoutes::default(),
+            mode: state.mode,
+            fed,
+            alarmed: std::sync::atomic::AtomicU64::new(0),
+        }));
+        (gateway, state.feed)
+    }
+}
+
+impl Builder<Ready<SharedFeed>> {
+    /// The gateway. It runs nothing in the background.
+    #[must_use]
+    pub fn build(self) -> Gateway {
+        let view = Arc::clone(&self.state.feed.view);
+        let fed = self.state.feed.fed;
+        let (gateway, _) = Self::assemble(self.state, view, fed);
+        gateway
+    }
+}
+
+impl Builder<Ready<OwnFeed>> {
+    /// The gateway, and what it runs: the reader of the feed and the reporter. Needs a tokio runtime.
+    /// Until the first snapshot is here, or found on the disk, every call is answered with 503.
+    pub fn start(self) -> Result<(Gateway, Running), GatewayError> {
+        let feed = &self.state.feed;
+        let enrolment = &feed.enrolment;
+        let mut client = Client::builder(&enrolment.issuer)
+            .client_credentials(
+                &enrolment.client_id,
+                crate::Secret::new(enrolment.client_secret.expose()),
+            )
+            .clock(Arc::clone(&self.state.clock));
+        if let Some(pem) = &feed.certificates {
+            client = client.certificates(pem.clone());
+        }
+        let client = client.build()?;
+        let issuer: Audience = enrolment
+            .issuer
+            .parse()
+            .map_err(|_| ClientError::Issuer(enrolment.issuer.clone()))?;
+        let scopes = ["lanyard:feed", "lanyard:report"]
+            .into_iter()
+            .filter_map(|scope| scope.parse::<Scope>().ok());
+        let tokens = client.tokens(issuer, scopes.collect());
+        let config = FeedConfig {
+            issuer: enrolment.issuer.clone(),
+            feed_url: feed.relay.clone(),
+            root: enrolment.root.clone(),
+            state_dir: feed.state_dir.clone(),
+            http: client.http().clone(),
+            clock: Arc::clone(&self.state.clock),
+        };
+        let view = FeedView::new();
+        let (gateway, _) = Self::assemble(self.state, Arc::clone(&view), true);
+        let (stop, stopped) = watch::channel(());
+        let reporter = Reporter::new(gateway.clone(), tokens.clone());
+        let counters = reporter.counters();
+        let reader = tokio::spawn(feed::run(
+            config,
+            Arc::new(tokens),
+            view,
+            until(stopped.clone()),
+        ));
+        let reporter = tokio::spawn(reporter.run(until(stopped)));
+        Ok((
+            gateway,
+            Running {
+                stop,
+                reader,
+                reporter,
+                counters,
+            },
+        ))
+    }
+}
+
+/// What runs beside a gateway. Dropping it stops both, without the last reports.
+pub struct Running {
+    stop: watch::Sender<()>,
+    reader: JoinHandle<Result<(), FeedFailure>>,
+    reporter: JoinHandle<()>,
+    counters: Arc<ReportCounters>,
+}
+
+impl Running {
+    /// What became of reports.
+    #[must_use]
+    pub fn reports(&self) -> &ReportCounters {
+        &self.counters
+    }
+
+    /// Sends the last reports and stops.
+    pub async fn stop(self) -> Result<(), FeedFailure> {
+        drop(self.stop);
+        if self.reporter.await.is_err() {
+            tracing::error!("the reporter ended by a panic");
+        }
+        self.reader.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Resolves when the sender is gone.
+async fn until(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+fn names(audiences: &[Audience]) -> String {
+    audiences
+        .iter()
+        .map(Audience::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

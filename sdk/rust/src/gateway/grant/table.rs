@@ -1,0 +1,168 @@
+//! All tokens a gateway keeps, by number.
+//!
+//! Off the hot path: asked for tokens seen for the first time and by the reporter. Bounded: when a
+//! shard is full, one that has expired goes, else the one that was silent longest. Its last report
+//! is kept for the reporter, so being pushed out hides nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanyard_drift::{Bounds, Thresholds, TokenReport};
+use lanyard_token::{NodeId, VerifiedToken};
+
+use super::super::link::Link;
+use super::Grant;
+use crate::clock::UnixMillis;
+
+/// A power of two, so that a few bits of the number choose the shard.
+const SHARDS: usize = 16;
+/// Identities whose bounds are kept. A gateway that serves more asks again.
+const MAX_BOUNDS: usize = 16_384;
+/// Reports of tokens that were pushed out, until the reporter takes them.
+const MAX_ORPHANS: usize = 4_096;
+
+type Shard = HashMap<(NodeId, [u8; 8]), Arc<Grant>>;
+
+pub(crate) struct Grants {
+    shards: [Mutex<Shard>; SHARDS],
+    per_shard: usize,
+    bounds: Mutex<HashMap<NodeId, Bounds>>,
+    cold: Bounds,
+    orphans: Mutex<Orphans>,
+}
+
+#[derive(Default)]
+pub(crate) struct Orphans {
+    pub(crate) reports: Vec<(Arc<Grant>, TokenReport)>,
+    /// Reports for which there was no room.
+    pub(crate) lost: u64,
+}
+
+impl Grants {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(Shard::new())),
+            per_shard: capacity.div_ceil(SHARDS).max(1),
+            bounds: Mutex::new(HashMap::new()),
+            cold: Bounds::cold(&Thresholds::default()),
+            orphans: Mutex::new(Orphans::default()),
+        }
+    }
+
+    /// The grant of this token: the one there is, else a new one.
+    pub(crate) fn admit(
+        &self,
+        verified: &VerifiedToken,
+        make: impl FnOnce((&Arc<Link>, Bounds)) -> Grant,
+        link: &Arc<Link>,
+    ) -> Arc<Grant> {
+        let claims = verified.claims();
+        let key = (claims.jti, verified.digest());
+        let bounds = self.bounds_of(claims.lin.identity());
+        let mut shard = self.shard(claims.jti);
+        if let Some(known) = shard.get(&key) {
+            return Arc::clone(known);
+        }
+        if shard.len() >= self.per_shard {
+            self.make_room(&mut shard);
+        }
+        let grant = Arc::new(make((link, bounds.unwrap_or_else(|| self.cold.clone()))));
+        shard.insert(key, Arc::clone(&grant));
+        grant
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Every grant there is. Collected shard by shard, so no call waits for long.
+    pub(crate) fn all(&self) -> Vec<Arc<Grant>> {
+        self.shards
+            .iter()
+            .flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Lets expired ones go, with what they still had to say.
+    pub(crate) fn sweep(&self, time: UnixMillis) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let expired: Vec<_> = shard
+                .iter()
+                .filter(|(_, grant)| grant.ends <= time.seconds())
+                .map(|(key, _)| *key)
+                .collect();
+            for key in expired {
+                self.retire(&mut shard, &key);
+            }
+        }
+    }
+
+    /// What those that are gone still had to say.
+    pub(crate) fn take_orphans(&self) -> Orphans {
+        std::mem::take(&mut *self.orphans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How an identity usually behaves has arrived.
+    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: &Bounds) {
+        let mut known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_BOUNDS && !known.contains_key(&identity) {
+            // Whichever goes is asked for again when it next comes.
+            if let Some(other) = known.keys().next().copied() {
+                known.remove(&other);
+            }
+        }
+        known.insert(identity, bounds.clone());
+        drop(known);
+        for grant in self.all() {
+            if grant.claims.lin.identity() == identity {
+                grant.set_bounds(bounds.clone());
+            }
+        }
+    }
+
+    fn bounds_of(&self, identity: NodeId) -> Option<Bounds> {
+        self.bounds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&identity)
+            .cloned()
+    }
+
+    fn make_room(&self, shard: &mut Shard) {
+        let silent_longest = shard
+            .iter()
+            .min_by_key(|(_, grant)| grant.last_call.load(Ordering::Relaxed))
+            .map(|(key, _)| *key);
+        if let Some(key) = silent_longest {
+            self.retire(shard, &key);
+        }
+    }
+
+    fn retire(&self, shard: &mut Shard, key: &(NodeId, [u8; 8])) {
+        let Some(grant) = shard.remove(key) else {
+            return;
+        };
+        grant.retired.store(true, Ordering::Release);
+        let Some(report) = grant.report() else { return };
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        if orphans.reports.len() < MAX_ORPHANS {
+            orphans.reports.push((grant, report));
+        } else {
+            orphans.lost = orphans.lost.saturating_add(1);
+        }
+    }
+
+    fn shard(&self, token: NodeId) -> MutexGuard<'_, Shard> {
+        // Node numbers count up, so the low bits spread evenly.
+        let [first, ..] = &self.shards;
+        let index = usize::try_from(token.as_u64() % SHARDS as u64).unwrap_or(0);
+        lock(self.shards.get(index).unwrap_or(first))
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Every change is a single insert or remove: a panic elsewhere leaves the map whole.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

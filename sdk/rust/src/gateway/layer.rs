@@ -1,0 +1,196 @@
+//! The gateway as a `tower::Layer`, for axum and whatever else speaks `http`.
+
+mod answer;
+mod bearer;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName, HeaderValue, request, response};
+use lanyard_token::{Rejection, Rev};
+use tower::{Layer, Service};
+
+use super::body::GuardedBody;
+use super::decision::{Decision, Denial};
+use super::extract::Verified;
+use super::lease::Lease;
+use super::source::TrustedProxies;
+use super::{Gateway, Request};
+
+/// A caller asks for a decision that knows at least this place of the log (a decimal number).
+pub const MIN_REV_HEADER: HeaderName = HeaderName::from_static("lanyard-min-rev");
+
+/// The place of the log a decision knew; on answers to callers who sent [`MIN_REV_HEADER`].
+pub const REV_HEADER: HeaderName = HeaderName::from_static("lanyard-rev");
+
+/// What only gateways say: removed from whatever a client sends.
+const OWN_PREFIX: &str = "x-lanyard-";
+
+/// Puts a [`Gateway`] before a service.
+#[derive(Clone)]
+pub struct GatewayLayer {
+    gateway: Gateway,
+    proxies: Arc<TrustedProxies>,
+}
+
+impl GatewayLayer {
+    pub(super) fn new(gateway: Gateway) -> Self {
+        Self {
+            gateway,
+            proxies: Arc::default(),
+        }
+    }
+
+    /// Which proxies may say where a call came from.
+    #[must_use]
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = Arc::new(proxies);
+        self
+    }
+}
+
+impl<S> Layer<S> for GatewayLayer {
+    type Service = GatewayService<S>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        GatewayService {
+            layer: self.clone(),
+            service,
+        }
+    }
+}
+
+/// A service behind a [`Gateway`].
+#[derive(Clone)]
+pub struct GatewayService<S> {
+    layer: GatewayLayer,
+    service: S,
+}
+
+impl<S, B> Service<http::Request<Body>> for GatewayService<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let lease = match self.layer.decide(&parts) {
+            Ok(lease) => lease,
+            Err(denial) => {
+                denied(&parts, &denial);
+                return Box::pin(async move { Ok(denial.into_response()) });
+            }
+        };
+        strip(&mut parts.headers);
+        let wants_rev = parts.headers.contains_key(MIN_REV_HEADER);
+        parts.extensions.insert(Verified::new(lease.clone()));
+        let clock = Arc::clone(&self.layer.gateway.0.link.clock);
+        let request_bytes = Arc::new(AtomicU64::new(0));
+        let body = if http_body::Body::is_end_stream(&body) {
+            body
+        } else {
+            Body::new(GuardedBody::request(
+                body,
+                lease.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&request_bytes),
+            ))
+        };
+        let response = self.service.call(http::Request::from_parts(parts, body));
+        Box::pin(async move {
+            let (mut parts, body) = response.await?.into_parts();
+            if wants_rev {
+                add_rev(&mut parts, &lease);
+            }
+            let body =
+                GuardedBody::response(body, lease, clock, parts.status.as_u16(), request_bytes);
+            Ok(http::Response::from_parts(parts, Body::new(body)))
+        })
+    }
+}
+
+impl GatewayLayer {
+    fn decide(&self, parts: &request::Parts) -> Result<Lease, Denial> {
+        let token = bearer::token(&parts.headers, parts.uri.query())?;
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(peer)| peer.ip());
+        let request = Request {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            source: peer.and_then(|peer| self.proxies.source(peer, &parts.headers)),
+            user_agent: parts
+                .headers
+                .get(USER_AGENT)
+                .and_then(|agent| agent.to_str().ok()),
+            min_rev: min_rev(&parts.headers)?,
+        };
+        match self.gateway.check(token, &request, self.gateway.now()) {
+            Decision::Allow(lease) => Ok(lease),
+            Decision::Deny(denial) => Err(denial),
+        }
+    }
+}
+
+fn min_rev(headers: &HeaderMap) -> Result<Option<Rev>, Denial> {
+    let Some(value) = headers.get(MIN_REV_HEADER) else {
+        return Ok(None);
+    };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number
+        .and_then(Rev::from_u64)
+        .map(Some)
+        .ok_or_else(|| Rejection::Ambiguous.into())
+}
+
+fn add_rev(parts: &mut response::Parts, lease: &Lease) {
+    parts
+        .headers
+        .insert(REV_HEADER, HeaderValue::from(lease.decided_at().as_u64()));
+}
+
+fn strip(headers: &mut HeaderMap) {
+    let foreign: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+        .cloned()
+        .collect();
+    for name in foreign {
+        headers.remove(name);
+    }
+}
+
+/// Reasons are for operators. Neither token nor query stands here.
+fn denied(parts: &request::Parts, denial: &Denial) {
+    tracing::debug!(
+        name: "lanyard.call.refused",
+        {
+            http.request.method = %parts.method,
+            lanyard.decision = "deny",
+            lanyard.reason = %denial.rejection(),
+        },
+        "a call was refused"
+    );
+}

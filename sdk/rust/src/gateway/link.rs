@@ -1,0 +1,67 @@
+//! What all tokens of a gateway share: the feed, the drift clock, and the way to the reporter.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lanyard_drift::Millis;
+use tokio::sync::Notify;
+
+use super::grant::Grant;
+use super::observation::DriftClock;
+use crate::clock::{Clock, UnixMillis};
+use crate::feed::FeedView;
+
+/// Most tokens that wait for an early report. Beyond it they wait for the regular one.
+const MAX_URGENT: usize = 4_096;
+
+pub(super) struct Link {
+    pub(super) view: Arc<FeedView>,
+    pub(super) clock: Arc<dyn Clock>,
+    drift_clock: Option<Arc<dyn DriftClock>>,
+    urgent: Mutex<Vec<Arc<Grant>>>,
+    wake: Notify,
+}
+
+impl Link {
+    pub(super) fn new(
+        view: Arc<FeedView>,
+        clock: Arc<dyn Clock>,
+        drift_clock: Option<Arc<dyn DriftClock>>,
+    ) -> Self {
+        Self {
+            view,
+            clock,
+            drift_clock,
+            urgent: Mutex::new(Vec::new()),
+            wake: Notify::new(),
+        }
+    }
+
+    /// What time the drift engine is told.
+    pub(super) fn drift_time(&self, time: UnixMillis) -> Millis {
+        self.drift_clock
+            .as_ref()
+            .map_or(Millis(time.0), |clock| clock.now())
+    }
+
+    /// This token's report should not wait.
+    pub(super) fn report_early(&self, grant: &Arc<Grant>) {
+        let mut urgent = self.urgent.lock().unwrap_or_else(PoisonError::into_inner);
+        if urgent.len() < MAX_URGENT {
+            urgent.push(Arc::clone(grant));
+        }
+        drop(urgent);
+        self.wake.notify_one();
+    }
+
+    /// Waits until some token's report should not wait.
+    pub(super) async fn urgent(&self) -> Vec<Arc<Grant>> {
+        loop {
+            let waiting =
+                std::mem::take(&mut *self.urgent.lock().unwrap_or_else(PoisonError::into_inner));
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            self.wake.notified().await;
+        }
+    }
+}

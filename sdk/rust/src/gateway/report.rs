@@ -1,0 +1,243 @@
+//! Telling the broker what was seen.
+//!
+//! At once when a tracker asks for it, after a few seconds when there are tokens the broker has not
+//! heard of (a valid signature that its log never issued is a stolen key), else once a minute.
+//!
+//! A report is numbered within this process's random epoch and sent again, unchanged, until it is
+//! answered; so one that arrived and whose answer was lost counts once. While the broker is away,
+//! reports of one token are merged and a bounded number is kept; what has to go is counted.
+
+mod baseline;
+mod outbox;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use lanyard_token::NodeId;
+
+use self::baseline::Baselines;
+use self::outbox::{Outbox, Parcel};
+use super::Gateway;
+use super::grant::Grant;
+use crate::client::{ClientTokens, random_u64};
+
+/// How often tokens that the broker has not heard of are looked for.
+const FIRST_SEEN_INTERVAL: Duration = Duration::from_secs(3);
+/// Every so many of those intervals everything is reported: once a minute.
+const REGULAR_EVERY: u64 = 20;
+/// How long an early report waits for others that want to go along. Below the 10 ms in which a
+/// broken bound should be known.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long the last reports may take when the gateway stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What became of reports, for metrics.
+#[derive(Debug, Default)]
+pub struct ReportCounters {
+    sent: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl ReportCounters {
+    /// Reports the broker took.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that did not reach it; each is made again.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Token reports that were lost: no room while cut off, or refused by the broker.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) struct Reporter {
+    gateway: Gateway,
+    tokens: ClientTokens,
+    epoch: u64,
+    seq: u64,
+    outbox: Outbox,
+    baselines: Baselines,
+    counters: Arc<ReportCounters>,
+}
+
+impl Reporter {
+    pub(super) fn new(gateway: Gateway, tokens: ClientTokens) -> Self {
+        Self {
+            gateway,
+            tokens,
+            // Below 2^53: an exact integer in every JSON implementation.
+            epoch: random_u64() >> 11,
+            seq: 0,
+            outbox: Outbox::default(),
+            baselines: Baselines::default(),
+            counters: Arc::default(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> Arc<ReportCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    pub(super) async fn run(mut self, stopped: impl Future<Output = ()> + Send) {
+        let link = Arc::clone(&self.gateway.0.link);
+        let mut stopped = std::pin::pin!(stopped);
+        let mut interval = tokio::time::interval(FIRST_SEEN_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks: u64 = 0;
+        loop {
+            tokio::select! {
+                urgent = link.urgent() => {
+                    self.gather(&urgent);
+                    tokio::time::sleep(GATHER).await;
+                }
+                _ = interval.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    self.collect(ticks.is_multiple_of(REGULAR_EVERY));
+                }
+                () = &mut stopped => break,
+            }
+            // Sending gives way to stopping: what is being sent is numbered and kept.
+            tokio::select! {
+                () = self.deliver() => {}
+                () = &mut stopped => break,
+            }
+            tokio::select! {
+                () = self.baselines.fetch(&self.gateway.0, &self.tokens) => {}
+                () = &mut stopped => break,
+            }
+        }
+        self.collect(true);
+        if tokio::time::timeout(FAREWELL, self.deliver())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                reports = self.outbox.len(),
+                "stopped before the last reports were taken"
+            );
+        }
+    }
+
+    fn gather(&mut self, grants: &[Arc<Grant>]) {
+        for grant in grants {
+            if let Some(report) = grant.report() {
+                self.baselines.want(grant.claims.lin.identity());
+                self.outbox.add(grant, report);
+            }
+        }
+    }
+
+    /// Everything when `all`, else what the broker has not heard of.
+    fn collect(&mut self, all: bool) {
+        let inner = &self.gateway.0;
+        let grants: Vec<_> = inner
+            .grants
+            .all()
+            .into_iter()
+            .filter(|grant| all || grant.is_first_seen())
+            .collect();
+        let time = inner.link.view.now(inner.link.clock.now());
+        inner.grants.sweep(time);
+        let orphans = inner.grants.take_orphans();
+        self.outbox.lose(orphans.lost);
+        for (grant, report) in orphans.reports {
+            self.outbox.add(&grant, report);
+        }
+        self.outbox.add_shadow_routes(inner.shadow.take());
+        self.gather(&grants);
+    }
+
+    /// Sends what there is, until all is taken or the broker cannot be reached.
+    async fn deliver(&mut self) {
+        loop {
+            if self.outbox.sealed().is_none() {
+                self.seq += 1;
+                if !self.outbox.seal(self.epoch, self.seq) {
+                    self.seq -= 1;
+                    break;
+                }
+            }
+            let Some(parcel) = self.outbox.sealed() else {
+                break;
+            };
+            match send(&self.tokens, parcel).await {
+                Delivery::Taken => {
+                    self.counters
+                        .sent
+                        .fetch_add(parcel.entries, Ordering::Relaxed);
+                    self.outbox.done();
+                }
+                Delivery::Refused(status) => {
+                    tracing::error!(
+                        status = status.as_u16(),
+                        entries = parcel.entries,
+                        "the broker refused reports"
+                    );
+                    self.outbox.lose(parcel.entries);
+                    self.outbox.done();
+                }
+                Delivery::Later => {
+                    self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+            }
+        }
+        self.counters
+            .dropped
+            .store(self.outbox.lost(), Ordering::Relaxed);
+    }
+}
+
+enum Delivery {
+    Taken,
+    /// Sending it again would not help.
+    Refused(StatusCode),
+    Later,
+}
+
+async fn send(tokens: &ClientTokens, parcel: &Parcel) -> Delivery {
+    let Ok(url) = tokens.url("v1/reports") else {
+        return Delivery::Later;
+    };
+    let mut request = reqwest::Request::new(Method::POST, url);
+    request.headers_mut().insert(
+        CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
+    *request.body_mut() = Some(parcel.body.clone().into());
+    *request.timeout_mut() = Some(Duration::from_secs(5));
+    match tokens.send(request).await {
+        Ok(response) if response.status().is_success() => Delivery::Taken,
+        Ok(response) => match response.status() {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::REQUEST_TIMEOUT => Delivery::Later,
+            status if status.is_client_error() => Delivery::Refused(status),
+            _ => Delivery::Later,
+        },
+        Err(error) => {
+            tracing::debug!(error = %error, "reports wait for the broker");
+            Delivery::Later
+        }
+    }
+}
+
+/// A token as reports name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Reported {
+    token: NodeId,
+    identity: NodeId,
+    digest: [u8; 8],
+}
