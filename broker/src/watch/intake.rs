@@ -59,13 +59,10 @@ pub struct ShadowRoute {
     pub method: String,
     /// Path without query.
     pub path: String,
+    /// Who asked first.
+    pub identity: NodeId,
     /// How many calls.
-    #[serde(default = "once")]
-    pub count: u64,
-}
-
-const fn once() -> u64 {
-    1
+    pub calls: u64,
 }
 
 /// What became of a report, in entries.

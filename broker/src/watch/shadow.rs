@@ -12,14 +12,15 @@ const SHOWN: usize = 24;
 /// Says and counts them.
 pub(super) fn say(gateway: NodeId, routes: &[ShadowRoute], counters: &Counters) {
     for route in routes {
-        counters.shadow_calls.add(route.count);
+        counters.shadow_calls.add(route.calls);
         tracing::info!(
             name: "lanyard.route.shadow",
             {
                 lanyard.gateway = %gateway,
+                lanyard.identity = %route.identity,
                 http.request.method = ?shown(&route.method),
                 url.path = ?path(&route.path),
-                lanyard.calls = route.count
+                lanyard.calls = route.calls
             },
             "calls that match no route"
         );
