@@ -14,7 +14,7 @@ use lanyard_token::NodeId;
 use super::caps::Caps;
 use super::desk::{Bench, Desk, Noted, Sight};
 use super::intake::Entry;
-use super::respond::{Action, Policy, Situation, respond};
+use super::respond::{Action, Allowance, Policy, Situation, respond};
 use super::state::{Issued, Lookup, Subject, WatchState};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Cause, Event, Judgement, Response, TokenDigest};
@@ -106,6 +106,9 @@ impl Judge<'_> {
         };
         let allowance = self.desk.spent.allowance(self.caps, &gateways, now);
         let actions = respond(&verdict, &situation, self.policy, allowance, now);
+        if actions != respond(&verdict, &situation, self.policy, Allowance::FULL, now) {
+            self.bench.counters.capped.add(1);
+        }
         let id = (self.number)();
         let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
         self.desk.note(

@@ -90,6 +90,14 @@ pub struct Allowance {
     pub end: bool,
 }
 
+impl Allowance {
+    /// Before any cap is met.
+    pub const FULL: Self = Self {
+        recycle: true,
+        end: true,
+    };
+}
+
 /// One response to carry out or write down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action {

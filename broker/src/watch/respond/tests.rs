@@ -8,10 +8,6 @@ use super::*;
 use crate::store::event::TokenDigest;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
-const FREE: Allowance = Allowance {
-    recycle: true,
-    end: true,
-};
 const OWNER: u64 = 1;
 const IDENTITY: u64 = 2;
 const CREDENTIAL: u64 = 3;
@@ -129,7 +125,7 @@ impl<'a> Case<'a> {
             history,
             gateways: 2,
             mode: Mode::Enforce,
-            allowance: FREE,
+            allowance: Allowance::FULL,
         }
     }
 

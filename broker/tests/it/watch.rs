@@ -1,0 +1,7 @@
+//! The watch room over real HTTP: reports in, verdicts and responses in the log.
+
+mod abuse;
+mod doors;
+mod framing;
+mod learning;
+mod world;

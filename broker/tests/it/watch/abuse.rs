@@ -1,0 +1,257 @@
+//! Thieves, through reports, to what happens to their tokens.
+
+use lanyard::store::event::{Cause, Response};
+use lanyard::watch::WatchConfig;
+use lanyard::watch::caps::Caps;
+use lanyard::watch::respond::{Mode, Policy};
+use lanyard_drift::Level;
+
+use super::world::*;
+
+fn enforcing() -> WatchConfig {
+    WatchConfig {
+        policy: Policy {
+            mode: Mode::Enforce,
+            ..Policy::default()
+        },
+        ..WatchConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn a_copied_bearer_token_that_walks_ids_is_recycled_and_the_owner_goes_on() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let stolen = world.issue(SERVICE).await;
+    let mut thief = world.tracker(SERVICE).await;
+    let got = world.walk(&mut thief);
+    assert!(got < 60, "the thief got {got} objects");
+    world
+        .report(GATEWAY, &stolen, &thief.report().unwrap())
+        .await;
+
+    let verdict = world.verdicts().pop().unwrap();
+    assert_eq!(
+        (verdict.token, verdict.verdict.level),
+        (stolen.jti, Level::Malicious)
+    );
+    assert_eq!(world.revoked(), [(stolen.jti, Cause::Recycled(verdict.id))]);
+    assert!(
+        world.responses().contains(&(Response::Recycle, true)),
+        "a hard rule acts in observe mode"
+    );
+    assert!(
+        verdict.sentence().contains("neighbouring object numbers"),
+        "{}",
+        verdict.sentence()
+    );
+
+    let minted_anew = world.issue(SERVICE).await;
+    let mut owner = world.tracker(SERVICE).await;
+    world.ordinary(&mut owner, 101);
+    let answer = world
+        .report(GATEWAY, &minted_anew, &owner.report().unwrap())
+        .await;
+    assert_eq!(answer["accepted"], 1);
+    assert_eq!(
+        world.revoked().len(),
+        1,
+        "the owner's new token is left alone"
+    );
+    assert!(world.state.is_alive(minted_anew.jti));
+}
+
+#[tokio::test]
+async fn what_a_dead_token_did_is_refused_and_teaches_nothing() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let stolen = world.issue(SERVICE).await;
+    let mut thief = world.tracker(SERVICE).await;
+    world.walk(&mut thief);
+    world
+        .report(GATEWAY, &stolen, &thief.report().unwrap())
+        .await;
+    let before = world.watch.identity(node(SERVICE)).unwrap().calls;
+    world.masquerade(&mut thief, 300);
+    let answer = world
+        .report(GATEWAY, &stolen, &thief.report().unwrap())
+        .await;
+    assert_eq!(answer["refused"], 1);
+    assert_eq!(world.watch.identity(node(SERVICE)).unwrap().calls, before);
+    assert_eq!(world.verdicts().len(), 1);
+}
+
+#[tokio::test]
+async fn statistics_are_only_written_down_in_observe_mode() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let stolen = world.issue(SERVICE).await;
+    let mut thief = world.tracker(SERVICE).await;
+    world.masquerade(&mut thief, 90);
+    world
+        .report(GATEWAY, &stolen, &thief.report().unwrap())
+        .await;
+    let verdict = world.verdicts().pop().unwrap();
+    assert_eq!(
+        verdict.verdict.level,
+        Level::Malicious,
+        "{}",
+        verdict.sentence()
+    );
+    assert!(world.responses().contains(&(Response::Recycle, false)));
+    assert!(world.revoked().is_empty());
+    assert!(world.state.is_alive(stolen.jti));
+}
+
+#[tokio::test]
+async fn statistics_of_one_gateway_suspend_but_never_revoke() {
+    let world = World::with(enforcing()).await;
+    world.learn(SERVICE).await;
+    for _ in 0..6 {
+        let token = world.issue(SERVICE).await;
+        let mut thief = world.tracker(SERVICE).await;
+        world.masquerade(&mut thief, 90);
+        world
+            .report(GATEWAY, &token, &thief.report().unwrap())
+            .await;
+    }
+    let causes: Vec<_> = world.revoked();
+    assert!(
+        causes
+            .iter()
+            .all(|(_, cause)| matches!(cause, Cause::Recycled(_))),
+        "{causes:?}"
+    );
+    assert_eq!(
+        world.suspended(),
+        [credential(SERVICE)],
+        "once, and not prolonged"
+    );
+}
+
+#[tokio::test]
+async fn two_gateways_and_two_families_revoke_the_credential_after_recycling() {
+    let world = World::with(enforcing()).await;
+    world.learn(SERVICE).await;
+    for round in 0..3 {
+        let token = world.issue(SERVICE).await;
+        let (mut here, mut there) = (world.tracker(SERVICE).await, world.tracker(SERVICE).await);
+        // The first gateway sees too little to judge by; both together see enough.
+        world.masquerade(&mut here, 1);
+        world.masquerade(&mut there, 90);
+        let first = world.body(vec![token.entry(&here.report().unwrap())]);
+        world.send(SECOND_GATEWAY, &first.to_string()).await;
+        world
+            .report(GATEWAY, &token, &there.report().unwrap())
+            .await;
+        let last = world.verdicts().pop().unwrap();
+        assert_eq!(
+            last.verdict.level,
+            Level::Malicious,
+            "round {round}: {}",
+            last.sentence()
+        );
+        world.clock.advance_millis(60_000);
+    }
+    let revoked = world.revoked();
+    assert!(
+        matches!(revoked.first(), Some((_, Cause::Recycled(_)))),
+        "{revoked:?}"
+    );
+    assert!(
+        matches!(revoked.last(), Some((node, Cause::Drift(_))) if *node == credential(SERVICE)),
+        "{revoked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_thief_with_the_key_loses_it_at_the_second_token_minted_after_recycling() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        let token = world.issue(SERVICE).await;
+        let mut thief = world.tracker(SERVICE).await;
+        world.walk(&mut thief);
+        world
+            .report(GATEWAY, &token, &thief.report().unwrap())
+            .await;
+        ended = world.revoked().into_iter().map(|(node, _)| node).collect();
+        world.clock.advance_millis(1_000);
+    }
+    assert_eq!(ended.last(), Some(&credential(SERVICE)), "{ended:?}");
+    assert_eq!(ended.len(), 3);
+    let sibling = world.issue(SIBLING).await;
+    assert!(world.state.is_alive(sibling.jti));
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_its_task_again_is_suspended() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let token = world.issue(SERVICE).await;
+        let mut agent = world.cold_tracker();
+        world.leave_task(&mut agent);
+        world
+            .report(GATEWAY, &token, &agent.report().unwrap())
+            .await;
+        world.clock.advance_millis(1_000);
+    }
+    assert_eq!(world.suspended(), [credential(SERVICE)]);
+    let until = match world.log().pop() {
+        Some(lanyard::store::Event::Suspended { until, .. }) => until.0,
+        other => panic!("{other:?}"),
+    };
+    use lanyard::clock::Clock;
+    assert!(until <= world.clock.now().0 + 900_000);
+}
+
+#[tokio::test]
+async fn caps_hold_when_everybody_drifts_at_once() {
+    let caps = Caps {
+        recycles: 5,
+        ..Caps::default()
+    };
+    let world = World::with(WatchConfig {
+        caps,
+        ..WatchConfig::default()
+    })
+    .await;
+    for _ in 0..9 {
+        let token = world.issue(SERVICE).await;
+        let mut agent = world.cold_tracker();
+        world.leave_task(&mut agent);
+        world
+            .report(GATEWAY, &token, &agent.report().unwrap())
+            .await;
+    }
+    let revoked = world.revoked().len() + world.suspended().len();
+    assert!(revoked <= 5 + 3, "{revoked}");
+    assert!(world.watch.counters().capped.get() > 0);
+    assert!(world.responses().contains(&(Response::Alert, true)));
+}
+
+#[tokio::test]
+async fn the_same_verdict_is_not_written_down_again_at_once() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let stolen = world.issue(SERVICE).await;
+    let mut thief = world.tracker(SERVICE).await;
+    for _ in 0..9 {
+        world.masquerade(&mut thief, 10);
+        let before = world.clock.clone();
+        world
+            .report(GATEWAY, &stolen, &thief.report().unwrap())
+            .await;
+        // Judging goes by the clock of the calls, quiet by the broker's: hold that one still.
+        use lanyard::clock::{Clock, UnixMillis};
+        before.set(UnixMillis(before.now().0 - 10_000));
+    }
+    let verdicts = world.verdicts();
+    assert!(
+        verdicts.len() <= 2,
+        "at most one per level: {}",
+        verdicts.len()
+    );
+    assert!(!verdicts.is_empty());
+}

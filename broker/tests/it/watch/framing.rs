@@ -1,0 +1,160 @@
+//! Gateways that lie, repeat themselves, or talk about what is none of their business.
+
+use lanyard::store::event::Cause;
+use lanyard_token::NodeId;
+use serde_json::json;
+
+use super::world::*;
+
+#[tokio::test]
+async fn a_repeated_report_counts_once_in_whatever_order_reports_come() {
+    let world = World::new().await;
+    let token = world.issue(SERVICE).await;
+    let mut tracker = world.cold_tracker();
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        world.ordinary(&mut tracker, 10);
+        bodies.push(
+            world
+                .body(vec![token.entry(&tracker.report().unwrap())])
+                .to_string(),
+        );
+    }
+    for (at, expected) in [
+        (2, "accepted"),
+        (0, "accepted"),
+        (2, "duplicate"),
+        (1, "accepted"),
+        (0, "duplicate"),
+    ] {
+        let (status, answer) = world.send(GATEWAY, &bodies[at]).await;
+        assert_eq!(status, 200);
+        assert_eq!(answer[expected], 1, "{answer}");
+    }
+    let (_, answer) = world.send(SECOND_GATEWAY, &bodies[0]).await;
+    assert_eq!(
+        answer["accepted"], 1,
+        "the same number of another gateway is another report"
+    );
+    let counters = world.watch.counters();
+    assert_eq!((counters.accepted.get(), counters.duplicate.get()), (4, 2));
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_serve_the_audience_changes_nothing() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    let victim = world.issue(SERVICE).await;
+    let mut invented = world.tracker(SERVICE).await;
+    world.walk(&mut invented);
+    let answer = world
+        .report(MAIL_GATEWAY, &victim, &invented.report().unwrap())
+        .await;
+    assert_eq!(answer, json!({"accepted": 0, "duplicate": 0, "refused": 1}));
+    assert!(world.verdicts().is_empty() && world.revoked().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_cannot_be_blamed_on_another_identity() {
+    let world = World::new().await;
+    let mut token = world.issue(SERVICE).await;
+    token.identity = SIBLING;
+    let mut tracker = world.cold_tracker();
+    world.leave_task(&mut tracker);
+    let answer = world
+        .report(GATEWAY, &token, &tracker.report().unwrap())
+        .await;
+    assert_eq!(answer["refused"], 1);
+    assert!(world.verdicts().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_was_never_issued_ends_alone_and_somebody_is_told() {
+    let world = World::new().await;
+    let genuine = world.issue(SERVICE).await;
+    let mut forged = world.issue(SERVICE).await;
+    forged.jti = NodeId::from_u64(0xffff_0000_0000_0001);
+    let mut tracker = world.cold_tracker();
+    world.ordinary(&mut tracker, 1);
+    let report = tracker.report().unwrap();
+    world.report(GATEWAY, &forged, &report).await;
+
+    assert_eq!(world.revoked(), [(forged.jti, Cause::NeverIssued)]);
+    assert_eq!(
+        world.suspended(),
+        [forged.jti],
+        "a forger chooses the rev: the number is blocked too"
+    );
+    let verdict = world.verdicts().pop().unwrap();
+    assert!(
+        verdict.sentence().contains("never issued"),
+        "{}",
+        verdict.sentence()
+    );
+    assert!(world.state.is_alive(genuine.jti));
+    assert_eq!(world.watch.counters().never_issued.get(), 1);
+    let (status, _) = world
+        .post(
+            &format!("/v1/drift/verdicts/{}/clear", verdict.id),
+            r#"{"reason":"fine"}"#,
+        )
+        .await;
+    assert_eq!(status, 409, "a forged token is never fine");
+}
+
+#[tokio::test]
+async fn lying_about_digests_never_reaches_the_credential() {
+    let world = World::new().await;
+    for _ in 0..20 {
+        let mut token = world.issue(SERVICE).await;
+        token.digest = "00000000000000ff".to_owned();
+        let mut tracker = world.cold_tracker();
+        world.ordinary(&mut tracker, 1);
+        world
+            .report(GATEWAY, &token, &tracker.report().unwrap())
+            .await;
+    }
+    assert!(
+        world
+            .revoked()
+            .iter()
+            .all(|(node, cause)| { *cause == Cause::NeverIssued && *node != credential(SERVICE) })
+    );
+    assert!(world.state.history(node(SERVICE)).drifted.is_empty());
+    assert!(world.state.is_alive(world.issue(SERVICE).await.jti));
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_serve_it_cannot_end_a_genuine_token_by_a_false_digest() {
+    let world = World::new().await;
+    let mut token = world.issue(SERVICE).await;
+    token.digest = "00000000000000ff".to_owned();
+    let mut tracker = world.cold_tracker();
+    world.ordinary(&mut tracker, 1);
+    let answer = world
+        .report(MAIL_GATEWAY, &token, &tracker.report().unwrap())
+        .await;
+    assert_eq!(answer["refused"], 1);
+    assert!(world.state.is_alive(token.jti));
+}
+
+#[tokio::test]
+async fn forged_numbers_are_capped_per_gateway() {
+    let world = World::new().await;
+    let mut token = world.issue(SERVICE).await;
+    let mut tracker = world.cold_tracker();
+    world.ordinary(&mut tracker, 1);
+    let report = tracker.report().unwrap();
+    let mut entries = Vec::new();
+    for number in 0..20 {
+        token.jti = NodeId::from_u64(0xffff_0000_0000_0000 + number);
+        entries.push(token.entry(&report));
+    }
+    for _ in 0..5 {
+        // The same numbers again: each is a forged token each time.
+        world
+            .send(GATEWAY, &world.body(entries.clone()).to_string())
+            .await;
+    }
+    assert_eq!(world.revoked().len(), 60);
+}
