@@ -314,16 +314,14 @@ impl Desk {
     /// By the clock of the calls, not of the broker: recorded traffic is judged in its own time.
     fn judge(&self, bench: &Bench<'_>, identity: NodeId, report: &TokenReport) -> Verdict {
         let now = report.span().map_or(Millis(bench.now.0), |(_, last)| last);
-        match self.habits.get(&identity) {
-            Some(habits) => judge(
-                report,
-                &habits.baseline,
-                habits.role.as_deref(),
-                bench.thresholds,
-                now,
-            ),
-            None => judge(report, &Baseline::empty(), None, bench.thresholds, now),
-        }
+        let Some(habits) = self.habits.get(&identity) else {
+            return judge(report, &Baseline::empty(), None, bench.thresholds, now);
+        };
+        // Whoever has no habits yet fits its role better than itself, which is no sign of anything:
+        // a new member of an old role would be anomalous and never learn.
+        let grown = habits.baseline.calls() >= bench.thresholds.established_calls;
+        let role = habits.role.as_deref().filter(|_| grown);
+        judge(report, &habits.baseline, role, bench.thresholds, now)
     }
 
     fn withhold(&mut self, verdict: NodeId, report: Box<TokenReport>) {

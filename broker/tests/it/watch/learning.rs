@@ -50,7 +50,7 @@ async fn damaged_or_older_habits_are_refused_aloud_and_everybody_is_new() {
     world.learn(SERVICE).await;
     save(&world).await;
     let older = world.shelf.take().unwrap();
-    world.learn(SIBLING).await;
+    world.learn(SERVICE).await;
     save(&world).await;
 
     world.shelf.put(older);
@@ -77,6 +77,22 @@ async fn damaged_or_older_habits_are_refused_aloud_and_everybody_is_new() {
         world.shelf.take().is_none(),
         "what was refused is set aside"
     );
+}
+
+#[tokio::test]
+async fn a_new_member_of_an_old_role_builds_habits_of_its_own() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    for _ in 0..10 {
+        let token = world.issue(SIBLING).await;
+        let mut tracker = world.tracker(SIBLING).await;
+        world.ordinary(&mut tracker, 101);
+        world
+            .report(GATEWAY, &token, &tracker.report().unwrap())
+            .await;
+    }
+    assert!(world.verdicts().is_empty());
+    assert_eq!(world.watch.identity(node(SIBLING)).unwrap().calls, 1_010);
 }
 
 #[tokio::test]
