@@ -25,6 +25,7 @@ mod layer;
 mod lease;
 mod link;
 mod observation;
+mod refusals;
 mod report;
 mod request;
 mod route;
@@ -57,6 +58,7 @@ pub use self::source::{InvalidProxy, TrustedProxies};
 use self::canonical::CanonicalPath;
 use self::grant::{Grant, Grants};
 use self::link::Link;
+use self::refusals::Refusals;
 use self::route::Entry;
 use self::seen::SeenTable;
 use self::shadow::ShadowRoutes;
@@ -82,6 +84,7 @@ struct Inner {
     grants: Grants,
     link: Arc<Link>,
     shadow: ShadowRoutes,
+    refusals: Refusals,
     mode: DriftMode,
     /// Whether the age of the feed means anything here: not without a feed.
     fed: bool,

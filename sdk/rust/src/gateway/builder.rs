@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::grant::Grants;
 use super::link::Link;
 use super::observation::{DriftClock, DriftMode};
+use super::refusals::Refusals;
 use super::report::{ReportCounters, Reporter};
 use super::route::{Route, RouteError, RouteFileError, RouteTable};
 use super::seen::SeenTable;
@@ -311,6 +312,7 @@ impl<F> Builder<Ready<F>> {
             grants: Grants::new(capacity),
             link: Arc::new(Link::new(view, state.clock, state.drift_clock)),
             shadow: ShadowRoutes::default(),
+            refusals: Refusals::default(),
             mode: state.mode,
             fed,
             alarmed: std::sync::atomic::AtomicU64::new(0),

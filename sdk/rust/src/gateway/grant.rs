@@ -38,6 +38,8 @@ pub(super) struct Grant {
     retired: AtomicBool,
     /// The broker has not been told of it yet.
     first_seen: AtomicBool,
+    /// Waits for an early report already.
+    queued: AtomicBool,
     tracker: Mutex<Tracker>,
 }
 
@@ -67,6 +69,7 @@ impl Grant {
             last_call: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             first_seen: AtomicBool::new(true),
+            queued: AtomicBool::new(false),
             tracker: Mutex::new(Tracker::new(link.drift_time(time), bounds)),
             claims,
         }
@@ -106,6 +109,7 @@ impl Grant {
 
     /// What to tell the broker; `None` when there is nothing it does not know.
     pub(super) fn report(&self) -> Option<TokenReport> {
+        self.queued.store(false, Ordering::Release);
         let report = self.tracker().report();
         if self.first_seen.swap(false, Ordering::AcqRel) {
             return Some(report.unwrap_or_default());
@@ -120,7 +124,11 @@ impl Grant {
     fn heed(self: &Arc<Self>, signal: Signal) {
         match signal {
             Signal::Quiet => {}
-            Signal::ReportNow(_) | Signal::HardRule(_) => self.link.report_early(self),
+            Signal::ReportNow(_) | Signal::HardRule(_) => {
+                if self.link.has_reporter() && !self.queued.swap(true, Ordering::AcqRel) {
+                    self.link.report_early(self);
+                }
+            }
         }
     }
 

@@ -97,7 +97,7 @@ where
         let lease = match self.layer.decide(&parts) {
             Ok(lease) => lease,
             Err(denial) => {
-                denied(&parts, &denial);
+                denied(&self.layer.gateway, &parts, &denial);
                 return Box::pin(async move { Ok(denial.into_response()) });
             }
         };
@@ -183,14 +183,19 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 /// Reasons are for operators. Neither token nor query stands here.
-fn denied(parts: &request::Parts, denial: &Denial) {
-    tracing::debug!(
-        name: "lanyard.call.refused",
+fn denied(gateway: &Gateway, parts: &request::Parts, denial: &Denial) {
+    let reason = denial.rejection();
+    let Some(count) = gateway.0.refusals.count(reason, gateway.now().boot) else {
+        return;
+    };
+    tracing::info!(
+        name: "lanyard.token.refused",
         {
             http.request.method = %parts.method,
             lanyard.decision = "deny",
-            lanyard.reason = %denial.rejection(),
+            lanyard.reason = %reason,
+            lanyard.refusals = count,
         },
-        "a call was refused"
+        "calls were refused"
     );
 }

@@ -1,5 +1,6 @@
 //! What all tokens of a gateway share: the feed, the drift clock, and the way to the reporter.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lanyard_drift::Millis;
@@ -17,6 +18,8 @@ pub(super) struct Link {
     pub(super) view: Arc<FeedView>,
     pub(super) clock: Arc<dyn Clock>,
     drift_clock: Option<Arc<dyn DriftClock>>,
+    /// Whether anybody takes reports. Otherwise none are lined up.
+    reporter: AtomicBool,
     urgent: Mutex<Vec<Arc<Grant>>>,
     wake: Notify,
 }
@@ -31,6 +34,7 @@ impl Link {
             view,
             clock,
             drift_clock,
+            reporter: AtomicBool::new(false),
             urgent: Mutex::new(Vec::new()),
             wake: Notify::new(),
         }
@@ -41,6 +45,15 @@ impl Link {
         self.drift_clock
             .as_ref()
             .map_or(Millis(time.0), |clock| clock.now())
+    }
+
+    /// Somebody takes reports from now on.
+    pub(super) fn reporter_begins(&self) {
+        self.reporter.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_reporter(&self) -> bool {
+        self.reporter.load(Ordering::Acquire)
     }
 
     /// This token's report should not wait.

@@ -9,6 +9,8 @@
 
 mod baseline;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -73,6 +75,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(gateway: Gateway, tokens: ClientTokens) -> Self {
+        gateway.0.link.reporter_begins();
         Self {
             gateway,
             tokens,

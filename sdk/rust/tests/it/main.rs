@@ -16,3 +16,4 @@ mod junk;
 mod layer;
 mod lease;
 mod support;
+mod tls;

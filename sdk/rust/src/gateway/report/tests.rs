@@ -1,0 +1,291 @@
+//! The reporter against a real server that plays the broker.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lanyard_drift::{
+    Absorption, Baseline, Event, Millis, Object, OperationId, Thresholds, Tracker,
+};
+use lanyard_token::testing::TestIssuer;
+use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, RootKey, ScopeSet};
+use serde_json::Value;
+
+use super::*;
+use crate::Secret;
+use crate::client::Client;
+use crate::clock::{BootTime, Clock, Now, UnixMillis};
+use crate::gateway::{Decision, DriftMode, Request, Route};
+
+const ISSUER: &str = "https://broker.example";
+const AUDIENCE: &str = "https://orders.example";
+const NOW: u64 = 1_800_000_000;
+
+#[derive(Default)]
+struct Broker {
+    reports: Mutex<Vec<Vec<u8>>>,
+    answers: Mutex<VecDeque<StatusCode>>,
+    bounds: Mutex<Option<Value>>,
+}
+
+impl Broker {
+    fn reports(&self) -> Vec<Value> {
+        self.reports
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|body| serde_json::from_slice(body).unwrap())
+            .collect()
+    }
+}
+
+async fn report(State(broker): State<Arc<Broker>>, body: axum::body::Bytes) -> StatusCode {
+    broker.reports.lock().unwrap().push(body.to_vec());
+    broker
+        .answers
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap_or(StatusCode::OK)
+}
+
+async fn bounds(State(broker): State<Arc<Broker>>, Path(_identity): Path<String>) -> Response {
+    match broker.bounds.lock().unwrap().clone() {
+        Some(bounds) => {
+            Json(serde_json::json!({ "hash": "h", "calls": 1, "bounds": bounds })).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Now {
+        at(0)
+    }
+}
+
+fn at(millis: u64) -> Now {
+    Now {
+        boot: BootTime(1_000 + millis),
+        wall: UnixMillis(NOW * 1_000 + millis),
+    }
+}
+
+struct World {
+    broker: Arc<Broker>,
+    issuer: TestIssuer,
+    gateway: Gateway,
+}
+
+async fn world() -> (World, Reporter) {
+    let broker = Arc::new(Broker::default());
+    let token = || async {
+        Json(serde_json::json!({ "access_token": "t", "token_type": "Bearer", "expires_in": 300 }))
+    };
+    let router = Router::new()
+        .route("/oauth/token", post(token))
+        .route("/v1/reports", post(report))
+        .route("/v1/baselines/{identity}", get(bounds))
+        .with_state(Arc::clone(&broker));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let issuer = TestIssuer::new(Algorithm::EdDsa, ISSUER, AUDIENCE, NOW);
+    let root = TestIssuer::new(Algorithm::EdDsa, ISSUER, AUDIENCE, NOW);
+    let input =
+        Delegation::signing_input(ISSUER, &issuer.key, KeyUse::Mint, NOW - 10, NOW + 86_400);
+    let pinned = RootKey::from_raw(root.key.raw()).unwrap();
+    let delegation = Delegation::verify(&root.signed(input), &pinned, ISSUER, NOW).unwrap();
+    let route = Route::new(Method::GET, "/orders/{id}").object("id");
+    let gateway = Gateway::builder()
+        .dangerous()
+        .without_revocation(
+            ISSUER,
+            AUDIENCE.parse().unwrap(),
+            std::iter::once(&delegation).collect(),
+        )
+        .routes([route])
+        .unwrap()
+        .drift(DriftMode::Enforce)
+        .clock(Arc::new(FixedClock))
+        .build();
+    let client = Client::builder(url)
+        .client_credentials("gateway", Secret::new("k"))
+        .build()
+        .unwrap();
+    let tokens = client.tokens(ISSUER.parse().unwrap(), ScopeSet::default());
+    let reporter = Reporter::new(gateway.clone(), tokens);
+    let world = World {
+        broker,
+        issuer,
+        gateway,
+    };
+    (world, reporter)
+}
+
+impl World {
+    fn call(&self, jti: u64, path: &str, millis: u64) -> bool {
+        let claims = Claims {
+            jti: NodeId::from_u64(jti),
+            ..self.issuer.claims.clone()
+        };
+        let token = self.issuer.token_of(&claims);
+        let request = Request::new(&Method::GET, path);
+        matches!(
+            self.gateway.check(&token, &request, at(millis)),
+            Decision::Allow(_)
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_token_the_broker_has_not_heard_of_is_reported_with_its_digest() {
+    let (world, mut reporter) = world().await;
+    assert!(world.call(9, "/orders/1", 0));
+    assert!(!world.call(9, "/elsewhere", 0));
+    reporter.collect(false);
+    reporter.deliver().await;
+    let [body] = world.broker.reports().try_into().unwrap();
+    let token = world.issuer.token();
+    let digest = lanyard_token::token_digest(token.rsplit_once('.').unwrap().0);
+    let entry = &body["entries"][0];
+    assert_eq!(entry["token"], "0000000000000009");
+    assert_eq!(entry["identity"], "0000000000000002");
+    assert_eq!(
+        entry["digest"],
+        format!("{:016x}", u64::from_be_bytes(digest))
+    );
+    let report: lanyard_drift::TokenReport =
+        serde_json::from_value(entry["report"].clone()).unwrap();
+    assert_eq!(report.calls(), 1);
+    let shadow = serde_json::json!([{ "method": "GET", "path": "/elsewhere", "count": 1 }]);
+    assert_eq!(body["shadow_routes"], shadow);
+    assert_eq!(body["seq"], 1);
+    // Nothing new, nothing sent.
+    reporter.collect(true);
+    reporter.deliver().await;
+    assert_eq!(world.broker.reports().len(), 1);
+    assert_eq!(reporter.counters().sent(), 1);
+}
+
+#[tokio::test]
+async fn a_report_that_was_not_answered_is_sent_again_unchanged_and_the_next_has_the_next_number() {
+    let (world, mut reporter) = world().await;
+    world
+        .broker
+        .answers
+        .lock()
+        .unwrap()
+        .push_back(StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    assert!(world.call(9, "/orders/2", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    let bodies = world.broker.reports.lock().unwrap().clone();
+    assert_eq!(bodies.len(), 3);
+    assert_eq!(bodies[0], bodies[1]);
+    let reports = world.broker.reports();
+    assert_eq!(reports[0]["epoch"], reports[2]["epoch"]);
+    assert_eq!(
+        (&reports[1]["seq"], &reports[2]["seq"]),
+        (&1.into(), &2.into())
+    );
+    let counters = reporter.counters();
+    assert_eq!(
+        (counters.sent(), counters.failed(), counters.dropped()),
+        (2, 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_report_that_the_broker_will_never_take_is_counted_as_lost_and_holds_up_no_other() {
+    let (world, mut reporter) = world().await;
+    world
+        .broker
+        .answers
+        .lock()
+        .unwrap()
+        .push_back(StatusCode::BAD_REQUEST);
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    assert!(world.call(10, "/orders/1", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    let counters = reporter.counters();
+    assert_eq!((counters.sent(), counters.dropped()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_broken_hard_rule_is_reported_without_waiting_for_the_minute() {
+    let (world, reporter) = world().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(reporter.run(async move { drop(stopped.await) }));
+    let walked = (0..2_000)
+        .take_while(|n| world.call(9, &format!("/orders/{}", 100 + n), n * 20))
+        .count();
+    assert!(walked < 2_000, "the bound held");
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !world
+            .broker
+            .reports()
+            .iter()
+            .any(|body| body["entries"][0]["report"]["hard_rule"].is_object())
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    drop(stop);
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_bounds_of_a_known_identity_replace_those_of_an_unknown_one() {
+    let (world, mut reporter) = world().await;
+    let walk = |world: &World, jti, from| {
+        (0..1_000_u64)
+            .take_while(|n| world.call(jti, &format!("/orders/{}", from + n), n * 20))
+            .count()
+    };
+    let unknown = walk(&world, 9, 1_000);
+
+    // The habits of a service that reads a few orders, here and there.
+    let operation = OperationId::of("https://orders.example GET /orders/{id}");
+    let mut baseline = Baseline::default();
+    for minute in 0..200_u64 {
+        let mut tracker = Tracker::new(Millis(0), baseline.bounds(&Thresholds::default()));
+        for call in 0..10_u64 {
+            let id = (minute * 10 + call) * 7_919 % 100_003;
+            let event = Event {
+                object: Some(Object::of(&id.to_string())),
+                ..Event::of(operation)
+            };
+            tracker.observe(&event, Millis(minute * 60_000 + call * 5_000));
+        }
+        let report = tracker.report().unwrap();
+        assert_eq!(baseline.absorb_cleared(&report), Absorption::Learned);
+    }
+    let known = serde_json::to_value(baseline.bounds(&Thresholds::default())).unwrap();
+    *world.broker.bounds.lock().unwrap() = Some(known);
+
+    reporter.collect(true);
+    reporter
+        .baselines
+        .fetch(&world.gateway.0, &reporter.tokens)
+        .await;
+    let stolen = walk(&world, 10, 50_000);
+    assert!(
+        stolen < unknown / 5,
+        "{stolen} against {unknown} of an unknown one"
+    );
+}
