@@ -1,3 +1,5 @@
-//! The broker's integration tests, one binary.
+//! Everything that takes more than one room, in one binary.
+#![forbid(unsafe_code)]
 
+mod issue;
 mod watch;

@@ -1,0 +1,11 @@
+//! The issue room behind its real doors, over a loopback listener.
+
+mod administration;
+mod exchange;
+mod hostile;
+mod keys;
+mod limits;
+mod race;
+mod revocation;
+mod token_endpoint;
+mod world;
