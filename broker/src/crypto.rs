@@ -197,7 +197,7 @@ impl SealingRoot {
             &self.0,
             &[b"record commitment v1", purpose.as_bytes(), salt, place],
         )?;
-        Ok((sealing_key(&*key)?, *commitment))
+        Ok((sealing_key(&key)?, *commitment))
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Exchange<'a> {
 
 /// The subject, proven.
 enum Proof {
-    Token(Proven),
+    Token(Box<Proven>),
     Key(Client),
 }
 
@@ -63,7 +63,7 @@ impl Issue {
                 let proven = self
                     .verify(text, Wanted::Any, now)
                     .map_err(Refused::Subject)?;
-                (Proof::Token(proven), client)
+                (Proof::Token(Box::new(proven)), client)
             }
             Subject::ApiKey(text) => {
                 let holder = self.holder(text, exchange.network)?;

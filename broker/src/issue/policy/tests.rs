@@ -194,10 +194,6 @@ fn some_allowance() -> impl Strategy<Value = Allowance> {
 }
 
 fn cases() -> u32 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long to search is the tester's choice"
-    )]
     std::env::var("LANYARD_CASES")
         .ok()
         .and_then(|text| text.parse().ok())

@@ -128,7 +128,8 @@ async fn every_bad_request_has_its_exact_answer() {
         .collect::<Vec<_>>()
         .join(" ");
     let ended = format!(r#"[{{"type":"lanyard_task","expires_at":{NOW}}}]"#);
-    let table: Vec<(&str, Vec<(&str, &str)>, u16, &str)> = vec![
+    type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16, &'a str);
+    let table: Vec<Row<'_>> = vec![
         ("no grant type", vec![orders], 400, "invalid_request"),
         (
             "an empty grant type",

@@ -33,7 +33,6 @@ pub const API_KEY: &str = "urn:lanyard:params:oauth:token-type:api_key";
 
 pub struct World {
     pub issue: Arc<Issue>,
-    pub state: Arc<IssueState>,
     pub store: Arc<MemoryStore>,
     pub clock: Arc<ManualClock>,
     pub seal: Arc<SealingRoot>,
@@ -104,7 +103,6 @@ impl World {
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         Self {
             issue,
-            state,
             store,
             clock,
             seal,
