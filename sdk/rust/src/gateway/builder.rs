@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_token::{Audience, Expectations, InvalidLeeway, Scope, TrustedKeys};
 use tokio::sync::watch;
@@ -25,6 +26,9 @@ use crate::feed::{self, FeedConfig, FeedFailure, FeedView};
 
 /// Tokens kept unless told otherwise: their state is a few KiB each.
 const DEFAULT_CAPACITY: usize = 16_384;
+
+/// How often a starting program looks whether its gateway is ready.
+const READY_POLL: Duration = Duration::from_millis(5);
 
 /// How many tokens a gateway keeps. Beyond it the one silent longest goes through the gate again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,18 +373,24 @@ impl Builder<Ready<OwnFeed>> {
         let (stop, stopped) = watch::channel(());
         let reporter = Reporter::new(gateway.clone(), tokens.clone());
         let counters = reporter.counters();
-        let reader = tokio::spawn(feed::run(
-            config,
-            Arc::new(tokens),
-            view,
-            until(stopped.clone()),
-        ));
+        let reading = feed::run(config, Arc::new(tokens), view, until(stopped.clone()));
+        let reader = tokio::spawn(async move {
+            let outcome = reading.await;
+            if let Err(error) = &outcome {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "the feed is not read"
+                );
+            }
+            outcome
+        });
         let reporter = tokio::spawn(reporter.run(until(stopped)));
         Ok((
-            gateway,
+            gateway.clone(),
             Running {
+                gateway,
                 stop,
-                reader,
+                reader: Some(reader),
                 reporter,
                 counters,
             },
@@ -388,10 +398,13 @@ impl Builder<Ready<OwnFeed>> {
     }
 }
 
-/// What runs beside a gateway. Dropping it stops both, without the last reports.
+/// What runs beside a gateway. It goes on until [`Running::stop`] or the end of the runtime, also
+/// when this handle is dropped: a gateway whose feed had stopped unnoticed would go blind.
 pub struct Running {
+    gateway: Gateway,
     stop: watch::Sender<()>,
-    reader: JoinHandle<Result<(), FeedFailure>>,
+    /// `None` once its end was seen.
+    reader: Option<JoinHandle<Result<(), FeedFailure>>>,
     reporter: JoinHandle<()>,
     counters: Arc<ReportCounters>,
 }
@@ -403,19 +416,38 @@ impl Running {
         &self.counters
     }
 
+    /// Waits until the gateway knows enough to decide: a verified snapshot, from the broker or from
+    /// the disk. Fails when the feed cannot be read for a reason on this machine.
+    pub async fn ready(&mut self) -> Result<(), FeedFailure> {
+        while !self.gateway.feed().has_snapshot() {
+            if self.reader.as_ref().is_some_and(JoinHandle::is_finished)
+                && let Some(reader) = self.reader.take()
+            {
+                reader.await.unwrap_or(Ok(()))?;
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+        Ok(())
+    }
+
     /// Sends the last reports and stops.
     pub async fn stop(self) -> Result<(), FeedFailure> {
-        drop(self.stop);
+        self.stop.send_replace(());
         if self.reporter.await.is_err() {
             tracing::error!("the reporter ended by a panic");
         }
-        self.reader.await.unwrap_or(Ok(()))
+        match self.reader {
+            Some(reader) => reader.await.unwrap_or(Ok(())),
+            None => Ok(()),
+        }
     }
 }
 
-/// Resolves when the sender is gone.
+/// Resolves when told to stop; never when the handle was only dropped.
 async fn until(mut stopped: watch::Receiver<()>) {
-    while stopped.changed().await.is_ok() {}
+    if stopped.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn names(audiences: &[Audience]) -> String {

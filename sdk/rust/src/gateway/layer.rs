@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use axum::BoxError;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, OriginalUri};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -131,15 +131,18 @@ where
 
 impl GatewayLayer {
     fn decide(&self, parts: &request::Parts) -> Result<Lease, Denial> {
-        let token = bearer::token(&parts.headers, parts.uri.query())?;
+        // Inside a nested router the path is cut; routes and habits speak of the whole one.
+        let original = parts.extensions.get::<OriginalUri>();
+        let uri = original.map_or(&parts.uri, |OriginalUri(uri)| uri);
+        let token = bearer::token(&parts.headers, uri.query())?;
         let peer = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| peer.ip());
         let request = Request {
             method: &parts.method,
-            path: parts.uri.path(),
-            query: parts.uri.query(),
+            path: uri.path(),
+            query: uri.query(),
             source: peer.and_then(|peer| self.proxies.source(peer, &parts.headers)),
             user_agent: parts
                 .headers

@@ -201,6 +201,25 @@ async fn an_upload_is_cut_when_its_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_layer_inside_a_nested_router_sees_the_whole_path() {
+    let world = World::new();
+    let inner = Router::new()
+        .route("/{id}", get(|| async { "order" }))
+        .layer(world.gateway.layer());
+    let url = format!(
+        "http://{}",
+        serve(Router::new().nest("/orders", inner)).await
+    );
+    let response = http()
+        .get(format!("{url}/orders/7"))
+        .bearer_auth(world.token(9))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_handler_without_the_layer_has_no_caller() {
     let router = Router::new().route(
         "/echo",

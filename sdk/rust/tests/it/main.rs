@@ -15,5 +15,6 @@ mod hostile;
 mod junk;
 mod layer;
 mod lease;
+mod start;
 mod support;
 mod tls;
