@@ -36,7 +36,7 @@ pub struct Counters {
     pub withheld: Counter,
     /// Observations not kept because a table was full.
     pub crowded_out: Counter,
-    /// Responses that wait for the store.
+    /// Groups of events that wait for the store now.
     pub waiting: Counter,
 }
 
@@ -48,6 +48,10 @@ impl Counter {
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
     }
 
     pub(super) fn add(&self, more: u64) {

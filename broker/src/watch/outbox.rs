@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::counters::Counters;
 use crate::store::{Event, Store, StoreError};
 
-/// Groups that may wait; beyond, the oldest is dropped, and said.
+/// Groups that may wait; beyond, the newest are dropped, and that is said.
 const WAITING: usize = 1_024;
 
 /// What waits.
@@ -24,7 +24,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Appends what waits and then these groups, each whole. At the first refusal the rest waits.
+    /// Appends what waits and then these groups, each whole. What is refused waits.
     pub(super) async fn append(
         &self,
         groups: Vec<Vec<Event>>,
@@ -41,43 +41,164 @@ impl Outbox {
             return Ok(());
         }
         waiting.extend(groups);
+        let mut refused = Vec::new();
         while let Some(group) = waiting.pop_front() {
             match store.append(group.clone()).await {
                 Ok(_) => {}
                 Err(StoreError::Full) => {
-                    let (ending, rest) = group.into_iter().partition(Event::ends_access);
-                    let (ending, rest): (Vec<Event>, Vec<Event>) = (ending, rest);
+                    // Whoever comes after must not wait for space either, if it is about ending access.
+                    let (ending, rest): (Vec<Event>, Vec<Event>) =
+                        group.into_iter().partition(Event::ends_access);
                     let ended = if ending.is_empty() {
                         Ok(())
                     } else {
-                        end(ending, store).await
+                        store.append(ending.clone()).await.map(|_| ())
                     };
-                    keep(&mut waiting, rest, counters);
-                    ended?;
-                    return Err(StoreError::Full);
+                    if ended.is_err() {
+                        refused.push(ending);
+                    }
+                    refused.push(rest);
                 }
                 Err(error) => {
-                    keep(&mut waiting, group, counters);
+                    waiting.push_front(group);
+                    keep(&mut waiting, refused, counters);
                     return Err(error);
                 }
             }
         }
-        Ok(())
+        let full = !refused.is_empty();
+        keep(&mut waiting, refused, counters);
+        if full { Err(StoreError::Full) } else { Ok(()) }
     }
 }
 
-async fn end(ending: Vec<Event>, store: &dyn Store) -> Result<(), StoreError> {
-    store.append(ending).await.map(|_| ())
-}
-
-fn keep(waiting: &mut VecDeque<Vec<Event>>, group: Vec<Event>, counters: &Counters) {
-    waiting.push_front(group);
-    while waiting.len() > WAITING {
-        waiting.pop_back();
+/// Puts back what was refused, before what came later.
+fn keep(waiting: &mut VecDeque<Vec<Event>>, refused: Vec<Vec<Event>>, counters: &Counters) {
+    let refused = refused.into_iter().filter(|group| !group.is_empty());
+    for group in refused.rev() {
+        waiting.push_front(group);
+    }
+    let dropped = waiting.len().saturating_sub(WAITING);
+    if dropped > 0 {
+        // The newest go: what came first is nearer to the cause.
+        waiting.truncate(WAITING);
         tracing::error!(
-            waiting = WAITING,
-            "the log has refused too long: a consequence of drift is dropped"
+            dropped,
+            "the log has refused too long: consequences of drift are dropped"
         );
     }
-    counters.waiting.add(1);
+    counters.waiting.set(waiting.len() as u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use lanyard_token::{NodeId, Rev};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::event::{By, Cause};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Appended, NodeNumbers, Record};
+
+    /// A log on a disk that can be full: then it takes only what ends access.
+    struct SmallDisk {
+        full: AtomicBool,
+        log: MemoryStore,
+    }
+
+    impl SmallDisk {
+        fn new() -> Self {
+            let log = MemoryStore::new(Arc::new(ManualClock::default()), Vec::new());
+            Self {
+                full: AtomicBool::new(true),
+                log,
+            }
+        }
+
+        /// What was written after the boot.
+        fn written(&self) -> Vec<Event> {
+            let records = self.log.read(Rev::ZERO, usize::MAX).unwrap();
+            records
+                .into_iter()
+                .skip(1)
+                .flat_map(|record| record.events)
+                .collect()
+        }
+    }
+
+    impl Store for SmallDisk {
+        fn append(&self, events: Vec<Event>) -> Appended {
+            if self.full.load(Ordering::SeqCst) && !events.iter().all(Event::ends_access) {
+                let (answer, appended) = Appended::pending();
+                answer.send(Err(StoreError::Full)).unwrap();
+                return appended;
+            }
+            self.log.append(events)
+        }
+        fn head(&self) -> Rev {
+            self.log.head()
+        }
+        fn read(&self, after: Rev, limit: usize) -> Result<Vec<Record>, StoreError> {
+            self.log.read(after, limit)
+        }
+        fn nodes(&self) -> &NodeNumbers {
+            self.log.nodes()
+        }
+        fn is_writable(&self) -> bool {
+            !self.full.load(Ordering::SeqCst)
+        }
+    }
+
+    fn cleared(n: u64) -> Event {
+        Event::VerdictCleared {
+            verdict: NodeId::from_u64(n),
+            by: By::Broker,
+            reason: String::new(),
+        }
+    }
+
+    fn revoked(n: u64) -> Event {
+        Event::Revoked {
+            node: NodeId::from_u64(n),
+            cause: Cause::NeverIssued,
+            by: By::Broker,
+        }
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_access_ends_at_once_and_the_rest_follows_when_there_is_space() {
+        let (disk, outbox, counters) = (SmallDisk::new(), Outbox::default(), Counters::default());
+        let groups = vec![vec![cleared(1), revoked(1)], vec![cleared(2), revoked(2)]];
+        assert_eq!(
+            outbox.append(groups, &disk, &counters).await,
+            Err(StoreError::Full)
+        );
+        assert_eq!(disk.written(), [revoked(1), revoked(2)]);
+
+        disk.full.store(false, Ordering::SeqCst);
+        assert_eq!(
+            outbox
+                .append(vec![vec![cleared(3)]], &disk, &counters)
+                .await,
+            Ok(())
+        );
+        assert_eq!(
+            disk.written(),
+            [revoked(1), revoked(2), cleared(1), cleared(2), cleared(3)]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded() {
+        let (disk, outbox, counters) = (SmallDisk::new(), Outbox::default(), Counters::default());
+        for n in 0..2_000 {
+            let _ = outbox
+                .append(vec![vec![cleared(n)]], &disk, &counters)
+                .await;
+        }
+        assert_eq!(outbox.waiting.lock().await.len(), WAITING);
+    }
 }

@@ -158,3 +158,49 @@ async fn forged_numbers_are_capped_per_gateway() {
     }
     assert_eq!(world.revoked().len(), 60);
 }
+
+/// Every number of a report, one after the other, replaced by the extremes of its type.
+#[tokio::test]
+async fn absurd_numbers_in_a_report_neither_break_the_judge_nor_the_saved_habits() {
+    let world = World::new().await;
+    let token = world.issue(SERVICE).await;
+    let mut tracker = world.cold_tracker();
+    world.ordinary(&mut tracker, 20);
+    let good = serde_json::to_value(tracker.report().unwrap()).unwrap();
+    let mut places = Vec::new();
+    numbers(&good, String::new(), &mut places);
+    assert!(places.len() > 20, "{}", places.len());
+    for place in &places {
+        for absurd in [json!(u64::MAX), json!(u32::MAX), json!(u16::MAX), json!(0)] {
+            let mut report = good.clone();
+            *report.pointer_mut(place).unwrap() = absurd;
+            let mut entry = token.entry(&lanyard_drift::TokenReport::empty());
+            entry["report"] = report;
+            let (status, answer) = world
+                .send(GATEWAY, &world.body(vec![entry]).to_string())
+                .await;
+            assert!(matches!(status, 200 | 400), "{place}: {answer}");
+        }
+    }
+    world.watch.clone().run(std::future::ready(())).await;
+    let records = serde_json::to_string(&world.log()).unwrap();
+    let back: Vec<lanyard::store::Event> = serde_json::from_str(&records).unwrap();
+    assert_eq!(back, world.log(), "the log can be read back");
+}
+
+fn numbers(value: &serde_json::Value, place: String, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Number(_) => found.push(place),
+        serde_json::Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                numbers(item, format!("{place}/{at}"), found);
+            }
+        }
+        serde_json::Value::Object(members) => {
+            for (name, member) in members {
+                numbers(member, format!("{place}/{name}"), found);
+            }
+        }
+        _ => {}
+    }
+}
