@@ -101,7 +101,10 @@ impl Reporter {
         loop {
             tokio::select! {
                 urgent = link.urgent() => {
-                    self.gather(&urgent);
+                    for identity in urgent.unknown {
+                        self.baselines.want(identity);
+                    }
+                    self.gather(&urgent.grants);
                     tokio::time::sleep(GATHER).await;
                 }
                 _ = interval.tick() => {
