@@ -6,7 +6,10 @@
 pub mod admin;
 pub mod client;
 pub mod config;
+pub mod dev;
 pub mod output;
+pub mod secrets;
+pub mod serve;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -34,6 +37,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a broker
+    Serve(serve::ServeArgs),
+    /// Run a broker for trying out: loopback only, keys made on the spot, a demo identity
+    Dev(dev::DevArgs),
+    /// The root sealing key, under which everything stored is encrypted
+    #[command(subcommand)]
+    Seal(secrets::SealCommand),
+    /// The root key, which delegates to signing keys and is pinned by gateways
+    #[command(subcommand)]
+    Root(secrets::RootCommand),
     /// Those who answer for identities
     Owner(admin::Noun<admin::OwnerCommand>),
     /// Services, integrations and agents
@@ -93,6 +106,10 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let output = Output { json: cli.json };
     let done = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Dev(args) => dev::run(&args, output),
+        Command::Seal(command) => secrets::seal(&command, output),
+        Command::Root(command) => secrets::root(&command, output),
         Command::Owner(noun) => admin::run(noun, output),
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),

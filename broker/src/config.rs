@@ -103,6 +103,16 @@ pub struct Telemetry {
     pub otlp_endpoint: Option<String>,
 }
 
+impl From<&Telemetry> for crate::telemetry::Settings {
+    fn from(told: &Telemetry) -> Self {
+        Self {
+            otlp_endpoint: told.otlp_endpoint.clone(),
+            log: Some(told.log.clone()),
+            log_json: told.log_json,
+        }
+    }
+}
+
 impl Config {
     /// Turns texts into a configuration.
     pub fn parse(settings: &Settings) -> Result<Self, ConfigError> {

@@ -1,5 +1,6 @@
 //! The edge in: one thin file per group of routes. Extract, one call into a room, respond.
 
+pub mod admin;
 pub mod audited;
 pub mod caller;
 pub mod drift;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod crypto;
 pub mod http;
 pub mod issue;
 pub mod revoke;
+pub mod signals;
 pub mod store;
 pub mod telemetry;
 pub mod watch;

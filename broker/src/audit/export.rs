@@ -1,4 +1,5 @@
-//! The log as telemetry: one `lanyard.*` event for each event of the log, from the moment it is durable.
+//! The log as telemetry: one `lanyard.log.*` event for each event of the log, from the moment it is
+//! durable. Rooms tell of their own doings within the request's span; this is the complete record.
 //!
 //! It is a projection without rows. What is replayed at the start was told when it happened, so nothing
 //! is told until [`Export::begin`]; `rev` on every line makes a gap provable. Ids, words and numbers
@@ -42,7 +43,7 @@ impl Export {
             Event::Revoked { node, cause, by } => {
                 self.counters.revoked();
                 tracing::info!(
-                    name: "lanyard.revoked",
+                    name: "lanyard.log.revoked",
                     rev, "lanyard.node" = %node, "lanyard.reason" = ?cause, by = ?by, "revoked"
                 );
             }
@@ -52,24 +53,24 @@ impl Export {
                 cause,
                 by,
             } => tracing::info!(
-                name: "lanyard.suspended",
+                name: "lanyard.log.suspended",
                 rev, "lanyard.node" = %node, until = until.seconds(), "lanyard.reason" = ?cause, by = ?by, "suspended"
             ),
             Event::Resumed { node, by } => {
-                tracing::info!(name: "lanyard.resumed", rev, "lanyard.node" = %node, by = ?by, "resumed");
+                tracing::info!(name: "lanyard.log.resumed", rev, "lanyard.node" = %node, by = ?by, "resumed");
             }
             Event::Enabled { node, by, .. } => {
-                tracing::info!(name: "lanyard.enabled", rev, "lanyard.node" = %node, by = ?by, "enabled");
+                tracing::info!(name: "lanyard.log.enabled", rev, "lanyard.node" = %node, by = ?by, "enabled");
             }
             Event::OwnerCreated { owner, by, .. } => {
-                tracing::info!(name: "lanyard.owner.created", rev, "lanyard.node" = %owner, by = ?by, "owner created");
+                tracing::info!(name: "lanyard.log.owner_created", rev, "lanyard.node" = %owner, by = ?by, "owner created");
             }
             Event::IdentityCreated {
                 identity,
                 grant,
                 by,
             } => tracing::info!(
-                name: "lanyard.identity.created",
+                name: "lanyard.log.identity_created",
                 rev, "lanyard.identity" = %identity, kind = ?grant.kind, by = ?by, "identity created"
             ),
             Event::KeyIssued {
@@ -78,21 +79,21 @@ impl Export {
                 by,
                 ..
             } => tracing::info!(
-                name: "lanyard.key.issued",
+                name: "lanyard.log.key_issued",
                 rev, "lanyard.identity" = %identity, "lanyard.credential" = %credential, by = ?by, "API key issued"
             ),
             Event::SigningKeyAdded(key) => tracing::info!(
-                name: "lanyard.signing_key.added",
+                name: "lanyard.log.signing_key_added",
                 rev, kid = %key.key, "use" = ?key.key_use, signs_from = key.signs_from.seconds(), "signing key added"
             ),
             Event::SigningKeyRemoved { key, by, .. } => {
-                tracing::warn!(name: "lanyard.signing_key.removed", rev, kid = %key, by = ?by, "signing key removed");
+                tracing::warn!(name: "lanyard.log.signing_key_removed", rev, kid = %key, by = ?by, "signing key removed");
             }
             Event::Judged(judgement) => {
                 let level = level(judgement.verdict.level);
                 self.counters.verdict(level);
                 tracing::info!(
-                    name: "lanyard.drift.verdict",
+                    name: "lanyard.log.drift_verdict",
                     rev, "lanyard.verdict" = %judgement.id, "lanyard.identity" = %judgement.identity,
                     "lanyard.credential.id" = %judgement.token, "lanyard.decision" = level,
                     "lanyard.reason" = judgement.sentence(), "verdict"
@@ -108,19 +109,19 @@ impl Export {
                 let kind = response(*kind);
                 self.counters.response(kind);
                 tracing::info!(
-                    name: "lanyard.response",
+                    name: "lanyard.log.response",
                     rev, "lanyard.verdict" = %verdict, "lanyard.identity" = %identity, "lanyard.decision" = kind,
                     enforced, "response"
                 );
             }
             Event::VerdictCleared { verdict, by, .. } => tracing::info!(
-                name: "lanyard.drift.cleared", rev, "lanyard.verdict" = %verdict, by = ?by, "verdict cleared"
+                name: "lanyard.log.drift_cleared", rev, "lanyard.verdict" = %verdict, by = ?by, "verdict cleared"
             ),
             Event::EpochStarted { kept, by, .. } => tracing::warn!(
-                name: "lanyard.epoch.started", rev, kept = kept.as_u64(), by = ?by, "an older copy of the log was accepted"
+                name: "lanyard.log.epoch_started", rev, kept = kept.as_u64(), by = ?by, "an older copy of the log was accepted"
             ),
             Event::Booted { boot, version } => {
-                tracing::info!(name: "lanyard.booted", rev, boot, version, "booted");
+                tracing::info!(name: "lanyard.log.booted", rev, boot, version, "booted");
             }
             // Told when they happened, or of interest to gateways alone.
             Event::Refused(_)
@@ -134,7 +135,7 @@ impl Export {
         self.counters.issued();
         let claims = &token.claims;
         tracing::info!(
-            name: "lanyard.token.issued",
+            name: "lanyard.log.token_issued",
             rev, "lanyard.identity" = claims.client_id, "lanyard.credential.id" = %claims.jti,
             "lanyard.decision" = "issued", audience = claims.aud.as_str(), scope = %claims.scope,
             expires = claims.exp, grant = ?token.grant, "token issued"

@@ -184,12 +184,9 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
             "written to `{}`, readable by you alone",
             path.display()
         ));
-        match member {
-            Some(member) => {
-                answer.as_object_mut().map(|object| object.remove(*member));
-                output.print(&answer, output::members);
-            }
-            None => {}
+        if let (Some(member), Some(object)) = (member, answer.as_object_mut()) {
+            object.remove(*member);
+            output.print(&answer, output::members);
         }
         return Ok(());
     }

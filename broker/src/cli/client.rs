@@ -15,34 +15,30 @@ use super::CliError;
 #[command(next_help_heading = "Which broker")]
 pub struct Connect {
     /// Its Unix socket
-    #[arg(long, env = "LANYARD_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "LANYARD_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Its data folder, in which the socket is looked for
     #[arg(
         long,
+        global = true,
         env = "LANYARD_DATA_DIR",
         value_name = "DIR",
         default_value = "/var/lib/lanyard"
     )]
     data_dir: PathBuf,
     /// Its admin listener, instead of the socket; the token comes from LANYARD_ADMIN_TOKEN or a file
-    #[arg(long, env = "LANYARD_ADMIN_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "LANYARD_ADMIN_URL", value_name = "URL")]
     admin_url: Option<Url>,
     /// File with the administrator's token for --admin-url
     #[arg(
         long,
+        global = true,
         env = "LANYARD_ADMIN_TOKEN_FILE",
-        value_name = "FILE",
-        requires = "admin_url"
+        value_name = "FILE"
     )]
     admin_token_file: Option<PathBuf>,
     /// Certificate authority of the admin listener, PEM, beside those the system trusts
-    #[arg(
-        long,
-        env = "LANYARD_CA_FILE",
-        value_name = "FILE",
-        requires = "admin_url"
-    )]
+    #[arg(long, global = true, env = "LANYARD_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 

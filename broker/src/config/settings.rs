@@ -116,7 +116,7 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         "telemetry.log",
-        Some("info"),
+        Some("lanyard=info,lanyard::audit::export=warn,warn"),
         "what is logged on standard error",
     ),
     setting("telemetry.log_format", Some("text"), "text or json"),
@@ -223,6 +223,12 @@ impl Settings {
     /// As written; an empty text is as good as none.
     pub fn text(&self, key: &'static str) -> Option<&str> {
         self.value(key).map(|value| value.text.as_str())
+    }
+
+    /// As written, if anybody said anything: not a default.
+    pub fn said(&self, key: &'static str) -> Option<&str> {
+        let said = self.value(key)?;
+        (said.origin != Origin::Default).then_some(said.text.as_str())
     }
 
     /// A path.

@@ -37,7 +37,7 @@ pub trait Confirmations: Send + Sync + 'static {
 }
 
 /// How long `wait=all` waits: four heartbeats.
-const WAIT: Duration = Duration::from_secs(2);
+pub(in crate::http) const WAIT: Duration = Duration::from_secs(2);
 
 /// The routes of the public listener.
 pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>) -> Router {

@@ -111,7 +111,7 @@ async fn door(State(own): State<u32>, mut request: Request, next: Next) -> Respo
 
 /// The user a connection belongs to, as the kernel says.
 #[derive(Clone, Copy, Debug)]
-struct PeerUid(u32);
+pub struct PeerUid(pub u32);
 
 #[derive(Clone, Copy)]
 struct AskTheKernel;

@@ -1,5 +1,13 @@
 //! Everything that takes more than one room, in one binary.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up fails loudly; helpers of tests are tests"
+)]
 
+mod edge;
 mod issue;
 mod watch;

@@ -46,7 +46,7 @@ impl Asks for GatewayCommand {
                 listed(
                     answer,
                     "gateways",
-                    &["id", "name", "owner", "state", "audiences"],
+                    &["id", "name", "owner", "disabled", "audiences"],
                 )
             }),
         })

@@ -50,7 +50,7 @@ impl Asks for OwnerCommand {
                 output::members,
             ),
             Self::List => Call::get("v1/owners", |answer| {
-                listed(answer, "owners", &["id", "name", "state", "contact"])
+                listed(answer, "owners", &["id", "name", "disabled", "contact"])
             }),
             Self::Show { owner } => {
                 Call::get(format!("v1/owners/{}", segment(owner)?), output::members)
@@ -158,7 +158,7 @@ impl Asks for IdentityCommand {
             } => {
                 let mut body = json!({
                     "name": name, "owner": owner, "kind": kind.word(), "audiences": audiences,
-                    "scope": scopes.join(" "), "tags": tags,
+                    "scopes": scopes.join(" "), "tags": tags,
                 });
                 if let (Some(seconds), Some(object)) = (max_lifetime, body.as_object_mut()) {
                     object.insert("max_lifetime".to_owned(), json!(seconds));
@@ -169,7 +169,15 @@ impl Asks for IdentityCommand {
                 listed(
                     answer,
                     "identities",
-                    &["id", "name", "kind", "owner", "state", "audiences", "scope"],
+                    &[
+                        "id",
+                        "name",
+                        "kind",
+                        "owner",
+                        "disabled",
+                        "audiences",
+                        "scopes",
+                    ],
                 )
             }),
             Self::Show { identity } => Call::get(

@@ -55,13 +55,7 @@ impl Asks for KeyCommand {
             .secret(Some("client_secret"), out),
             Self::List { identity } => Call::get(
                 format!("v1/identities/{}/keys", segment(identity)?),
-                |answer| {
-                    listed(
-                        answer,
-                        "keys",
-                        &["credential", "label", "state", "expires_at"],
-                    )
-                },
+                |answer| listed(answer, "keys", &["id", "label", "disabled", "expires_at"]),
             ),
             Self::Revoke { credential, reason } => Call::post(
                 format!("v1/keys/{}/revoke", segment(credential)?),

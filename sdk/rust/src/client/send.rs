@@ -1,7 +1,7 @@
 //! A call with a token, and what to do when it is refused.
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response};
 
 use super::error::ClientError;
@@ -23,14 +23,14 @@ pub(super) async fn send(tokens: &ClientTokens, request: Request) -> Result<Resp
             return Err(ClientError::Answer);
         };
         next = request.try_clone();
-        let idempotent = request.method().is_idempotent();
+        let idempotent = is_idempotent(request.method());
         let token = tokens.token().await?;
         attach(&mut request, &token)?;
-        let response = tokens
-            .http()
-            .execute(request)
-            .await
-            .map_err(ClientError::unreachable)?;
+        let outcome = tokens.http().execute(request).await;
+        let response = match outcome {
+            Ok(response) => response,
+            Err(error) => return Err(ClientError::unreachable(error)),
+        };
         if blames_the_token(&response) {
             tokens.forget(token.secret());
             if recycled || next.is_none() {
@@ -70,4 +70,9 @@ fn blames_the_token(response: &Response) -> bool {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .any(|challenge| challenge.contains("invalid_token"))
+}
+
+/// RFC 9110, 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    method.is_idempotent()
 }

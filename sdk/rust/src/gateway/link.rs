@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lanyard_drift::Millis;
-use lanyard_token::NodeId;
 use tokio::sync::Notify;
 
 use super::grant::Grant;
@@ -22,16 +21,7 @@ pub(super) struct Link {
     /// Whether anybody takes reports. Otherwise none are lined up.
     reporter: AtomicBool,
     urgent: Mutex<Vec<Arc<Grant>>>,
-    /// Identities seen for the first time.
-    unknown: Mutex<Vec<NodeId>>,
     wake: Notify,
-}
-
-/// What the reporter should not wait with.
-#[derive(Default)]
-pub(super) struct Urgent {
-    pub(super) grants: Vec<Arc<Grant>>,
-    pub(super) unknown: Vec<NodeId>,
 }
 
 impl Link {
@@ -46,7 +36,6 @@ impl Link {
             drift_clock,
             reporter: AtomicBool::new(false),
             urgent: Mutex::new(Vec::new()),
-            unknown: Mutex::new(Vec::new()),
             wake: Notify::new(),
         }
     }
@@ -77,34 +66,15 @@ impl Link {
         self.wake.notify_one();
     }
 
-    /// Nothing is known here about how this identity behaves.
-    pub(super) fn ask_about(&self, identity: NodeId) {
-        if !self.has_reporter() {
-            return;
-        }
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        if unknown.len() < MAX_URGENT {
-            unknown.push(identity);
-        }
-        drop(unknown);
-        self.wake.notify_one();
-    }
-
-    /// Waits until there is something that should not wait.
-    pub(super) async fn urgent(&self) -> Urgent {
+    /// Waits until some token's report should not wait.
+    pub(super) async fn urgent(&self) -> Vec<Arc<Grant>> {
         loop {
-            let urgent = Urgent {
-                grants: take(&self.urgent),
-                unknown: take(&self.unknown),
-            };
-            if !urgent.grants.is_empty() || !urgent.unknown.is_empty() {
-                return urgent;
+            let waiting =
+                std::mem::take(&mut *self.urgent.lock().unwrap_or_else(PoisonError::into_inner));
+            if !waiting.is_empty() {
+                return waiting;
             }
             self.wake.notified().await;
         }
     }
-}
-
-fn take<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
-    std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -101,10 +101,7 @@ impl Reporter {
         loop {
             tokio::select! {
                 urgent = link.urgent() => {
-                    for identity in urgent.unknown {
-                        self.baselines.want(identity);
-                    }
-                    self.gather(&urgent.grants);
+                    self.gather(&urgent);
                     tokio::time::sleep(GATHER).await;
                 }
                 _ = interval.tick() => {

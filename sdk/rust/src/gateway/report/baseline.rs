@@ -11,12 +11,10 @@ use serde::Deserialize;
 use super::super::Inner;
 use crate::client::{ClientTokens, read_limited};
 
-/// A long history changes slowly; an identity that stays is asked about again after this time.
-const FRESH: Duration = Duration::from_secs(60);
-/// Below this many calls a history still grows fast: each window learned moves its bounds.
-const LONG_HISTORY: u64 = 5_000;
-/// An identity with a short history, or without an answer, is asked about again after this time.
-const RETRY: Duration = Duration::from_secs(2);
+/// A baseline changes slowly; an identity that stays is asked about again after this time.
+const FRESH: Duration = Duration::from_secs(300);
+/// An identity without a baseline, or without an answer, is asked about again after this time.
+const RETRY: Duration = Duration::from_secs(15);
 /// Identities asked about in one go, so that a crowd of new ones does not hold up reports.
 const PER_ROUND: usize = 16;
 /// Identities remembered.
@@ -35,8 +33,6 @@ pub(super) struct Baselines {
 #[derive(Deserialize)]
 struct Answer {
     bounds: Bounds,
-    /// Own calls behind them.
-    calls: u64,
 }
 
 impl Baselines {
@@ -58,19 +54,16 @@ impl Baselines {
             let Some(identity) = self.wanted.pop_front() else {
                 return;
             };
-            // Without an answer, bounds for the unknown stay in force.
-            let answer = ask(identity, tokens).await;
-            if let Some(answer) = &answer {
-                gateway.grants.set_bounds(identity, &answer.bounds);
+            match bounds_of(identity, tokens).await {
+                Some(bounds) => gateway.grants.set_bounds(identity, &bounds),
+                // Bounds for the unknown stay in force.
+                None => drop(self.asked.insert(identity, Instant::now() + RETRY)),
             }
-            let long = answer.is_some_and(|answer| answer.calls >= LONG_HISTORY);
-            let again = if long { FRESH } else { RETRY };
-            self.asked.insert(identity, Instant::now() + again);
         }
     }
 }
 
-async fn ask(identity: NodeId, tokens: &ClientTokens) -> Option<Answer> {
+async fn bounds_of(identity: NodeId, tokens: &ClientTokens) -> Option<Bounds> {
     let url = tokens.url(&format!("v1/baselines/{identity}")).ok()?;
     let mut request = reqwest::Request::new(Method::GET, url);
     *request.timeout_mut() = Some(Duration::from_secs(5));
@@ -79,5 +72,7 @@ async fn ask(identity: NodeId, tokens: &ClientTokens) -> Option<Answer> {
         return None;
     }
     let body = read_limited(response, MAX_BYTES).await.ok()?;
-    serde_json::from_slice(&body).ok()
+    serde_json::from_slice::<Answer>(&body)
+        .ok()
+        .map(|answer| answer.bounds)
 }

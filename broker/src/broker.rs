@@ -1,0 +1,291 @@
+//! The rooms put together: one log, the projections over it, the rooms, the doors.
+//!
+//! ```text
+//! states ─► log (replays into them) ─► rooms ─► routes ─► doors: public, admin, Unix socket
+//! ```
+
+mod doors;
+mod routes;
+mod tasks;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lanyard_token::Rev;
+
+use crate::audit::{Audit, Counters, Export};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::crypto::{CryptoError, SealingRoot};
+use crate::http::tls::TlsError;
+use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
+use crate::issue::limits::LimitSettings;
+use crate::issue::policy::Lifetimes;
+use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
+use crate::revoke::{Revoke, RevokeState};
+use crate::store::log::{IndexState, Log, LogConfig, OpenReport};
+use crate::store::{Event, Store, StoreError};
+use crate::telemetry::meter::LogMeter;
+use crate::watch::baseline::BaselineFile;
+use crate::watch::caps::Caps;
+use crate::watch::respond::{Mode, Policy};
+use crate::watch::state::WatchState;
+use crate::watch::{Watch, WatchConfig};
+pub use doors::Doors;
+
+/// A broker whose log is open and whose keys are ready. Serves nothing until [`Broker::run`].
+pub struct Broker {
+    config: Config,
+    log: Arc<Log>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
+    issue: Arc<Issue>,
+    revoke: Arc<Revoke>,
+    watch: Arc<Watch>,
+    audit: Arc<Audit>,
+}
+
+/// Why a broker does not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Correct the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Make or mend the sealing key.
+    #[error(transparent)]
+    Seal(#[from] CryptoError),
+    /// Make or mend the root key.
+    #[error(transparent)]
+    Root(#[from] RootKeyError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The room that issues cannot be opened.
+    #[error(transparent)]
+    Issue(#[from] OpenError),
+    /// There is no key to sign with.
+    #[error("signing keys cannot be made")]
+    Keys(#[from] KeyError),
+    /// Another certificate belongs there.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Another program is there, or the address is not this machine's.
+    #[error("cannot listen at `{address}` (`{setting}`)")]
+    Listen {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder `{path}`")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The system took a listener away.
+    #[error("a listener stopped")]
+    Stopped(#[source] std::io::Error),
+}
+
+impl Broker {
+    /// Opens the log, replays it into the rooms, and makes signing keys if there are none.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let seal = Arc::new(SealingRoot::from_file(required(
+            &config.seal_key_file,
+            "seal.key_file",
+        )?)?);
+        let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
+            .read(Some(&seal))?;
+        make_folder(&config.data_dir)?;
+
+        let counters = Arc::new(Counters::default());
+        let issue_state = Arc::new(IssueState::new());
+        let revoke_state = Arc::new(RevokeState::new(seal.clone()));
+        let watch_state = Arc::new(WatchState::default());
+        let export = Arc::new(Export::new(counters.clone()));
+        let meter = Arc::new(LogMeter::new());
+        let (log, report) = Log::open(
+            log_config(&config),
+            seal.clone(),
+            clock.clone(),
+            vec![
+                issue_state.clone(),
+                revoke_state.clone(),
+                watch_state.clone(),
+                export.clone(),
+                meter.clone(),
+            ],
+        )?;
+        say(&report);
+        export.begin();
+        meter.go_live();
+
+        let store: Arc<dyn Store> = log.clone();
+        let issue = Arc::new(Issue::new(
+            issue_state,
+            store.clone(),
+            clock.clone(),
+            seal.clone(),
+            Arc::new(root),
+            issue_settings(&config),
+        )?);
+        issue.keep_keys().await?;
+        let revoke = Arc::new(Revoke::new(
+            revoke_state,
+            store.clone(),
+            clock.clone(),
+            config.max_lifetime.as_secs(),
+        ));
+        let baselines = Box::new(BaselineFile::in_folder(&config.data_dir, seal));
+        let (watch, refused) = Watch::open(
+            watch_state,
+            store.clone(),
+            clock.clone(),
+            baselines,
+            watch_config(&config),
+        );
+        if let Some(error) = refused {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "baselines start empty"
+            );
+        }
+        let audit = Arc::new(Audit::new(counters.clone(), store, clock.clone()));
+        Ok(Self {
+            config,
+            log,
+            clock,
+            counters,
+            issue,
+            revoke,
+            watch,
+            audit,
+        })
+    }
+
+    /// The room that issues: for what a newcomer's broker prepares before it serves.
+    pub const fn issue(&self) -> &Arc<Issue> {
+        &self.issue
+    }
+
+    /// The room that counts refusals and writes who administered.
+    pub const fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+
+    /// Everything that ever happened, oldest first: for tests and small logs.
+    pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+        let mut events = Vec::new();
+        let mut after = Rev::ZERO;
+        loop {
+            let records = self.log.read(after, 1_000)?;
+            let Some(last) = records.last() else {
+                return Ok(events);
+            };
+            after = last.rev;
+            events.extend(records.into_iter().flat_map(|record| record.events));
+        }
+    }
+}
+
+fn required<'a>(path: &'a Option<PathBuf>, key: &'static str) -> Result<&'a Path, ConfigError> {
+    path.as_deref()
+        .ok_or_else(|| ConfigError::required(key, "a broker cannot start without it"))
+}
+
+/// What lies in it is nobody else's business.
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StartError::Folder {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn log_config(config: &Config) -> LogConfig {
+    LogConfig {
+        anchor_file: config.anchor_file.clone(),
+        reserve_bytes: config.reserve_bytes,
+        on_stop: Some(Arc::new(|why| {
+            // After a failed fsync nobody knows what is on disk; only a new start finds out.
+            tracing::error!(why, "the store stopped, and so does the broker");
+            std::process::exit(1);
+        })),
+        progress: Some(Arc::new(|progress| {
+            tracing::info!(
+                records = progress.records,
+                bytes = progress.bytes,
+                of = progress.total_bytes,
+                "replaying the log"
+            );
+        })),
+        ..LogConfig::new(&config.data_dir, config.issuer.as_str())
+    }
+}
+
+fn say(report: &OpenReport) {
+    tracing::info!(
+        head = %report.head,
+        boot = report.boot,
+        rows = report.rows_loaded,
+        replayed = report.records_replayed,
+        took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+        "the log is open"
+    );
+    if let IndexState::Rebuilt { reason, .. } = &report.index {
+        tracing::warn!(reason, "the index was rebuilt from the log");
+    }
+    if report.anchor_missing {
+        tracing::warn!(
+            "there was a log without its anchor: an older copy would not have been noticed"
+        );
+    }
+}
+
+fn watch_config(config: &Config) -> WatchConfig {
+    let mode = if config.drift.enforce {
+        Mode::Enforce
+    } else {
+        Mode::Observe
+    };
+    let ends = config.drift.max_revocations_per_minute as usize;
+    let caps = Caps::default();
+    WatchConfig {
+        policy: Policy {
+            mode,
+            ..Policy::default()
+        },
+        caps: Caps {
+            ends,
+            ends_by_one_gateway: caps.ends_by_one_gateway.min(ends),
+            ..caps
+        },
+        ..WatchConfig::default()
+    }
+}
+
+fn issue_settings(config: &Config) -> IssueSettings {
+    IssueSettings {
+        issuer: config.issuer.as_str().to_owned(),
+        algorithm: config.algorithm,
+        lifetimes: Lifetimes {
+            default: config.lifetime.as_secs(),
+            longest: config.max_lifetime.as_secs(),
+        },
+        limits: LimitSettings {
+            identity_per_second: config.limits.requests_per_second,
+            identity_burst: config.limits.burst,
+            ..LimitSettings::default()
+        },
+    }
+}

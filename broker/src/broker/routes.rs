@@ -1,0 +1,88 @@
+//! Which route is behind which door.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::Broker;
+use crate::http::audited::audited;
+use crate::http::caller::Doorkeeper;
+use crate::http::health::{self, Pulse, Vitals};
+use crate::http::oauth::Confirmations;
+use crate::http::{admin, drift, feed, metadata, oauth, reports, socket};
+use crate::issue::keys::in_force;
+use crate::store::Store;
+use crate::store::event::KeyUse;
+
+/// All routes of a broker, each wrapped.
+pub struct Routes {
+    /// OAuth, metadata, feed, reports.
+    pub public: Router,
+    /// Administration with a token, metrics.
+    pub admin: Router,
+    /// Administration by whoever the kernel vouches for.
+    pub socket: Router,
+}
+
+impl Broker {
+    /// Mounts every route behind its door.
+    pub fn routes(&self) -> Routes {
+        let pulse = self.pulse();
+        let doorkeeper: Arc<dyn Doorkeeper> = self.issue.clone();
+        let confirmations: Arc<dyn Confirmations> = self.revoke.clone();
+        let public = Router::new()
+            .merge(oauth::routes(self.issue.clone(), confirmations.clone()))
+            .merge(metadata::routes(self.issue.clone(), None))
+            .merge(feed::routes(
+                self.revoke.clone(),
+                doorkeeper.clone(),
+                self.clock.clone(),
+            ))
+            .merge(reports::routes(
+                self.watch.clone(),
+                doorkeeper.clone(),
+                self.clock.clone(),
+            ))
+            .merge(health::routes(pulse.clone()));
+        let watched = Router::new()
+            .merge(health::routes(pulse.clone()))
+            .merge(health::metrics(&self.counters, pulse.clone()));
+        let rooms = admin::Rooms {
+            issue: self.issue.clone(),
+            revoke: self.revoke.clone(),
+            confirmations,
+            pulse,
+            clock: self.clock.clone(),
+        };
+        let administration = admin::routes(rooms.clone()).merge(drift::routes(self.watch.clone()));
+        let admin = admin::door::remote_administrators(
+            administration.clone(),
+            doorkeeper,
+            self.clock.clone(),
+        )
+        .merge(watched.clone());
+        let socket = socket::local_administrators(administration.merge(admin::local_routes(rooms)))
+            .merge(watched);
+        let wrap = |routes, behind_proxy| audited(routes, self.audit.clone(), behind_proxy);
+        Routes {
+            public: wrap(public, self.config.behind_proxy),
+            admin: wrap(admin, self.config.behind_proxy),
+            socket: wrap(socket, false),
+        }
+    }
+
+    fn pulse(&self) -> Pulse {
+        let (log, issue, revoke, clock) = (
+            self.log.clone(),
+            self.issue.clone(),
+            self.revoke.clone(),
+            self.clock.clone(),
+        );
+        Arc::new(move || Vitals {
+            head: log.head(),
+            store_writable: log.is_writable(),
+            keys_loaded: in_force(issue.signing_keys().iter(), KeyUse::Mint, clock.now()).is_some(),
+            feed_readers: revoke.open_streams(),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Administration, for the admin listener and the Unix socket: the door in front of these routes says
+//! who comes in, see [`Administrator`](super::caller::Administrator).
+
+mod answer;
+pub mod door;
+mod ending;
+mod gateways;
+mod identities;
+mod keys;
+mod owners;
+mod signing_keys;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::health::Pulse;
+use super::oauth::Confirmations;
+use crate::clock::Clock;
+use crate::issue::Issue;
+use crate::revoke::Revoke;
+
+/// The rooms behind this door.
+#[derive(Clone)]
+pub struct Rooms {
+    /// Owners, identities, keys.
+    pub issue: Arc<Issue>,
+    /// Ending and pausing.
+    pub revoke: Arc<Revoke>,
+    /// What gateways confirmed.
+    pub confirmations: Arc<dyn Confirmations>,
+    /// How the broker is.
+    pub pulse: Pulse,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Administration's own routes; those of drift stand beside them.
+pub fn routes(rooms: Rooms) -> Router {
+    Router::new()
+        .route("/v1/owners", get(owners::list).post(owners::create))
+        .route("/v1/owners/{owner}", get(owners::show))
+        .route("/v1/owners/{owner}/disable", post(owners::disable))
+        .route("/v1/owners/{owner}/enable", post(owners::enable))
+        .route(
+            "/v1/identities",
+            get(identities::list).post(identities::create),
+        )
+        .route("/v1/identities/{identity}", get(identities::show))
+        .route(
+            "/v1/identities/{identity}/disable",
+            post(identities::disable),
+        )
+        .route("/v1/identities/{identity}/enable", post(identities::enable))
+        .route(
+            "/v1/identities/{identity}/keys",
+            get(keys::list).post(keys::create),
+        )
+        .route("/v1/keys/{credential}/revoke", post(keys::revoke))
+        .route("/v1/gateways", get(gateways::list).post(gateways::create))
+        .route("/v1/revoke", post(ending::revoke))
+        .route("/v1/suspend", post(ending::suspend))
+        .route("/v1/resume", post(ending::resume))
+        .route("/v1/signing-keys", get(signing_keys::list))
+        .route("/v1/signing-keys/rotate", post(signing_keys::rotate))
+        .route(
+            "/v1/signing-keys/{kid}/compromise",
+            post(signing_keys::compromise),
+        )
+        .route("/v1/status", get(status::status))
+        .with_state(rooms)
+}
+
+/// What only somebody on this machine may ask for.
+pub fn local_routes(rooms: Rooms) -> Router {
+    Router::new()
+        .route("/v1/admin-token", post(status::admin_token))
+        .with_state(rooms)
+}

@@ -1,0 +1,158 @@
+//! `/v1/revoke`, `/v1/suspend` and `/v1/resume`: any nodes, many at once.
+
+use axum::extract::State;
+use futures::future::join_all;
+use lanyard_token::{NodeId, Rev};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Rooms;
+use super::answer::{Answer, Changed, Document, ok};
+use super::owners::NO_REASON;
+use crate::http::caller::Administrator;
+use crate::http::oauth::WAIT;
+use crate::http::problem::Problem;
+use crate::store::event::Cause;
+
+/// How many receipts one answer carries; more nodes are revoked just the same.
+const MOST_RECEIPTS: usize = 64;
+/// The longest pause; what should be longer is a revocation.
+const LONGEST_SUSPENSION_SECONDS: u64 = 30 * 24 * 3_600;
+/// The longest reason.
+const LONGEST_REASON: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revocation {
+    /// Ids of owners, identities, keys or tokens.
+    #[serde(default)]
+    nodes: Vec<NodeId>,
+    /// Access tokens themselves, as somebody found them.
+    #[serde(default)]
+    tokens: Vec<String>,
+    reason: Option<String>,
+    wait: Option<Wait>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wait {
+    All,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    nodes: Vec<NodeId>,
+    /// Of the last of them.
+    rev: Option<Rev>,
+    /// Tokens that were dead already, or are not ours.
+    dead_already: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    receipts: Vec<Value>,
+}
+
+pub(super) async fn revoke(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Document(asked): Document<Revocation>,
+) -> Answer {
+    if asked.nodes.is_empty() && asked.tokens.is_empty() {
+        return Err(Problem::invalid_request(
+            "name `nodes` or `tokens` to revoke",
+        ));
+    }
+    let mut nodes = asked.nodes;
+    let living = asked
+        .tokens
+        .iter()
+        .filter_map(|token| rooms.issue.introspect(token))
+        .map(|claims| claims.jti);
+    let given = nodes.len();
+    nodes.extend(living);
+    let dead_already = asked
+        .tokens
+        .len()
+        .saturating_sub(nodes.len().saturating_sub(given));
+    let cause = Cause::Administrator(reason(asked.reason)?);
+    let rev = match nodes.is_empty() {
+        true => None,
+        false => Some(rooms.revoke.revoke(&nodes, cause, by).await?),
+    };
+    let receipts = match (asked.wait, rev) {
+        (Some(Wait::All), Some(rev)) => {
+            let waiting = nodes
+                .iter()
+                .take(MOST_RECEIPTS)
+                .map(|node| rooms.confirmations.confirmed(*node, rev, None, WAIT));
+            join_all(waiting).await
+        }
+        _ => Vec::new(),
+    };
+    ok(Revoked {
+        nodes,
+        rev,
+        dead_already,
+        receipts,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Suspension {
+    node: NodeId,
+    seconds: u64,
+    reason: Option<String>,
+}
+
+pub(super) async fn suspend(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Document(asked): Document<Suspension>,
+) -> Answer {
+    if !(1..=LONGEST_SUSPENSION_SECONDS).contains(&asked.seconds) {
+        let words = format!("`seconds` is 1 to {LONGEST_SUSPENSION_SECONDS}");
+        return Err(Problem::invalid_request(words));
+    }
+    let until = rooms
+        .clock
+        .now()
+        .plus_millis(asked.seconds.saturating_mul(1_000));
+    let cause = Cause::Administrator(reason(asked.reason)?);
+    let rev = rooms
+        .revoke
+        .suspend(&[asked.node], until, cause, by)
+        .await?;
+    ok(Changed {
+        node: asked.node,
+        rev,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resumption {
+    node: NodeId,
+}
+
+pub(super) async fn resume(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Document(asked): Document<Resumption>,
+) -> Answer {
+    let rev = rooms.revoke.resume(&[asked.node], by).await?;
+    ok(Changed {
+        node: asked.node,
+        rev,
+    })
+}
+
+/// One line: it ends up in logs and on consoles.
+fn reason(text: Option<String>) -> Result<String, Problem> {
+    let text = text.unwrap_or_else(|| NO_REASON.to_owned());
+    if text.is_empty() || text.len() > LONGEST_REASON || text.chars().any(char::is_control) {
+        return Err(Problem::invalid_request(format!(
+            "`reason` is one line of 1 to {LONGEST_REASON} bytes"
+        )));
+    }
+    Ok(text)
+}

@@ -1,0 +1,65 @@
+//! `/v1/identities`.
+
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+use super::Rooms;
+use super::answer::{Answer, Because, Changed, Document, created, ok};
+use super::owners::NO_REASON;
+use crate::http::caller::Administrator;
+use crate::issue::administration::{IdentityView, NewIdentity};
+
+#[derive(Serialize)]
+struct Identities {
+    identities: Vec<IdentityView>,
+}
+
+pub(super) async fn list(State(rooms): State<Rooms>, _: Administrator) -> Answer {
+    ok(Identities {
+        identities: rooms.issue.list_identities(),
+    })
+}
+
+pub(super) async fn create(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Document(new): Document<NewIdentity>,
+) -> Answer {
+    created(rooms.issue.create_identity(new, by).await?)
+}
+
+pub(super) async fn show(
+    State(rooms): State<Rooms>,
+    _: Administrator,
+    Path(identity): Path<String>,
+) -> Answer {
+    ok(rooms.issue.show_identity(&identity)?)
+}
+
+pub(super) async fn disable(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Path(identity): Path<String>,
+    Document(because): Document<Because>,
+) -> Answer {
+    let node = rooms.issue.find_identity(&identity)?;
+    let rev = rooms
+        .issue
+        .disable(node, by, because.reason.as_deref().unwrap_or(NO_REASON))
+        .await?;
+    ok(Changed { node, rev })
+}
+
+pub(super) async fn enable(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Path(identity): Path<String>,
+    Document(because): Document<Because>,
+) -> Answer {
+    let node = rooms.issue.find_identity(&identity)?;
+    let rev = rooms
+        .issue
+        .enable(node, by, because.reason.as_deref())
+        .await?;
+    ok(Changed { node, rev })
+}

@@ -1,0 +1,7 @@
+//! The whole broker as its users meet it: the real binary, real sockets.
+
+mod commands;
+mod harness;
+mod life;
+mod routes;
+mod serving;

@@ -1,0 +1,325 @@
+//! The command line against a running broker, and without one.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::harness::{Dev, client, json, lanyard, refused, run, words};
+
+#[tokio::test]
+async fn administration_works_through_the_socket_without_any_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let at = ["--json", "--data-dir", folder.path().to_str().unwrap()];
+    let call = |arguments: &[&str]| json(&[arguments, &at].concat());
+
+    let owner = call(&["owner", "add", "payments", "--contact", "pay@example.com"]);
+    assert_eq!(owner["name"], "payments");
+    let identity = call(&[
+        "identity",
+        "add",
+        "billing",
+        "--owner",
+        "payments",
+        "--audience",
+        "https://orders.example",
+        "--scope",
+        "orders:read",
+        "--tag",
+        "prod",
+    ]);
+    let id = identity["id"].as_str().unwrap();
+    let names = |list: &serde_json::Value| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(names(&call(&["owner", "list"])["owners"]).contains(&"payments".to_owned()));
+    assert!(names(&call(&["identity", "list"])["identities"]).contains(&"billing".to_owned()));
+    assert_eq!(call(&["identity", "show", "billing"])["id"], id);
+    assert_eq!(
+        call(&["owner", "show", "payments"])["contact"],
+        "pay@example.com"
+    );
+
+    let file = folder.path().join("billing.key");
+    let made = call(&[
+        "key",
+        "add",
+        "billing",
+        "--label",
+        "ci",
+        "--out",
+        file.to_str().unwrap(),
+    ]);
+    assert!(
+        made.get("client_secret").is_none(),
+        "what went to a file is not printed: {made}"
+    );
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let secret = std::fs::read_to_string(&file).unwrap();
+    let http = client(None);
+    assert_eq!(dev.token(&http, id, secret.trim()).await.0, 200);
+    let said = refused(
+        &[
+            "key",
+            "add",
+            "billing",
+            "--out",
+            file.to_str().unwrap(),
+            "--data-dir",
+            at[2],
+        ],
+        1,
+    );
+    assert!(said.contains("exists already"), "{said}");
+    let keys = call(&["key", "list", "billing"]);
+    assert_eq!(
+        keys["keys"].as_array().unwrap().len(),
+        1,
+        "no key was made for a file that cannot be written"
+    );
+
+    call(&[
+        "key",
+        "revoke",
+        made["credential"].as_str().unwrap(),
+        "--reason",
+        "rotated",
+    ]);
+    assert_eq!(dev.token(&http, id, secret.trim()).await.0, 401);
+
+    let enrolment = call(&[
+        "gateway",
+        "add",
+        "edge",
+        "--owner",
+        "payments",
+        "--audience",
+        "https://orders.example",
+    ]);
+    for member in ["issuer", "root", "client_id", "client_secret", "audiences"] {
+        assert!(!enrolment[member].is_null(), "{member} in {enrolment}");
+    }
+    assert_eq!(names(&call(&["gateway", "list"])["gateways"]), ["edge"]);
+    call(&["owner", "disable", "payments", "--reason", "closed"]);
+    assert_eq!(call(&["owner", "show", "payments"])["disabled"], true);
+    call(&["owner", "enable", "payments"]);
+    call(&["identity", "disable", "billing"]);
+    call(&["identity", "enable", "billing"]);
+    assert!(
+        call(&["drift", "list"])["verdicts"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        call(&["signing-key", "list"])["keys"]
+            .as_array()
+            .unwrap()
+            .len()
+            >= 2
+    );
+    call(&["signing-key", "rotate"]);
+    call(&["token", "revoke", "0000010000000001"]);
+    assert_eq!(call(&["status"])["ready"], true);
+}
+
+#[tokio::test]
+async fn administration_works_from_afar_with_a_token_from_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let file = folder.path().join("admin.token");
+    let made = run(&[
+        "admin-token",
+        "--out",
+        file.to_str().unwrap(),
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert!(made.status.success(), "{}", words(&made.stderr));
+    let (url, path) = (dev.text("admin_url"), file.to_str().unwrap());
+    let owners = json(&[
+        "owner",
+        "list",
+        "--json",
+        "--admin-url",
+        url,
+        "--admin-token-file",
+        path,
+    ]);
+    assert!(!owners["owners"].as_array().unwrap().is_empty());
+    let from_variable = lanyard(&["owner", "list", "--admin-url", url])
+        .env("LANYARD_ADMIN_TOKEN", dev.text("admin_token"))
+        .output()
+        .unwrap();
+    assert!(
+        words(&from_variable.stdout).starts_with("ID "),
+        "{}",
+        words(&from_variable.stderr)
+    );
+
+    let said = refused(
+        &[
+            "admin-token",
+            "--admin-url",
+            url,
+            "--admin-token-file",
+            path,
+        ],
+        1,
+    );
+    assert!(
+        said.contains("404"),
+        "the token that makes tokens is for this machine only: {said}"
+    );
+    std::fs::write(&file, "wrong").unwrap();
+    let said = refused(
+        &[
+            "owner",
+            "list",
+            "--admin-url",
+            url,
+            "--admin-token-file",
+            path,
+        ],
+        1,
+    );
+    assert!(
+        said.contains("lanyard admin-token"),
+        "the next step is named: {said}"
+    );
+    let said = refused(
+        &[
+            "owner",
+            "list",
+            "--admin-url",
+            "http://lanyard.example",
+            "--admin-token-file",
+            path,
+        ],
+        2,
+    );
+    assert!(said.contains("use https"), "{said}");
+}
+
+#[tokio::test]
+async fn mistakes_are_answered_in_words_and_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path());
+    let at = ["--data-dir", folder.path().to_str().unwrap()];
+    for (arguments, code, expected) in [
+        (vec!["owner", "add", "dev"], 1, "exists already"),
+        (vec!["owner", "add", "Not A Name"], 1, "`name`"),
+        (
+            vec!["identity", "show", "nobody"],
+            1,
+            "there is no identity `nobody`",
+        ),
+        (
+            vec!["identity", "show", "../owners"],
+            2,
+            "neither an id nor a name",
+        ),
+        (
+            vec!["key", "revoke", "0000000000000001"],
+            1,
+            "there is no key",
+        ),
+        (vec!["token", "revoke", "a.b.c"], 2, "that is a secret"),
+        (vec!["signing-key", "compromise", "x"], 1, "key id"),
+        (vec!["identity", "lst"], 2, "'list'"),
+    ] {
+        let said = refused(&[arguments.as_slice(), &at].concat(), code);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn without_a_broker_the_next_command_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(
+        &[
+            "identity",
+            "list",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+        ],
+        1,
+    );
+    assert!(
+        said.contains("lanyard dev") && said.contains("--data-dir"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for arguments in [
+        vec![],
+        vec!["serve"],
+        vec!["dev"],
+        vec!["seal", "init"],
+        vec!["root", "init"],
+        vec!["owner", "add"],
+        vec!["identity", "add"],
+        vec!["key", "add"],
+        vec!["gateway", "add"],
+        vec!["token", "revoke"],
+        vec!["signing-key", "compromise"],
+        vec!["drift", "list"],
+        vec!["config", "show"],
+        vec!["status"],
+        vec!["admin-token"],
+        vec!["completion"],
+    ] {
+        let output = run(&[arguments.as_slice(), &["--help"]].concat());
+        assert!(output.status.success(), "{arguments:?}");
+        assert!(
+            words(&output.stdout).contains("Usage: lanyard"),
+            "{arguments:?}"
+        );
+    }
+    let help = words(&run(&["serve", "--help"]).stdout);
+    for flag in [
+        "--config",
+        "--listen",
+        "--admin-listen",
+        "--data-dir",
+        "LANYARD_LISTEN",
+        "LANYARD_DATA_DIR",
+    ] {
+        assert!(help.contains(flag), "{flag} in {help}");
+    }
+    assert_eq!(run(&[]).status.code(), Some(2), "nothing was asked for");
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(
+            words(&run(&["completion", shell]).stdout).contains("lanyard"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn keys_are_made_once_and_for_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (seal, root) = (
+        folder.path().join("seal.key"),
+        folder.path().join("root.key"),
+    );
+    let (seal, root) = (seal.to_str().unwrap(), root.to_str().unwrap());
+    assert!(run(&["seal", "init", seal]).status.success());
+    let made = json(&["--json", "root", "init", root]);
+    assert!(made["root"].as_str().unwrap().len() >= 43, "{made}");
+    for file in [seal, root] {
+        assert_eq!(
+            std::fs::metadata(file).unwrap().permissions().mode() & 0o777,
+            0o400
+        );
+    }
+    refused(&["seal", "init", seal], 1);
+    refused(&["root", "init", root], 1);
+}
