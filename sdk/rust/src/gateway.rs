@@ -29,6 +29,7 @@ mod refusals;
 mod report;
 mod request;
 mod route;
+mod running;
 mod seen;
 mod shadow;
 mod source;
@@ -43,7 +44,7 @@ use lanyard_token::{Audience, Expectations, Rejection, UnverifiedToken};
 pub use self::body::GuardedBody;
 pub use self::builder::{
     Builder, Capacity, Dangerous, GatewayError, NeedsDriftMode, NeedsFeed, NeedsRoutes, NeedsTrust,
-    Ready, Running,
+    Ready,
 };
 pub use self::decision::{Decision, Denial};
 pub use self::extract::Verified;
@@ -53,6 +54,7 @@ pub use self::observation::{DriftClock, DriftMode};
 pub use self::report::ReportCounters;
 pub use self::request::Request;
 pub use self::route::{Class, MAX_ROUTES, Route, RouteError, RouteFileError, RouteTable};
+pub use self::running::Running;
 pub use self::source::{InvalidProxy, TrustedProxies};
 
 use self::canonical::CanonicalPath;

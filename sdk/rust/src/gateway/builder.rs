@@ -4,31 +4,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanyard_token::{Audience, Expectations, InvalidLeeway, Scope, TrustedKeys};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::grant::Grants;
 use super::link::Link;
 use super::observation::{DriftClock, DriftMode};
 use super::refusals::Refusals;
-use super::report::{ReportCounters, Reporter};
+use super::report::Reporter;
 use super::route::{Route, RouteError, RouteFileError, RouteTable};
+use super::running::{Running, until};
 use super::seen::SeenTable;
 use super::shadow::ShadowRoutes;
 use super::{Gateway, Inner};
 use crate::client::{Client, ClientError};
 use crate::clock::{Clock, SystemClock};
 use crate::enrolment::Enrolment;
-use crate::feed::{self, FeedConfig, FeedFailure, FeedView};
+use crate::feed::{self, FeedConfig, FeedView};
 
 /// Tokens kept unless told otherwise: their state is a few KiB each.
 const DEFAULT_CAPACITY: usize = 16_384;
-
-/// How often a starting program looks whether its gateway is ready.
-const READY_POLL: Duration = Duration::from_millis(5);
 
 /// How many tokens a gateway keeps. Beyond it the one silent longest goes through the gate again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,79 +370,11 @@ impl Builder<Ready<OwnFeed>> {
         let reporter = Reporter::new(gateway.clone(), tokens.clone());
         let counters = reporter.counters();
         let reading = feed::run(config, Arc::new(tokens), view, until(stopped.clone()));
-        let reader = tokio::spawn(async move {
-            let outcome = reading.await;
-            if let Err(error) = &outcome {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    "the feed is not read"
-                );
-            }
-            outcome
-        });
-        let reporter = tokio::spawn(reporter.run(until(stopped)));
+        let reporting = reporter.run(until(stopped));
         Ok((
             gateway.clone(),
-            Running {
-                gateway,
-                stop,
-                reader: Some(reader),
-                reporter,
-                counters,
-            },
+            Running::begin(gateway, stop, reading, reporting, counters),
         ))
-    }
-}
-
-/// What runs beside a gateway. It goes on until [`Running::stop`] or the end of the runtime, also
-/// when this handle is dropped: a gateway whose feed had stopped unnoticed would go blind.
-pub struct Running {
-    gateway: Gateway,
-    stop: watch::Sender<()>,
-    /// `None` once its end was seen.
-    reader: Option<JoinHandle<Result<(), FeedFailure>>>,
-    reporter: JoinHandle<()>,
-    counters: Arc<ReportCounters>,
-}
-
-impl Running {
-    /// What became of reports.
-    #[must_use]
-    pub fn reports(&self) -> &ReportCounters {
-        &self.counters
-    }
-
-    /// Waits until the gateway knows enough to decide: a verified snapshot, from the broker or from
-    /// the disk. Fails when the feed cannot be read for a reason on this machine.
-    pub async fn ready(&mut self) -> Result<(), FeedFailure> {
-        while !self.gateway.feed().has_snapshot() {
-            if self.reader.as_ref().is_some_and(JoinHandle::is_finished)
-                && let Some(reader) = self.reader.take()
-            {
-                reader.await.unwrap_or(Ok(()))?;
-            }
-            tokio::time::sleep(READY_POLL).await;
-        }
-        Ok(())
-    }
-
-    /// Sends the last reports and stops.
-    pub async fn stop(self) -> Result<(), FeedFailure> {
-        self.stop.send_replace(());
-        if self.reporter.await.is_err() {
-            tracing::error!("the reporter ended by a panic");
-        }
-        match self.reader {
-            Some(reader) => reader.await.unwrap_or(Ok(())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Resolves when told to stop; never when the handle was only dropped.
-async fn until(mut stopped: watch::Receiver<()>) {
-    if stopped.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 
