@@ -1,1 +1,9 @@
+//! Recorded traffic through the live loop, and measurements beside a baseline in the same run.
+//!
+//! A broker is reached over HTTP, as any user would. Labels of recordings are for scoring: the replay is given
+//! calls alone.
 #![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod broker;
+pub mod replay;

@@ -1,1 +1,60 @@
-fn main() {}
+//! `lanyard-loadtest`: recorded traffic through the live loop, and measurements beside a baseline.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use lanyard_loadtest::{bench, replay};
+
+/// Replays and measurements for Lanyard. Traffic goes to loopback only.
+#[derive(Parser)]
+#[command(name = "lanyard-loadtest", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Recorded traffic as real requests, through a gateway, with a live broker judging it.
+    Replay(replay::ReplayArgs),
+    /// What a check costs, beside a baseline in the same run.
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A program may choose the process-wide TLS provider; a library may not. It fails only if chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = match arguments.command {
+        Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            explain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Box<dyn std::error::Error>> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "messages to people go to standard error"
+)]
+fn explain(error: &dyn std::error::Error) {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+}

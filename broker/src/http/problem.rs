@@ -91,9 +91,12 @@ impl From<&Rejection> for Problem {
     fn from(rejection: &Rejection) -> Self {
         let outside = rejection.outside();
         let status = StatusCode::from_u16(outside.status).unwrap_or(StatusCode::UNAUTHORIZED);
-        Self::new(status, outside.error, outside.description)
-            .challenge(format!("Bearer error=\"{}\"", outside.error))
-            .because(rejection.reason())
+        Self {
+            challenge: outside.challenge.map(str::to_owned),
+            retry_after: outside.retry_after.map(u64::from),
+            ..Self::new(status, outside.error, outside.description)
+        }
+        .because(rejection.reason())
     }
 }
 

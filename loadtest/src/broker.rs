@@ -1,0 +1,252 @@
+//! A broker to measure: one that runs already, or `lanyard dev` started here and ended by its own process id.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use lanyard_sdk::{Enrolment, Secret};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How to come to a broker.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BrokerArgs {
+    /// A broker that runs already: its admin URL. Without it `lanyard dev` is started here.
+    #[arg(long, env = "LANYARD_ADMIN_URL", requires = "issuer")]
+    admin_url: Option<String>,
+    /// The issuer of that broker.
+    #[arg(long, env = "LANYARD_ISSUER")]
+    issuer: Option<String>,
+    /// A file with an administrator's token for it.
+    #[arg(long, env = "LANYARD_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// The `lanyard` program; default: beside this program, else on the PATH.
+    #[arg(long, env = "LANYARD_PROGRAM")]
+    lanyard: Option<PathBuf>,
+}
+
+/// A broker and its administrator's door.
+pub struct Broker {
+    /// Byte for byte as tokens name it.
+    pub issuer: String,
+    admin_url: String,
+    token: Secret,
+    http: reqwest::Client,
+    // Ended when this is dropped.
+    _process: Option<(Child, tempfile::TempDir)>,
+}
+
+/// An identity made for a measurement.
+pub struct Member {
+    /// Its node, which is its `client_id` too.
+    pub id: String,
+    /// Its API key.
+    pub secret: Secret,
+}
+
+/// The broker cannot be reached, started, or does not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// Build it first, or name it with `--lanyard`.
+    #[error(
+        "cannot start `{program}`: build it with `cargo build --release --package lanyard`, or name it with --lanyard"
+    )]
+    Start {
+        program: PathBuf,
+        source: std::io::Error,
+    },
+    /// It ended before it was ready.
+    #[error("`lanyard dev` ended before it was ready")]
+    NotReady,
+    /// The token file cannot be read.
+    #[error("cannot read the administrator's token; --admin-token-file names it")]
+    Token(#[source] std::io::Error),
+    /// The connection failed.
+    #[error("cannot reach the broker")]
+    Http(#[from] reqwest::Error),
+    /// It answered something else than success.
+    #[error("the broker answered {status} to {path}: {body}")]
+    Refused {
+        path: String,
+        status: u16,
+        body: String,
+    },
+    /// It answered success, in another form than expected.
+    #[error("the broker's answer to {0} has another form than expected")]
+    Form(String),
+}
+
+/// The line `lanyard dev --json` prints when it is ready.
+#[derive(Deserialize)]
+struct Ready {
+    issuer: String,
+    admin_url: String,
+    admin_token: String,
+}
+
+impl Broker {
+    /// Connects, or starts one.
+    pub async fn open(args: &BrokerArgs) -> Result<Self, BrokerError> {
+        match (&args.admin_url, &args.issuer, &args.admin_token_file) {
+            (Some(admin_url), Some(issuer), Some(file)) => {
+                let token = std::fs::read_to_string(file).map_err(BrokerError::Token)?;
+                Ok(Self {
+                    issuer: issuer.clone(),
+                    admin_url: admin_url.clone(),
+                    token: Secret::new(token.trim().to_owned()),
+                    http: http()?,
+                    _process: None,
+                })
+            }
+            _ => Self::start(args).await,
+        }
+    }
+
+    async fn start(args: &BrokerArgs) -> Result<Self, BrokerError> {
+        let program = args.lanyard.clone().unwrap_or_else(beside_this_program);
+        let unstartable = |source| BrokerError::Start {
+            program: program.clone(),
+            source,
+        };
+        let folder = tempfile::tempdir().map_err(unstartable)?;
+        let mut process = Command::new(&program)
+            .args([
+                "dev",
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
+            .arg(folder.path().join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(unstartable)?;
+        let stdout = process.stdout.take().ok_or(BrokerError::NotReady)?;
+        let line = BufReader::new(stdout)
+            .lines()
+            .next_line()
+            .await
+            .ok()
+            .flatten()
+            .ok_or(BrokerError::NotReady)?;
+        let ready: Ready = serde_json::from_str(&line).map_err(|_| BrokerError::NotReady)?;
+        Ok(Self {
+            issuer: ready.issuer,
+            admin_url: ready.admin_url,
+            token: Secret::new(ready.admin_token),
+            http: http()?,
+            _process: Some((process, folder)),
+        })
+    }
+
+    /// Somebody who answers for identities.
+    pub async fn add_owner(&self, name: &str) -> Result<String, BrokerError> {
+        let answer: Value = self.post("v1/owners", &json!({"name": name})).await?;
+        text(&answer, "id", "v1/owners")
+    }
+
+    /// An identity with one audience and scope, and its API key.
+    pub async fn add_member(
+        &self,
+        name: &str,
+        owner: &str,
+        audience: &str,
+        scope: &str,
+    ) -> Result<Member, BrokerError> {
+        let identity = json!({
+            "name": name, "owner": owner, "kind": "service", "tags": [],
+            "audiences": [audience], "scopes": scope,
+        });
+        let answer: Value = self.post("v1/identities", &identity).await?;
+        let id = text(&answer, "id", "v1/identities")?;
+        let path = format!("v1/identities/{id}/keys");
+        let answer: Value = self.post(&path, &json!({"label": "loadtest"})).await?;
+        Ok(Member {
+            id,
+            secret: Secret::new(text(&answer, "key", &path)?),
+        })
+    }
+
+    /// A gateway's enrolment.
+    pub async fn add_gateway(
+        &self,
+        name: &str,
+        owner: &str,
+        audience: &str,
+    ) -> Result<Enrolment, BrokerError> {
+        let body = json!({"name": name, "owner": owner, "audiences": [audience]});
+        let answer: Value = self.post("v1/gateways", &body).await?;
+        Enrolment::parse(&answer.to_string())
+            .map_err(|_| BrokerError::Form("v1/gateways".to_owned()))
+    }
+
+    /// Reads from the admin API.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, BrokerError> {
+        let request = self
+            .http
+            .get(self.url(path))
+            .bearer_auth(self.token.expose());
+        answered(path, request.send().await?).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, BrokerError> {
+        let request = self
+            .http
+            .post(self.url(path))
+            .bearer_auth(self.token.expose())
+            .json(body);
+        answered(path, request.send().await?).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.admin_url.trim_end_matches('/'))
+    }
+}
+
+async fn answered<T: DeserializeOwned>(
+    path: &str,
+    response: reqwest::Response,
+) -> Result<T, BrokerError> {
+    let status = response.status();
+    if !status.is_success() {
+        let body = response.text().await.unwrap_or_default();
+        return Err(BrokerError::Refused {
+            path: path.to_owned(),
+            status: status.as_u16(),
+            body,
+        });
+    }
+    response
+        .json()
+        .await
+        .map_err(|_| BrokerError::Form(path.to_owned()))
+}
+
+/// A client that never asks a proxy: everything measured is on this machine.
+pub fn http() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder().no_proxy().build()
+}
+
+fn text(answer: &Value, member: &str, path: &str) -> Result<String, BrokerError> {
+    answer
+        .get(member)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| BrokerError::Form(path.to_owned()))
+}
+
+fn beside_this_program() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|path| path.parent().map(|folder| folder.join("lanyard")))
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| PathBuf::from("lanyard"))
+}
