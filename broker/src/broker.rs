@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanyard_token::Rev;
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
@@ -43,6 +44,7 @@ pub struct Broker {
     revoke: Arc<Revoke>,
     watch: Arc<Watch>,
     audit: Arc<Audit>,
+    stop: CancellationToken,
 }
 
 /// Why a broker does not start; each says what to do.
@@ -166,6 +168,7 @@ impl Broker {
             revoke,
             watch,
             audit,
+            stop: CancellationToken::new(),
         })
     }
 

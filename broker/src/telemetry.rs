@@ -112,10 +112,6 @@ impl Telemetry {
 }
 
 fn otlp_endpoint(settings: &Settings) -> Option<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "OTEL_ variables keep the meaning OpenTelemetry gave them"
-    )]
     let from_environment = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
     settings
         .otlp_endpoint
@@ -195,10 +191,6 @@ where
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "NO_COLOR is a convention of terminals, not a setting of ours"
-)]
 fn no_color_is_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

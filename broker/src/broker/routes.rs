@@ -63,7 +63,9 @@ impl Broker {
         .merge(watched.clone());
         let socket = socket::local_administrators(administration.merge(admin::local_routes(rooms)))
             .merge(watched);
-        let wrap = |routes, behind_proxy| audited(routes, self.audit.clone(), behind_proxy);
+        let wrap = |routes, behind_proxy| {
+            audited(routes, self.audit.clone(), behind_proxy, self.stop.clone())
+        };
         Routes {
             public: wrap(public, self.config.behind_proxy),
             admin: wrap(admin, self.config.behind_proxy),

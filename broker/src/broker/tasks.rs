@@ -11,8 +11,8 @@ use crate::http::socket::AdminSocket;
 use crate::signals::{Wish, Wishes};
 use crate::store::Store;
 
-/// How long requests in flight may take to finish. Feed readers are told to come back elsewhere at
-/// once, so this is for the slow and the stuck.
+/// How long requests in flight may take to finish. The feed's streams end at once, so this is for the
+/// slow and the stuck.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Broker {
@@ -30,7 +30,7 @@ impl Broker {
                 address: self.config.socket.display().to_string(),
                 source,
             })?;
-        let stop = CancellationToken::new();
+        let stop = self.stop.clone();
         let mut tasks = self.background(&stop);
         let (public, admin, local) = (Handle::new(), Handle::new(), Handle::new());
         let certificates = doors.certificates.clone();
@@ -56,10 +56,10 @@ impl Broker {
         };
         tell_service_manager(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping");
+        stop.cancel();
         public.graceful_shutdown(Some(GRACE));
         admin.graceful_shutdown(Some(GRACE));
         local.graceful_shutdown(Some(GRACE));
-        stop.cancel();
         while servers.join_next().await.is_some() {}
         while tasks.join_next().await.is_some() {}
         if let Err(error) = self.audit.write_refusals(true).await {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderValue, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -32,10 +35,17 @@ pub struct AdministeredBy(pub By);
 struct Wrapper {
     audit: Arc<Audit>,
     behind_proxy: bool,
+    stop: CancellationToken,
 }
 
-/// Wraps all routes of a listener; nothing is mounted outside.
-pub fn audited(routes: Router, audit: Arc<Audit>, behind_proxy: bool) -> Router {
+/// Wraps all routes of a listener; nothing is mounted outside. Answers that have no end of their own
+/// (the feed) end with `stop`, so that a broker that is told to end need not wait for its readers.
+pub fn audited(
+    routes: Router,
+    audit: Arc<Audit>,
+    behind_proxy: bool,
+    stop: CancellationToken,
+) -> Router {
     routes
         .fallback(async || Problem::not_found("no such route"))
         .method_not_allowed_fallback(async || {
@@ -59,6 +69,7 @@ pub fn audited(routes: Router, audit: Arc<Audit>, behind_proxy: bool) -> Router 
             Wrapper {
                 audit,
                 behind_proxy,
+                stop,
             },
             wrap,
         ))
@@ -106,7 +117,11 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
     response
         .headers_mut()
         .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    if response.body().size_hint().upper().is_some() {
+        return response;
+    }
+    let stop = wrapper.stop.cancelled_owned();
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(stop)))
 }
 
 /// Reading is told to telemetry; changing, also when it was refused, is written to the log.

@@ -186,3 +186,33 @@ async fn people_get_lines_they_can_copy() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["token_type"], "Bearer", "{answer}");
 }
+
+#[tokio::test]
+async fn a_reader_of_the_feed_does_not_hold_a_broker_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let client = client(None);
+    let gateway = json!({"name": "edge", "owner": "dev", "audiences": ["https://orders.example"]});
+    let (status, enrolment) = dev
+        .admin(&client, Method::POST, "/v1/gateways", gateway)
+        .await;
+    assert_eq!(status, 201, "{enrolment}");
+    let text = |member: &str| enrolment[member].as_str().unwrap();
+    let (_, answer) = dev
+        .token(&client, text("client_id"), text("client_secret"))
+        .await;
+    let mut stream = client
+        .get(format!("{}/v1/feed?after=1.0", dev.text("issuer")))
+        .bearer_auth(answer["access_token"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(stream.status(), 200);
+    assert!(stream.chunk().await.unwrap().is_some(), "it is read");
+    dev.running.signal("TERM");
+    let end = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), end)
+        .await
+        .expect("the stream ends as streams end, not by a broken connection");
+    assert_eq!(dev.running.wait(), Some(0));
+}
