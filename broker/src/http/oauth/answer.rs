@@ -57,3 +57,61 @@ pub(super) fn refused(refused: &Refused) -> Problem {
     };
     problem.because(refused.reason())
 }
+
+#[cfg(test)]
+mod tests {
+    use lanyard_token::Rejection;
+
+    use super::*;
+    use crate::issue::identity::Unusable;
+    use crate::issue::limits::TooMany;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_full_disk_is_told_as_try_again_later() {
+        let problem = refused(&Refused::Mint(MintError::Store(StoreError::Full)));
+        assert_eq!(
+            (problem.status.as_u16(), problem.error),
+            (503, "temporarily_unavailable")
+        );
+        assert_eq!(
+            (problem.retry_after, problem.reason),
+            (Some(1), "store_full")
+        );
+    }
+
+    #[test]
+    fn a_storm_is_told_how_long_to_wait() {
+        let problem = refused(&Refused::TooMany(TooMany { retry_after: 7 }));
+        assert_eq!(
+            (problem.status.as_u16(), problem.retry_after),
+            (429, Some(7))
+        );
+    }
+
+    #[test]
+    fn outsiders_do_not_learn_which_check_it_was_and_operators_do() {
+        let told = |refusal: Refused| {
+            let problem = refused(&refusal);
+            (
+                (problem.status, problem.error, problem.description.clone()),
+                problem.reason,
+            )
+        };
+        let subjects = [Rejection::Signature, Rejection::Revoked, Rejection::Expired];
+        let subjects: Vec<_> = subjects.map(|why| told(Refused::Subject(why)).0).into();
+        assert!(subjects.windows(2).all(|pair| pair.first() == pair.last()));
+        let clients = [
+            Unusable::Unknown,
+            Unusable::Disabled,
+            Unusable::Suspended,
+            Unusable::Expired,
+        ];
+        let clients: Vec<_> = clients.map(|why| told(Refused::Client(why))).into();
+        assert!(
+            clients
+                .windows(2)
+                .all(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
+        );
+    }
+}

@@ -9,7 +9,7 @@ use lanyard_token::{
     UnverifiedToken,
 };
 
-use super::world::{Answer, ISSUER, NOW, ORDERS, World};
+use super::world::{Answer, ISSUER, NO_LIMITS, NOW, ORDERS, World};
 
 async fn get(world: &World, path: &str) -> Answer {
     Answer::read(
@@ -156,4 +156,36 @@ async fn metadata_is_the_same_under_both_names_and_names_the_issuer_byte_for_byt
         404,
         "nobody to write to was named"
     );
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "jsonwebtoken is the reference verifier here, not the policy"
+)]
+async fn the_reference_verifier_believes_our_tokens_under_our_published_keys() {
+    use jsonwebtoken::jwk::JwkSet;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+
+    lanyard::crypto::jwt_provider::install();
+    for (algorithm, foreign) in [
+        (lanyard_token::Algorithm::Es256, Algorithm::ES256),
+        (lanyard_token::Algorithm::EdDsa, Algorithm::EdDSA),
+    ] {
+        let world = World::with(NO_LIMITS, algorithm).await;
+        let token = world.token(&world.identity("billing").await).await;
+        let keys: JwkSet =
+            serde_json::from_str(&get(&world, "/.well-known/jwks.json").await.body).unwrap();
+        let key = DecodingKey::from_jwk(keys.find(kid(&token).as_str()).unwrap()).unwrap();
+        let mut validation = Validation::new(foreign);
+        validation.set_audience(&[ORDERS]);
+        validation.set_issuer(&[ISSUER]);
+        validation.validate_exp = false;
+        let read = decode::<serde_json::Value>(&token, &key, &validation).unwrap();
+        assert_eq!(read.claims["iss"], ISSUER);
+        let mut forged = token.into_bytes();
+        let last = forged.len() - 5;
+        forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
+        assert!(decode::<serde_json::Value>(&forged, &key, &validation).is_err());
+    }
 }

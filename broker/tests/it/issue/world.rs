@@ -22,35 +22,35 @@ use lanyard_token::testing::TestIssuer;
 use lanyard_token::{Algorithm, Claims, NodeId, Rev};
 use serde_json::{Value, json};
 
-pub const ISSUER: &str = "https://broker.example";
-pub const ORDERS: &str = "https://orders.example";
-pub const STOCK: &str = "https://stock.example";
-pub const NOW: u64 = 1_800_000_000;
+pub(super) const ISSUER: &str = "https://broker.example";
+pub(super) const ORDERS: &str = "https://orders.example";
+pub(super) const STOCK: &str = "https://stock.example";
+pub(super) const NOW: u64 = 1_800_000_000;
 
-pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-pub const API_KEY: &str = "urn:lanyard:params:oauth:token-type:api_key";
+pub(super) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub(super) const API_KEY: &str = "urn:lanyard:params:oauth:token-type:api_key";
 
-pub struct World {
-    pub issue: Arc<Issue>,
-    pub store: Arc<MemoryStore>,
-    pub clock: Arc<ManualClock>,
-    pub seal: Arc<SealingRoot>,
-    pub url: String,
-    pub http: reqwest::Client,
+pub(super) struct World {
+    pub(super) issue: Arc<Issue>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) seal: Arc<SealingRoot>,
+    pub(super) url: String,
+    pub(super) http: reqwest::Client,
     server: tokio::task::JoinHandle<()>,
 }
 
 /// An identity with one API key.
 #[derive(Clone)]
-pub struct Holder {
-    pub id: NodeId,
-    pub credential: NodeId,
-    pub secret: String,
+pub(super) struct Holder {
+    pub(super) id: NodeId,
+    pub(super) credential: NodeId,
+    pub(super) secret: String,
 }
 
 /// Far above what a test asks for.
-pub const NO_LIMITS: LimitSettings = LimitSettings {
+pub(super) const NO_LIMITS: LimitSettings = LimitSettings {
     identity_per_second: 1_000_000,
     identity_burst: 1_000_000,
     failures_per_second: 1_000_000,
@@ -58,11 +58,11 @@ pub const NO_LIMITS: LimitSettings = LimitSettings {
 };
 
 impl World {
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(NO_LIMITS, Algorithm::Es256).await
     }
 
-    pub async fn with(limits: LimitSettings, algorithm: Algorithm) -> Self {
+    pub(super) async fn with(limits: LimitSettings, algorithm: Algorithm) -> Self {
         // Another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(ManualClock::at(UnixMillis::from_seconds(NOW)));
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// An identity of kind service for both audiences.
-    pub async fn identity(&self, name: &str) -> Holder {
+    pub(super) async fn identity(&self, name: &str) -> Holder {
         let new = NewIdentity {
             name: name.to_owned(),
             owner: "team".to_owned(),
@@ -141,14 +141,14 @@ impl World {
         }
     }
 
-    pub fn client(&self, holder: &Holder) -> Client {
+    pub(super) fn client(&self, holder: &Holder) -> Client {
         self.issue
             .authenticate(&holder.id.to_string(), &holder.secret, None)
             .unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Posts a form, with HTTP Basic when somebody asks.
-    pub async fn post(
+    pub(super) async fn post(
         &self,
         path: &str,
         as_whom: Option<&Holder>,
@@ -166,7 +166,7 @@ impl World {
         .await
     }
 
-    pub async fn post_raw(
+    pub(super) async fn post_raw(
         &self,
         path: &str,
         as_whom: Option<&Holder>,
@@ -184,18 +184,23 @@ impl World {
     }
 
     /// A token for orders, minted over HTTP.
-    pub async fn token(&self, holder: &Holder) -> String {
+    pub(super) async fn token(&self, holder: &Holder) -> String {
         self.token_with(holder, &[]).await
     }
 
-    pub async fn token_with(&self, holder: &Holder, more: &[(&str, &str)]) -> String {
+    pub(super) async fn token_with(&self, holder: &Holder, more: &[(&str, &str)]) -> String {
         let mut form = vec![("grant_type", "client_credentials"), ("audience", ORDERS)];
         form.extend_from_slice(more);
         self.post("/oauth/token", Some(holder), &form).await.token()
     }
 
     /// Exchanges an access token.
-    pub async fn exchange(&self, holder: &Holder, subject: &str, more: &[(&str, &str)]) -> Answer {
+    pub(super) async fn exchange(
+        &self,
+        holder: &Holder,
+        subject: &str,
+        more: &[(&str, &str)],
+    ) -> Answer {
         let mut form = vec![
             ("grant_type", EXCHANGE),
             ("subject_token", subject),
@@ -206,20 +211,20 @@ impl World {
     }
 
     /// What a living token says; panics when it is dead.
-    pub fn claims(&self, token: &str) -> Claims {
+    pub(super) fn claims(&self, token: &str) -> Claims {
         self.issue.introspect(token).expect("the token lives")
     }
 
-    pub fn lives(&self, token: &str) -> bool {
+    pub(super) fn lives(&self, token: &str) -> bool {
         self.issue.introspect(token).is_some()
     }
 
-    pub fn head(&self) -> Rev {
+    pub(super) fn head(&self) -> Rev {
         self.store.head()
     }
 
     /// Somebody who has the broker's own mint key, and signs around these claims.
-    pub fn thief_of_the_mint_key(&self, claims: Claims) -> TestIssuer {
+    pub(super) fn thief_of_the_mint_key(&self, claims: Claims) -> TestIssuer {
         let now = UnixMillis::from_seconds(NOW);
         let keys = self.issue.signing_keys();
         let key = in_force(keys.iter(), KeyUse::Mint, now).unwrap();
@@ -239,14 +244,14 @@ impl Drop for World {
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: String,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: reqwest::header::HeaderMap,
+    pub(super) body: String,
 }
 
 impl Answer {
-    pub async fn read(response: reqwest::Response) -> Self {
+    pub(super) async fn read(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self {
             status,
@@ -255,21 +260,21 @@ impl Answer {
         }
     }
 
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    pub fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// Status, error, and the marks every error answer of these doors has.
-    pub fn assert_error(&self, status: u16, error: &str) {
+    pub(super) fn assert_error(&self, status: u16, error: &str) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.json()["error"], error, "{self:?}");
         assert_eq!(
