@@ -4,12 +4,14 @@
 //! never arguments: they come from files or are printed once.
 
 pub mod admin;
+pub mod backup;
 pub mod client;
 pub mod config;
 pub mod dev;
 pub mod output;
 pub mod secrets;
 pub mod serve;
+pub mod store;
 
 use std::fmt::Display;
 use std::process::ExitCode;

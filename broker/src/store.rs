@@ -5,11 +5,14 @@
 //! Records are applied whole: no reader ever sees half of one, which is why the `rev` a decision
 //! reads is always the `rev` of a record.
 
+pub mod backup;
+pub mod check;
 #[cfg(test)]
 mod conformance;
 pub mod event;
 pub mod log;
 pub mod memory;
+pub mod restore;
 mod sled;
 
 use std::future::Future;

@@ -10,4 +10,5 @@
 
 mod edge;
 mod issue;
+mod store;
 mod watch;
