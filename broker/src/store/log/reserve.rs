@@ -18,7 +18,7 @@ use super::disk::{Disk, sync_folder};
 const RESERVES: usize = 2;
 /// Free space that must be there before a full disk counts as healed: less, and it is full again at once.
 const HEADROOM_BYTES: u64 = 1 << 20;
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The reserves of one log.
 pub(crate) struct Reserves {
