@@ -1,5 +1,13 @@
 //! The log on real disks: damage, crashes, power cuts, full disks, backups.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests of a whole store: a surprise ends the test, and what did not run is said aloud"
+)]
+
 mod crash;
 mod damage;
 mod full;
