@@ -19,6 +19,7 @@ mod body;
 mod builder;
 pub mod canonical;
 mod decision;
+mod ending;
 mod extract;
 mod grant;
 mod layer;
@@ -58,6 +59,7 @@ pub use self::running::Running;
 pub use self::source::{InvalidProxy, TrustedProxies};
 
 use self::canonical::CanonicalPath;
+use self::ending::LocalEndings;
 use self::grant::{Grant, Grants};
 use self::link::Link;
 use self::refusals::Refusals;
@@ -92,6 +94,7 @@ struct Inner {
     fed: bool,
     /// Boot time of the last alarm about an old feed.
     alarmed: AtomicU64,
+    endings: LocalEndings,
 }
 
 impl Gateway {
@@ -166,7 +169,7 @@ impl Inner {
             return Err(Denial::scope_missing(Arc::clone(&route.scope_text)));
         }
         let (event, fit) = observation::event(&grant, index, route, path, request, time)?;
-        self.observe(&grant, &event, fit, time)?;
+        self.observe(&grant, &event, fit, time, now)?;
         grant.called(now.boot);
         Ok(Lease::new(grant, self.link.view.reached()))
     }
@@ -269,6 +272,7 @@ impl Inner {
         event: &lanyard_drift::Event,
         fit: Option<TaskFit>,
         time: UnixMillis,
+        now: Now,
     ) -> Result<(), Denial> {
         let signal = match self.mode {
             DriftMode::Off => Signal::Quiet,
@@ -279,9 +283,30 @@ impl Inner {
         }
         match signal {
             Signal::HardRule(_) if self.mode == DriftMode::Enforce => {
-                Err(Rejection::OutsideBaseline.into())
+                Err(self.end_here(grant, now))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Past the enumeration bound: the token ends here at once, as the broker is about to say.
+    #[cold]
+    fn end_here(&self, grant: &Grant, now: Now) -> Denial {
+        let past = grant.claims.rev.forward(1);
+        match past.filter(|_| self.endings.one_more(self.grants.len(), now.boot)) {
+            Some(past) => {
+                self.link.view.end(grant.claims.jti, past);
+                Rejection::Revoked.into()
+            }
+            None => {
+                let token = grant.claims.jti.to_string();
+                tracing::error!(
+                    name: "lanyard.endings.capped",
+                    token = token.as_str(),
+                    "many tokens cross the enumeration bound in one minute: theft or deployment?"
+                );
+                Rejection::OutsideBaseline.into()
+            }
         }
     }
 

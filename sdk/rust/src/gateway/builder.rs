@@ -316,6 +316,7 @@ impl<F> Builder<Ready<F>> {
             mode: state.mode,
             fed,
             alarmed: std::sync::atomic::AtomicU64::new(0),
+            endings: super::ending::LocalEndings::default(),
         }));
         (gateway, state.feed)
     }
