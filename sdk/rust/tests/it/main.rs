@@ -10,6 +10,7 @@
 mod allocation;
 mod client;
 mod concurrency;
+mod feed;
 mod gateway;
 mod hostile;
 mod junk;
