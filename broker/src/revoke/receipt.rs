@@ -251,13 +251,13 @@ mod tests {
         assert_eq!(readers.since(UnixMillis(11)).len(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn waiting_ends_when_all_are_there_or_the_time_is_over() {
         let readers = Readers::new();
         let rev = Rev::new(1, 5).unwrap();
         let both = BTreeSet::from([reader(1, "a"), reader(2, "b")]);
         readers.stands(&reader(1, "a"), 1, rev, UnixMillis(1));
-        let confirmed = readers.reached(&both, rev, Duration::from_secs(2)).await;
+        let confirmed = readers.reached(&both, rev, Duration::from_millis(50)).await;
         assert_eq!(
             confirmed,
             [Confirmed {
@@ -267,12 +267,12 @@ mod tests {
         );
         let later = Arc::clone(&readers);
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
             later.stands(&reader(2, "b"), 1, rev, UnixMillis(1));
         });
         assert_eq!(
             readers
-                .reached(&both, rev, Duration::from_secs(2))
+                .reached(&both, rev, Duration::from_secs(20))
                 .await
                 .len(),
             2

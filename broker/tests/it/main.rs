@@ -9,6 +9,7 @@
 )]
 
 mod edge;
+mod feed;
 mod issue;
 mod store;
 mod watch;
