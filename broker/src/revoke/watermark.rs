@@ -324,19 +324,24 @@ impl Inner {
         self.changed.add(RowKey::Marks);
     }
 
-    /// Remembers now and then which record stood when. Records that only raise the floor do not
-    /// count: else an idle broker would raise it for ever because it had raised it.
+    /// Remembers which record stood when: the newest always, the ones before it [`MARK_EVERY_MILLIS`]
+    /// apart. Records that only raise the floor do not count: else an idle broker would raise it for
+    /// ever because it had raised it.
     fn mark(&mut self, record: &Record) {
         let only_floor = record
             .events
             .iter()
             .all(|event| matches!(event, Event::FloorRaised { .. }));
-        let soon = self
-            .marks
-            .back()
-            .is_some_and(|(at, _)| record.at.millis_since(*at) < MARK_EVERY_MILLIS);
-        if only_floor || soon {
+        if only_floor {
             return;
+        }
+        self.changed.add(RowKey::Marks);
+        let before_newest = self.marks.len().checked_sub(2);
+        let near = before_newest
+            .and_then(|place| self.marks.get(place))
+            .is_some_and(|(at, _)| record.at.millis_since(*at) < MARK_EVERY_MILLIS);
+        if near {
+            self.marks.pop_back();
         }
         if self.marks.len() >= MAX_MARKS {
             let mut odd = false;
@@ -346,7 +351,6 @@ impl Inner {
             });
         }
         self.marks.push_back((record.at, record.rev));
-        self.changed.add(RowKey::Marks);
     }
 
     fn sign_waiting(&mut self) {
