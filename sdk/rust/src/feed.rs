@@ -9,6 +9,7 @@
 
 mod config;
 mod death_watch;
+mod error;
 mod keys;
 mod position;
 mod reader;
@@ -20,7 +21,8 @@ mod view;
 
 pub use config::{FeedConfig, FeedFailure};
 pub use death_watch::DeathWatch;
-pub use position::{Applied, Evidence, FeedError, FeedPosition, Replica};
+pub use error::{Evidence, FeedError};
+pub use position::{Applied, FeedPosition, Replica};
 pub use reader::run;
 pub use time::FeedTime;
 pub use token_source::{NoToken, StaticToken, TokenFuture, TokenSource};

@@ -3,13 +3,14 @@
 mod confirm;
 mod remote;
 mod restored;
+mod setback;
+mod upkeep;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use lanyard_token::{FeedMessage, FrameError, VerifiedMessage};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -17,13 +18,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use self::confirm::Reached;
 use self::remote::Remote;
 use self::restored::Restored;
+use self::setback::Setback;
 use super::config::{FeedConfig, FeedFailure};
-use super::keys::{Delegations, KnownTime};
-use super::position::{Applied, FeedError, Replica};
+use super::error::FeedError;
+use super::keys::Delegations;
+use super::position::{Applied, Replica};
 use super::state::{Journal, Persisted, StateFolder, boot_id};
-use super::stream::{CONFIRM_PLEASE, NoFeed, Splitter};
+use super::stream::{CONFIRM_PLEASE, Splitter};
 use super::time::FeedTime;
-use super::token_source::{NoToken, TokenSource};
+use super::token_source::TokenSource;
 use super::view::FeedView;
 use crate::clock::UnixMillis;
 
@@ -34,22 +37,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A stream that held this long was a good one: the next attempt begins without a pause.
 const GOOD_STREAM: Duration = Duration::from_secs(1);
-/// How often the keys may be asked for because of an unknown one: whoever sends tokens with invented
-/// key names shall not make gateways ask the broker about each.
-const KEYS_AT_MOST_EVERY: Duration = Duration::from_secs(10);
-/// How often they are asked for anyway. A new key is published twenty minutes before it signs.
-const KEYS_EVERY: Duration = Duration::from_secs(300);
 /// Up to as many missing frames are fetched one by one; beyond, a snapshot is cheaper.
 const LARGEST_GAP: u64 = 256;
-/// Frames on disk are replaced by a snapshot when they are this long, or this old: what is on disk is
-/// signed by a feed key, and must not outlive the trust in it.
-const FRAMES_ON_DISK: u64 = 8 * 1024 * 1024;
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(24 * 3_600);
-/// While the state on disk is broken, a snapshot is tried this often to make it whole.
-const MEND_EVERY: Duration = Duration::from_secs(30);
-/// How often the last heartbeat's time is written down.
-const TIME_EVERY: Duration = Duration::from_secs(10);
-
 /// Follows the feed into `view` until `shutdown` resolves.
 ///
 /// Fails only where this machine hinders it before it has begun; everything else is retried for
@@ -76,35 +65,6 @@ pub async fn run(
     // Closing waits for the disk; a thread that panicked has said so itself.
     let _ = tokio::task::spawn_blocking(move || journal.close()).await;
     Ok(())
-}
-
-/// Why an attempt ended. Only words for the log hang on it, and how soon the next one begins.
-#[derive(Debug, thiserror::Error)]
-enum Setback {
-    #[error("cannot reach the broker")]
-    Network(#[source] reqwest::Error),
-    #[error("the broker is silent")]
-    Silent,
-    #[error("the broker answered {0}")]
-    Answer(StatusCode),
-    #[error("the answer is too long")]
-    TooLong,
-    #[error("the broker's keys cannot be read")]
-    NoKeys,
-    #[error("no feed key is delegated by the pinned root for this issuer")]
-    NoTrustedKeys,
-    #[error("our position is older than the broker remembers")]
-    TooOld,
-    #[error("the broker knows less than we do: its log was rolled back")]
-    BrokerRolledBack,
-    #[error("the stream ended")]
-    Ended,
-    #[error(transparent)]
-    Token(NoToken),
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    #[error(transparent)]
-    Stream(#[from] NoFeed),
 }
 
 struct Reader {
@@ -412,113 +372,6 @@ impl Reader {
             _ => {}
         }
         Ok(applied)
-    }
-
-    fn heard(&mut self, at: UnixMillis) {
-        let boot = self.config.clock.now().boot;
-        let heard = match self.time {
-            None => Some(FeedTime::first(at, boot)),
-            Some(time) => time.heartbeat(at, boot),
-        };
-        let Some(time) = heard else { return };
-        let first = self.time.replace(time).is_none();
-        self.view.publish_time(time);
-        if first {
-            // Until now a delegation counted within a day around the wall clock.
-            self.trust();
-        }
-        if self
-            .time_saved
-            .is_none_or(|saved| saved.elapsed() >= TIME_EVERY)
-        {
-            self.time_saved = Some(Instant::now());
-            self.journal.time(time);
-        }
-    }
-
-    async fn every_second(&mut self) -> Result<(), Setback> {
-        self.end_suspensions();
-        if self
-            .keys_asked
-            .is_none_or(|asked| asked.elapsed() >= KEYS_EVERY)
-        {
-            self.ask_for_keys_if_allowed().await;
-        }
-        let disk = *self.persisted.borrow();
-        let wanted = self.snapshot_wanted
-            || disk.broken
-            || disk.frame_bytes > FRAMES_ON_DISK
-            || self.snapshot_taken.elapsed() >= SNAPSHOT_EVERY;
-        if wanted && self.snapshot_tried.elapsed() >= MEND_EVERY {
-            self.take_snapshot().await?;
-        }
-        Ok(())
-    }
-
-    fn end_suspensions(&mut self) {
-        if self
-            .replica
-            .end_suspensions(self.view.now(self.config.clock.now()))
-        {
-            self.view.publish_suspensions(self.replica.liveness());
-        }
-    }
-
-    async fn ask_for_keys_if_allowed(&mut self) {
-        if self
-            .keys_asked
-            .is_some_and(|asked| asked.elapsed() < KEYS_AT_MOST_EVERY)
-        {
-            return;
-        }
-        if let Err(setback) = self.ask_for_keys().await {
-            tracing::warn!(reason = %setback, "the broker's keys cannot be renewed");
-        }
-    }
-
-    async fn ask_for_keys(&mut self) -> Result<(), Setback> {
-        self.keys_asked = Some(Instant::now());
-        let delegations = self.remote.keys().await?;
-        if delegations == self.delegations {
-            self.trust();
-        } else {
-            let old = std::mem::replace(&mut self.delegations, delegations);
-            if self.trust() {
-                self.journal.keys(self.delegations.clone());
-            } else {
-                // An answer in which nothing can be believed is no reason to forget what is.
-                self.delegations = old;
-                self.trust();
-            }
-        }
-        if self.view.keys().feed().is_empty() {
-            Err(Setback::NoTrustedKeys)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Publishes the keys that the root stands behind now; whether there is a feed key among them.
-    fn trust(&self) -> bool {
-        let keys = self.delegations.trusted(
-            &self.config.root,
-            &self.config.issuer,
-            self.known_time(),
-            self.replica.removed_keys(),
-        );
-        let any = !keys.feed().is_empty();
-        if keys != *self.view.keys() {
-            self.view.publish_keys(keys);
-        }
-        any
-    }
-
-    fn known_time(&self) -> KnownTime {
-        let now = self.config.clock.now();
-        match self.time {
-            Some(time) => KnownTime::Heartbeat(time.now(now.boot)),
-            None => KnownTime::Wall(now.wall),
-        }
     }
 
     fn publish_position(&self) {

@@ -3,8 +3,9 @@
 use lanyard_token::FeedMessage;
 
 use super::super::config::FeedConfig;
+use super::super::error::FeedError;
 use super::super::keys::{Delegations, KnownTime};
-use super::super::position::{FeedError, Replica};
+use super::super::position::Replica;
 use super::super::state::Saved;
 use super::super::time::FeedTime;
 use crate::clock::UnixMillis;

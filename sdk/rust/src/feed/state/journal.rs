@@ -14,8 +14,8 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tokio::sync::{mpsc, watch};
 
+use super::super::error::Evidence;
 use super::super::keys::Delegations;
-use super::super::position::Evidence;
 use super::super::time::FeedTime;
 use super::StateFolder;
 
