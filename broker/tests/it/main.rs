@@ -9,7 +9,6 @@
 )]
 
 mod edge;
-mod feed;
 mod issue;
 mod store;
 mod watch;
