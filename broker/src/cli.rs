@@ -7,6 +7,7 @@ pub mod admin;
 pub mod backup;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod dev;
 pub mod output;
 pub mod secrets;
@@ -43,6 +44,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run a broker for trying out: loopback only, keys made on the spot, a demo identity
     Dev(dev::DevArgs),
+    /// See the whole loop in a minute: baselines, a thief, a verdict, a recycled token
+    Demo(demo::DemoArgs),
     /// The root sealing key, under which everything stored is encrypted
     #[command(subcommand)]
     Seal(secrets::SealCommand),
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args, output),
+        Command::Demo(args) => demo::run(&args, output),
         Command::Seal(command) => secrets::seal(&command, output),
         Command::Root(command) => secrets::root(&command, output),
         Command::Owner(noun) => admin::run(noun, output),

@@ -171,7 +171,7 @@ impl Broker {
         let answer: Value = self.post(&path, &json!({"label": "loadtest"})).await?;
         Ok(Member {
             id,
-            secret: Secret::new(text(&answer, "key", &path)?),
+            secret: Secret::new(text(&answer, "client_secret", &path)?),
         })
     }
 

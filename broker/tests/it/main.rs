@@ -8,7 +8,10 @@
     reason = "a test that cannot be set up fails loudly; helpers of tests are tests"
 )]
 
+mod architecture;
+mod deploy;
 mod edge;
 mod issue;
 mod store;
+mod support;
 mod watch;
