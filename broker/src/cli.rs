@@ -13,6 +13,7 @@ pub mod output;
 pub mod secrets;
 pub mod serve;
 pub mod store;
+pub mod stored;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -70,6 +71,12 @@ enum Command {
     Status(admin::StatusArgs),
     /// A one-hour administrator's token for the admin listener (through the Unix socket only)
     AdminToken(admin::AdminTokenArgs),
+    /// Look after the log on disk
+    Store(stored::Stored<store::StoreArgs>),
+    /// Copy the log, also while a broker runs
+    Backup(stored::Stored<backup::BackupArgs>),
+    /// Put a copy of the log in place
+    Restore(stored::Stored<backup::RestoreArgs>),
     /// Look at a configuration without starting anything
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -125,6 +132,9 @@ pub fn run() -> ExitCode {
         Command::Drift(noun) => admin::run(noun, output),
         Command::Status(args) => admin::run::<admin::Status>(args, output),
         Command::AdminToken(args) => admin::run::<admin::AdminToken>(args, output),
+        Command::Store(command) => stored::check(&command, output),
+        Command::Backup(command) => stored::backup(&command, output),
+        Command::Restore(command) => stored::restore(&command, output),
         Command::Config(command) => config::run(&command, output),
         Command::Completion { shell } => {
             clap_complete::generate(

@@ -3,11 +3,12 @@
 //! ```text
 //! flag  >  LANYARD_… variable  >  lanyard.toml  >  default
 //! ```
-//! [`settings`] gathers texts with their origins; here they become types that cannot be wrong.
+//! [`table`] names them, [`settings`] gathers texts with their origins; here they become types that cannot be wrong.
 
 mod error;
 mod issuer;
 pub mod settings;
+pub mod table;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -322,7 +323,7 @@ mod tests {
                 seen.push(format!("{section}{}", key.trim()));
             }
         }
-        let expected: Vec<_> = settings::ALL
+        let expected: Vec<_> = table::ALL
             .iter()
             .map(|setting| setting.key.to_owned())
             .collect();

@@ -1,6 +1,6 @@
 //! `lanyard config check|show`, and the flags every broker command has for its configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -58,25 +58,24 @@ impl PlaceFlags {
 impl ConfigFlags {
     /// Gathers everything that was said, by whomever.
     pub fn gather(&self) -> Result<Settings, ConfigError> {
-        let file = match &self.config {
-            None => None,
-            Some(path) => Some((
-                path.as_path(),
-                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-                    path: path.clone(),
-                    source,
-                })?,
-            )),
-        };
+        let file = self.config.as_deref().map(read).transpose()?;
         let mut flags = self.places.settings();
         flags.extend(self.issuer.clone().map(|issuer| ("issuer", issuer)));
         Settings::gather(
             &[],
-            file.as_ref().map(|(path, text)| (*path, text.as_str())),
+            self.config.as_deref().zip(file.as_deref()),
             &variables(),
             &flags,
         )
     }
+}
+
+/// The text of a configuration file.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The process's variables; those that are not Unicode cannot be ours.

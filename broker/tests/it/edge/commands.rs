@@ -271,6 +271,9 @@ fn every_command_explains_itself() {
         vec!["token", "revoke"],
         vec!["signing-key", "compromise"],
         vec!["drift", "list"],
+        vec!["store", "check"],
+        vec!["backup"],
+        vec!["restore"],
         vec!["config", "show"],
         vec!["status"],
         vec!["admin-token"],
@@ -322,4 +325,41 @@ fn keys_are_made_once_and_for_their_owner_alone() {
     }
     refused(&["seal", "init", seal], 1);
     refused(&["root", "init", root], 1);
+}
+
+#[tokio::test]
+async fn a_running_brokers_log_is_checked_copied_and_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let dev = Dev::start(&data);
+    let http = client(None);
+    let token = dev.demo_token(&http).await;
+    let at = ["--json", "--data-dir", data.to_str().unwrap()];
+    json(&[["backup", copy.to_str().unwrap()].as_slice(), &at].concat());
+    let late = dev.demo_token(&http).await;
+    let (id, secret) = (
+        dev.text("client_id").to_owned(),
+        dev.text("client_secret").to_owned(),
+    );
+    dev.running.signal("TERM");
+    assert_eq!(dev.running.wait(), Some(0));
+    json(&[["store", "check"].as_slice(), &at].concat());
+
+    let restore = ["restore", copy.to_str().unwrap()];
+    let said = refused(&[restore.as_slice(), &at].concat(), 1);
+    assert!(said.contains("--accept-rollback"), "{said}");
+    let restored = json(&[restore.as_slice(), &["--accept-rollback"], &at].concat());
+    assert_eq!(restored["new_epoch"], 2, "{restored}");
+    let dev = Dev::start(&data);
+    for dead in [&token, &late] {
+        assert!(
+            !dev.is_active(&http, dead, (&id, &secret)).await,
+            "every token of before is dead"
+        );
+    }
+    assert_eq!(
+        dev.token(&http, &id, &secret).await.0,
+        200,
+        "and its owner gets a new one"
+    );
 }
