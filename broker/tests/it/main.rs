@@ -11,6 +11,7 @@
 mod architecture;
 mod deploy;
 mod edge;
+mod feed;
 mod issue;
 mod store;
 mod support;
