@@ -27,6 +27,7 @@ pub struct Expectations {
     audience: Audience,
     max_lifetime: u64,
     leeway: u64,
+    start_leeway: u64,
 }
 
 /// A leeway longer than [`Expectations::MAX_LEEWAY`] was asked for. Repair the clock instead.
@@ -47,6 +48,7 @@ impl Expectations {
             audience,
             max_lifetime: Self::DEFAULT_MAX_LIFETIME,
             leeway: 0,
+            start_leeway: 0,
         }
     }
 
@@ -64,6 +66,17 @@ impl Expectations {
         }
         self.leeway = seconds;
         Ok(self)
+    }
+
+    /// The clock trails the issuer's, by at most [`MAX_LEEWAY`](Self::MAX_LEEWAY): a token may seem
+    /// to begin a little later than now. Its end stays exact.
+    ///
+    /// For a clock that is set by the issuer's own messages: it is behind by their time on the way,
+    /// so without this a token used within that time would be refused as not yet valid.
+    #[must_use]
+    pub const fn with_trailing_clock(mut self) -> Self {
+        self.start_leeway = Self::MAX_LEEWAY;
+        self
     }
 
     /// The issuer expected.
@@ -96,7 +109,7 @@ impl Expectations {
         if claims.exp.saturating_sub(claims.iat) > self.max_lifetime {
             return Err(Rejection::LifetimeTooLong);
         }
-        let latest_start = now.saturating_add(self.leeway);
+        let latest_start = now.saturating_add(self.leeway.max(self.start_leeway));
         if claims.iat > latest_start || claims.nbf.is_some_and(|start| start > latest_start) {
             return Err(Rejection::NotYetValid);
         }

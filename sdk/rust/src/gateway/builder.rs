@@ -151,7 +151,7 @@ impl Builder<NeedsTrust> {
         audience: Audience,
         view: Arc<FeedView>,
     ) -> Builder<NeedsRoutes<SharedFeed>> {
-        let expectations = Expectations::new(issuer, audience);
+        let expectations = Expectations::new(issuer, audience).with_trailing_clock();
         Builder {
             state: NeedsRoutes {
                 feed: SharedFeed { view, fed: true },
@@ -195,7 +195,9 @@ impl Builder<NeedsFeed> {
             enrolment,
             audience,
         } = self.state;
-        let expectations = Expectations::new(enrolment.issuer.clone(), audience);
+        // Feed time trails the broker's by the way of a heartbeat, on a busy machine by seconds.
+        let expectations =
+            Expectations::new(enrolment.issuer.clone(), audience).with_trailing_clock();
         let feed = OwnFeed {
             enrolment,
             state_dir: state_dir.into(),

@@ -19,6 +19,22 @@ fn at(
 }
 
 #[test]
+fn a_trailing_clock_lets_a_token_begin_early_but_not_end_late() {
+    let issuer = issuer(Algorithm::EdDsa);
+    let trailing = issuer.expectations().with_trailing_clock();
+    let verify = |now: u64| {
+        UnverifiedToken::parse(&issuer.token())
+            .unwrap()
+            .verify(&issuer.keys(), &trailing, now)
+            .map(|_| ())
+    };
+    assert_eq!(verify(issuer.now - 5), Ok(()));
+    assert_eq!(verify(issuer.now - 6), Err(Rejection::NotYetValid));
+    assert_eq!(verify(issuer.claims.exp - 1), Ok(()));
+    assert_eq!(verify(issuer.claims.exp), Err(Rejection::Expired));
+}
+
+#[test]
 fn a_token_ends_at_the_second_its_exp_names_and_leeway_shifts_that() {
     let issuer = issuer(Algorithm::EdDsa);
     let (claims, exp) = (&issuer.claims, issuer.claims.exp);
