@@ -6,6 +6,7 @@
 
 mod doors;
 mod routes;
+pub mod signals;
 mod tasks;
 
 use std::path::{Path, PathBuf};

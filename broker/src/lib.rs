@@ -10,7 +10,6 @@ pub mod crypto;
 pub mod http;
 pub mod issue;
 pub mod revoke;
-pub mod signals;
 pub mod store;
 pub mod telemetry;
 pub mod watch;

@@ -6,9 +6,9 @@ use axum_server::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::signals::{Wish, Wishes};
 use super::{Broker, Doors, StartError};
 use crate::http::socket::AdminSocket;
-use crate::signals::{Wish, Wishes};
 use crate::store::Store;
 
 /// How long requests in flight may take to finish. The feed's streams end at once, so this is for the

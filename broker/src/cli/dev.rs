@@ -13,11 +13,11 @@ use super::CliError;
 use super::config::{PlaceFlags, variables};
 use super::output::{self, Output};
 use crate::broker::Broker;
+use crate::broker::signals;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Settings};
 use crate::crypto::SealingRoot;
 use crate::issue::keys::RootKeyFile;
-use crate::signals;
 use crate::telemetry;
 use folder::Folder;
 

@@ -7,10 +7,10 @@ use clap::Args;
 use super::CliError;
 use super::config::ConfigFlags;
 use super::output;
+use crate::broker::signals;
 use crate::broker::{Broker, Doors};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::signals;
 use crate::telemetry;
 
 /// `lanyard serve`.

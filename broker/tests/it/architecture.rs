@@ -133,7 +133,7 @@ fn access_tokens_are_signed_in_one_place() {
     let signers: Vec<_> = rust_files(&source)
         .into_iter()
         .filter(|file| {
-            production_part(&fs::read_to_string(file).unwrap()).contains("::signing_input(")
+            production_part(&fs::read_to_string(file).unwrap()).contains("signing_input(")
         })
         .map(|file| {
             file.strip_prefix(&source)
