@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod demo;
 mod deploy;
 mod edge;
 mod feed;

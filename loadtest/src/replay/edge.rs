@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use http::{Method, StatusCode};
 use lanyard_drift::Millis;
 use lanyard_sdk::gateway::{DriftClock, Running, TrustedProxies};
@@ -17,7 +18,7 @@ use lanyard_sdk::{DriftMode, Enrolment, Gateway, Route};
 use tokio::net::TcpListener;
 
 use super::recording::Recording;
-use super::upstream::{BYTES_HEADER, REPLAYED_HEADER, STATUS_HEADER};
+use super::upstream::{BYTES_HEADER, REPLAYED_HEADER, STATUS_HEADER, undelayed};
 use super::{BROKEN, SCOPE};
 
 /// The recorded time, told to the drift engine.
@@ -115,7 +116,7 @@ pub(super) async fn start(
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move {
         axum::serve(
-            listener,
+            listener.tap_io(undelayed),
             service.into_make_service_with_connect_info::<SocketAddr>(),
         )
         .await

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use axum::serve::ListenerExt;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The recorded status of this call.
 pub(super) const STATUS_HEADER: &str = "x-recorded-status";
@@ -24,8 +25,14 @@ pub(super) async fn start() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let service = Router::new().fallback(answer);
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    tokio::spawn(async move { axum::serve(listener.tap_io(undelayed), service).await });
     Ok(address)
+}
+
+/// Small answers leave at once instead of waiting for company, which would measure the kernel's patience.
+pub(super) fn undelayed(stream: &mut TcpStream) {
+    // A connection that just broke is the service's to notice.
+    let _ = stream.set_nodelay(true);
 }
 
 async fn answer(headers: HeaderMap) -> Response {

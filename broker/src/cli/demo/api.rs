@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::extract::Path as Segment;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use http::{Method, StatusCode};
 use lanyard_sdk::gateway::{Running, TrustedProxies};
 use lanyard_sdk::{DriftMode, Enrolment, Gateway, Route, Verified};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Trouble;
 
@@ -45,7 +46,7 @@ pub(super) async fn start(enrolment: Enrolment, state: &Path) -> Result<Replica,
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move {
         axum::serve(
-            listener,
+            listener.tap_io(undelayed),
             service.into_make_service_with_connect_info::<SocketAddr>(),
         )
         .await
@@ -60,6 +61,12 @@ pub(super) async fn start(enrolment: Enrolment, state: &Path) -> Result<Replica,
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Err("the example API got no snapshot of the feed within five seconds".into())
+}
+
+/// Small answers leave at once.
+fn undelayed(stream: &mut TcpStream) {
+    // A connection that just broke is the service's to notice.
+    let _ = stream.set_nodelay(true);
 }
 
 fn routes() -> Result<Vec<Route>, Trouble> {

@@ -90,7 +90,7 @@ pub(super) async fn verdict(broker: &Broker, identity: &str) -> Result<Verdict, 
             .and_then(Value::as_array)
             .into_iter()
             .flatten();
-        if let Some(found) = verdicts.filter(|verdict| recycled(verdict)).last() {
+        if let Some(found) = verdicts.rev().find(|verdict| recycled(verdict)) {
             let at = found
                 .get("at")
                 .and_then(Value::as_u64)
