@@ -65,3 +65,9 @@ pub use gateway::{
 };
 pub use secret::Secret;
 pub use transport::TransportError;
+
+/// The examples in the guides compile against this version.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/gateway.md")]
+struct Guides;
