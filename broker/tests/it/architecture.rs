@@ -239,3 +239,27 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[test]
+fn every_format_of_the_log_has_its_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let source = fs::read_to_string(root.join("broker/src/store/log/header.rs")).unwrap();
+    let (_, rest) = source.split_once("const FORMAT: u32 = ").unwrap();
+    let newest: usize = rest.split(';').next().unwrap().parse().unwrap();
+    let pages: Vec<String> = fs::read_dir(root.join("migrations"))
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for format in 1..=newest {
+        let number = format!("{format:04}-");
+        assert!(
+            pages.iter().any(|page| page.starts_with(&number)),
+            "migrations/ says nothing about format {format}"
+        );
+    }
+    assert_eq!(
+        pages.len(),
+        newest + 1,
+        "a page for each format, and the README"
+    );
+}
