@@ -38,8 +38,8 @@ impl Audit {
         }
     }
 
-    /// Somebody was turned away. Never waits: the first of its kind in this minute is told to
-    /// telemetry as the sample, all others only count.
+    /// Somebody was turned away. Never waits: the first with its reason and route in this minute is
+    /// told to telemetry as the sample, all others only count.
     pub fn refused(
         &self,
         reason: &'static str,

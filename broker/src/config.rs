@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanyard_token::Algorithm;
+use url::Url;
 
 pub use error::ConfigError;
 pub use issuer::Issuer;
@@ -178,7 +179,7 @@ impl Config {
                 log: settings.text("telemetry.log").unwrap_or("info").to_owned(),
                 log_json: settings
                     .word("telemetry.log_format", &[("text", false), ("json", true)])?,
-                otlp_endpoint: settings.text("telemetry.otlp_endpoint").map(str::to_owned),
+                otlp_endpoint: otlp_endpoint(settings)?,
             },
             data_dir,
         };
@@ -284,6 +285,35 @@ fn lies_within(file: &Path, folder: &Path) -> bool {
     match (real(file).or_else(|_| real(parent)), real(folder)) {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
         _ => file.starts_with(folder),
+    }
+}
+
+/// An address without a password in it: settings are shown, logged and kept in files for everybody.
+fn otlp_endpoint(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    let key = "telemetry.otlp_endpoint";
+    let Some(text) = settings.text(key) else {
+        return Ok(None);
+    };
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            Err(ConfigError::refused(
+                key,
+                "is an http or https address, such as http://127.0.0.1:4317",
+            ))
+        }
+        Ok(url)
+            if !url.username().is_empty() || url.password().is_some() || url.query().is_some() =>
+        {
+            Err(ConfigError::refused(
+                key,
+                "holds a secret: what a collector asks for goes into OTEL_EXPORTER_OTLP_HEADERS",
+            ))
+        }
+        Ok(_) => Ok(Some(text.to_owned())),
+        Err(_) => Err(ConfigError::refused(
+            key,
+            "is an http or https address, such as http://127.0.0.1:4317",
+        )),
     }
 }
 

@@ -14,3 +14,4 @@ pub mod reports;
 pub mod socket;
 pub mod source;
 pub mod tls;
+pub mod wording;

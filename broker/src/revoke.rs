@@ -76,12 +76,20 @@ impl Revoke {
     /// Ends these nodes and everything below them. More than [`MAX_EVENTS`] take several records;
     /// the answer is the last one's `rev`, which is above the others'.
     pub async fn revoke(&self, nodes: &[NodeId], cause: Cause, by: By) -> Result<Rev, StoreError> {
-        self.append(nodes, |node| Event::Revoked {
+        let revoked = |node| Event::Revoked {
             node,
             cause: cause.clone(),
             by: by.clone(),
-        })
-        .await
+        };
+        let rev = self.append(nodes, revoked).await?;
+        for node in nodes {
+            tracing::info!(
+                name: "lanyard.revoked",
+                { lanyard.node = %node, lanyard.reason = cause.word() },
+                "revoked"
+            );
+        }
+        Ok(rev)
     }
 
     /// Pauses these nodes and everything below them until `until`.

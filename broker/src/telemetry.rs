@@ -5,9 +5,13 @@
 //! endpoint is given, in the configuration or as `OTEL_EXPORTER_OTLP_ENDPOINT`; the other `OTEL_…`
 //! variables mean what OpenTelemetry says they mean.
 //!
-//! Nothing here sees a token, a key or a secret: those are types that cannot be printed.
+//! Nothing here sees a token, a key or a secret: those are types that cannot be printed. Libraries know
+//! nothing of that and print headers and bodies when they are asked for everything, so they are never
+//! asked, whatever the filter says.
 
+mod lines;
 pub mod meter;
+pub mod server;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -19,12 +23,15 @@ use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportCo
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use lines::Lines;
 
 /// Where telemetry goes.
 #[derive(Clone, Debug, Default)]
@@ -68,12 +75,19 @@ struct Providers {
 /// Starts telemetry for this process. Needs a tokio runtime when OTLP is on.
 pub fn start(settings: &Settings) -> Result<Telemetry, TelemetryError> {
     let screen = screen_layer(settings)?;
-    let providers = match otlp_endpoint(settings) {
-        Some(endpoint) => Some(providers(&endpoint)?),
-        None => None,
-    };
+    let providers = exports(settings)
+        .then(|| providers(settings.otlp_endpoint.as_deref()))
+        .transpose()?;
     let exported = providers.as_ref().map(|providers| {
-        let spans = tracing_opentelemetry::layer().with_tracer(providers.traces.tracer("lanyard"));
+        // Moments are log records that name their span, so spans do not carry them a second time; nor
+        // where in the source they begin, which is the same for all.
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(providers.traces.tracer("lanyard"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(|metadata| metadata.is_span()));
         let records = OpenTelemetryTracingBridge::new(&providers.logs);
         spans.and_then(records).with_filter(exported_targets())
     });
@@ -84,6 +98,8 @@ pub fn start(settings: &Settings) -> Result<Telemetry, TelemetryError> {
         .map_err(|_| TelemetryError::AlreadyStarted)?;
     if let Some(providers) = &providers {
         opentelemetry::global::set_meter_provider(providers.metrics.clone());
+        // The trace's number alone; baggage is a stranger's words and stays outside.
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     }
     Ok(Telemetry { providers })
 }
@@ -111,38 +127,57 @@ impl Telemetry {
     }
 }
 
-fn otlp_endpoint(settings: &Settings) -> Option<String> {
-    let from_environment = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-    settings
-        .otlp_endpoint
-        .clone()
-        .or_else(from_environment)
-        .filter(|endpoint| !endpoint.is_empty())
+/// The variables that say where OTLP goes: for all signals, and for one.
+const ENDPOINT_VARIABLES: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+];
+
+/// Whether anything says where OTLP goes.
+pub fn exports(settings: &Settings) -> bool {
+    settings.otlp_endpoint.is_some() || ENDPOINT_VARIABLES.into_iter().any(is_set)
 }
 
-fn providers(endpoint: &str) -> Result<Providers, TelemetryError> {
-    let resource = Resource::builder()
-        .with_service_name("lanyard")
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new(
-            "service.instance.id",
-            uuid::Uuid::new_v4().to_string(),
-        ))
-        .build();
-    let spans = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()?;
-    let metrics = MetricExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()?;
-    let logs = LogExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()?;
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+fn resource() -> Resource {
+    let named = is_set("OTEL_SERVICE_NAME")
+        || std::env::var("OTEL_RESOURCE_ATTRIBUTES")
+            .is_ok_and(|attributes| attributes.contains("service.name="));
+    let resource = Resource::builder().with_attributes([
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()),
+    ]);
+    if named {
+        resource.build()
+    } else {
+        resource.with_service_name("lanyard").build()
+    }
+}
+
+/// Exporters that go to `endpoint`, or to where the environment says.
+fn providers(endpoint: Option<&str>) -> Result<Providers, TelemetryError> {
+    let resource = resource();
+    let mut spans = SpanExporter::builder().with_tonic();
+    let mut metrics = MetricExporter::builder().with_tonic();
+    let mut logs = LogExporter::builder().with_tonic();
+    if let Some(endpoint) = endpoint {
+        spans = spans.with_endpoint(endpoint);
+        metrics = metrics.with_endpoint(endpoint);
+        logs = logs.with_endpoint(endpoint);
+    }
+    let (spans, metrics, logs) = (spans.build()?, metrics.build()?, logs.build()?);
+    let mut traces = SdkTracerProvider::builder();
+    if !is_set("OTEL_TRACES_SAMPLER") {
+        // Not the library's default, which lets a caller say that its own requests leave no trace.
+        traces = traces.with_sampler(Sampler::AlwaysOn);
+    }
     Ok(Providers {
-        traces: SdkTracerProvider::builder()
+        traces: traces
             .with_batch_exporter(spans)
             .with_resource(resource.clone())
             .build(),
@@ -163,8 +198,7 @@ fn exported_targets() -> Targets {
     Targets::new().with_target("lanyard", LevelFilter::INFO)
 }
 
-/// Standard error: for people by default, one line a record. Text and JSON both escape control
-/// characters, so that what a caller sends cannot forge a line.
+/// Standard error: for people by default, one line a record.
 fn screen_layer<S>(settings: &Settings) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
@@ -178,17 +212,24 @@ where
     };
     let colours = std::io::stderr().is_terminal() && no_color_is_unset();
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(Lines { colours })
         .with_ansi(colours);
-    // Batches that could not be exported are reported by the exporter itself, again and again.
-    let quiet = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_target("opentelemetry", LevelFilter::WARN);
+    let quiet = speaking_targets();
     Ok(if settings.log_json {
         layer.json().with_filter(filter.and(quiet)).boxed()
     } else {
         layer.with_filter(filter.and(quiet)).boxed()
     })
+}
+
+/// Who may say how much at most. Below `INFO`, libraries of HTTP and TLS print what they send and
+/// receive: `Authorization` headers, forms with keys in them, answers with tokens.
+fn speaking_targets() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("lanyard", LevelFilter::TRACE)
+        // Batches that could not be exported are reported by the exporter itself, again and again.
+        .with_target("opentelemetry", LevelFilter::WARN)
 }
 
 fn no_color_is_unset() -> bool {

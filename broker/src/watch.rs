@@ -18,6 +18,7 @@ pub mod respond;
 pub mod review;
 mod shadow;
 pub mod state;
+mod telling;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

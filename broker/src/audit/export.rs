@@ -12,7 +12,7 @@ use lanyard_drift::Level;
 use lanyard_token::Rev;
 
 use super::Counters;
-use crate::store::event::{IssuedToken, Response};
+use crate::store::event::IssuedToken;
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 /// Tells telemetry what became durable.
@@ -106,7 +106,7 @@ impl Export {
                 enforced,
                 ..
             } => {
-                let kind = response(*kind);
+                let kind = kind.word();
                 self.counters.response(kind);
                 tracing::info!(
                     name: "lanyard.log.response",
@@ -172,16 +172,5 @@ const fn level(level: Level) -> &'static str {
         Level::Benign => "benign",
         Level::Anomalous => "anomalous",
         Level::Malicious => "malicious",
-    }
-}
-
-const fn response(response: Response) -> &'static str {
-    match response {
-        Response::Observe => "observe",
-        Response::Alert => "alert",
-        Response::Recycle => "recycle",
-        Response::Narrow => "narrow",
-        Response::Suspend => "suspend",
-        Response::Revoke => "revoke",
     }
 }

@@ -5,7 +5,7 @@
 //! [`MOST_KINDS`] events a minute, whatever is thrown at it; what it misses is the order within the
 //! minute, and the full address. Kinds past the bound fall together into one network called `other`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanyard_token::NodeId;
 
@@ -32,33 +32,40 @@ pub struct Turned {
 
 /// The counts of the minutes that are not yet written.
 #[derive(Debug, Default)]
-pub struct Refusals(BTreeMap<(u64, Turned), u64>);
+pub struct Refusals {
+    counts: BTreeMap<(u64, Turned), u64>,
+    /// Reasons and routes of which a sample was told, and in which minute. Fixed words, so these are few.
+    sampled: BTreeSet<(u64, &'static str, String)>,
+}
 
 impl Refusals {
-    /// Counts one; `true` when it is the first of its kind in this minute.
+    /// Counts one; `true` when it is the first of its reason and route in this minute, from whatever
+    /// network.
     pub fn count(&mut self, turned: &Turned, now: UnixMillis) -> bool {
         let minute = now.0 / MINUTE_MILLIS;
         let key = (minute, turned.clone());
-        if let Some(count) = self.0.get_mut(&key) {
+        if let Some(count) = self.counts.get_mut(&key) {
             *count = count.saturating_add(1);
             return false;
         }
         let (minute, mut turned) = key;
-        if self.0.len() >= MOST_KINDS {
+        if self.counts.len() >= MOST_KINDS {
             // Reasons and routes are fixed words, so these are few.
             "other".clone_into(&mut turned.network);
             turned.identity = None;
         }
-        let count = self.0.entry((minute, turned)).or_insert(0);
+        let sample = (minute, turned.reason, turned.route.clone());
+        let count = self.counts.entry((minute, turned)).or_insert(0);
         *count = count.saturating_add(1);
-        *count == 1
+        self.sampled.insert(sample)
     }
 
     /// Takes out the minutes before `now`'s, or all.
     pub fn take(&mut self, now: Option<UnixMillis>) -> Vec<Refusal> {
         let this_minute = now.map_or(u64::MAX, |now| now.0 / MINUTE_MILLIS);
         let mut taken = Vec::new();
-        self.0.retain(|(minute, turned), count| {
+        self.sampled.retain(|(minute, _, _)| *minute >= this_minute);
+        self.counts.retain(|(minute, turned), count| {
             let over = *minute < this_minute;
             if over {
                 taken.push(Refusal {
@@ -91,9 +98,10 @@ mod tests {
     #[test]
     fn a_scan_from_everywhere_stays_within_the_bound_and_loses_no_count() {
         let mut refusals = Refusals::default();
-        for network in 0..100_000_u32 {
-            refusals.count(&turned(network.to_string()), UnixMillis(1));
-        }
+        let samples = (0..100_000_u32)
+            .filter(|network| refusals.count(&turned(network.to_string()), UnixMillis(1)))
+            .count();
+        assert_eq!(samples, 1, "one reason, one sample");
         let taken = refusals.take(None);
         assert_eq!(taken.len(), MOST_KINDS + 1);
         assert_eq!(

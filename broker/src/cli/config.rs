@@ -126,7 +126,7 @@ fn show(settings: &Settings, output: Output) {
         .map(|(setting, value)| {
             json!({
                 "setting": setting.key,
-                "value": value.map(|value| &value.text),
+                "value": value.map(|value| displayed(&value.text)),
                 "origin": value.map_or_else(|| "not set".to_owned(), |value| value.origin.to_string()),
                 "variable": setting.variable(),
                 "help": setting.help,
@@ -140,10 +140,39 @@ fn show(settings: &Settings, output: Output) {
     for (setting, value) in settings.iter() {
         match value {
             Some(value) => {
-                let text = toml::Value::String(value.text.clone());
+                let text = toml::Value::String(displayed(&value.text));
                 output::data(format_args!("{} = {text}  # {}", setting.key, value.origin));
             }
             None => output::data(format_args!("# {} is not set", setting.key)),
         }
+    }
+}
+
+/// A value as it may be shown: without the user and password of an address, which a broker refuses but
+/// somebody may have written.
+fn displayed(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        assert_eq!(
+            displayed("http://me:secret@host:1/x"),
+            "http://***@host:1/x"
+        );
+        assert_eq!(displayed("http://host/x@y"), "http://host/x@y");
+        assert_eq!(displayed("/var/lib/lanyard"), "/var/lib/lanyard");
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::output::{self, Output};
+use crate::telemetry;
 
 /// `lanyard demo`.
 #[derive(Debug, Args)]
@@ -60,9 +61,17 @@ pub fn run(args: &DemoArgs, output: Output) -> Result<(), CliError> {
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| CliError::cannot("start", &error))?;
     let told = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, story::tell(args.calls, output))
+        // What the example API's gateways deny is telemetry too; on the screen stands the story alone.
+        let quiet = telemetry::Settings {
+            log: Some("off".to_owned()),
+            ..telemetry::Settings::default()
+        };
+        let telemetry = telemetry::start(&quiet)?;
+        let told = tokio::time::timeout(PATIENCE, story::tell(args.calls, output))
             .await
-            .unwrap_or_else(|_| Err("the demo took too long; is this machine very busy?".into()))
+            .unwrap_or_else(|_| Err("the demo took too long; is this machine very busy?".into()));
+        tokio::task::spawn_blocking(move || telemetry.stop()).await?;
+        told
     });
     runtime.shutdown_background();
     let measured = told.map_err(|error| CliError::failed(&*error))?;

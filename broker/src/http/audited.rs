@@ -1,7 +1,7 @@
 //! The wrapper every route passes: span, time limit, counting of refusals, record of administration.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -14,12 +14,12 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
-use tracing::field::Empty;
 
 use super::problem::{OperatorReason, Problem};
 use super::source;
 use crate::audit::Audit;
 use crate::store::event::By;
+use crate::telemetry::server::{self, ServerMeter};
 
 /// No form or document of the API is longer; routes that take more say so themselves.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -34,6 +34,7 @@ pub struct AdministeredBy(pub By);
 #[derive(Clone)]
 struct Wrapper {
     audit: Arc<Audit>,
+    meter: ServerMeter,
     behind_proxy: bool,
     stop: CancellationToken,
 }
@@ -68,6 +69,7 @@ pub fn audited(
         .layer(middleware::from_fn_with_state(
             Wrapper {
                 audit,
+                meter: ServerMeter::new(),
                 behind_proxy,
                 stop,
             },
@@ -83,15 +85,8 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         .get::<MatchedPath>()
         .map_or("unmatched", MatchedPath::as_str)
         .to_owned();
-    let span = tracing::info_span!(
-        "http.server",
-        otel.name = format!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method.as_str(),
-        http.route = route,
-        http.response.status_code = Empty,
-        lanyard.reason = Empty,
-    );
+    let span = server::span(&method, &route, request.version(), request.headers());
+    let began = Instant::now();
     let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request))
         .instrument(span.clone())
         .await;
@@ -106,13 +101,19 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         .into_response()
     });
     let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
+    server::record_status(&span, status);
+    wrapper
+        .meter
+        .answered(&method, &route, status, began.elapsed());
     if let Some(OperatorReason(reason)) = response.extensions().get() {
         span.record("lanyard.reason", reason);
-        wrapper.audit.refused(reason, &route, &network, None);
+        // Within the span, so that the sample leads to its trace.
+        span.in_scope(|| wrapper.audit.refused(reason, &route, &network, None));
     }
     if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
-        note_administration(&wrapper.audit, by, &method, &route, status).await;
+        note_administration(&wrapper.audit, by, &method, &route, status)
+            .instrument(span)
+            .await;
     }
     response
         .headers_mut()
@@ -132,7 +133,7 @@ async fn note_administration(
     route: &str,
     status: StatusCode,
 ) {
-    let action = format!("{method} {route}");
+    let action = format!("{} {route}", server::method_word(method));
     tracing::info!(
         name: "lanyard.administered",
         by = ?by, action, "http.response.status_code" = status.as_u16(), "the administrators' door was used"

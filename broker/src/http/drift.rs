@@ -53,7 +53,7 @@ async fn verdicts(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Verdicts>, Problem> {
     let Query(filter) =
-        filter.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
+        filter.map_err(|_| Problem::invalid_request("`identity` is an id, `limit` a number"))?;
     let limit = filter.limit.unwrap_or(100);
     if limit == 0 || limit > MAX_LIMIT {
         return Err(Problem::invalid_request(format!(
@@ -84,7 +84,8 @@ async fn clear(
     body: Result<Json<Clear>, JsonRejection>,
 ) -> Result<Json<Cleared>, Problem> {
     let id = node(id)?;
-    let Json(body) = body.map_err(|rejection| Problem::invalid_request(rejection.body_text()))?;
+    let Json(body) =
+        body.map_err(|_| Problem::invalid_request("the body is JSON with a `reason`"))?;
     Ok(Json(watch.clear(id, by, &body.reason).await?))
 }
 

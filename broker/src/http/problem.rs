@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use lanyard_token::Rejection;
 use serde::Serialize;
 
+use super::wording;
 use crate::store::StoreError;
 
 /// An error answer, with a message for the caller and a reason for the operator.
@@ -133,7 +134,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Body {
             error: self.error,
-            error_description: &self.description,
+            error_description: &wording::without_secrets(&self.description),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

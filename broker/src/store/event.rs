@@ -203,6 +203,19 @@ pub enum Cause {
     NeverIssued,
 }
 
+impl Cause {
+    /// As telemetry names it: one of a closed set.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Administrator(_) => "administrator",
+            Self::Recycled(_) => "recycled",
+            Self::Drift(_) => "drift",
+            Self::NeverIssued => "never_issued",
+        }
+    }
+}
+
 /// A signing key, with its private half sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
@@ -273,6 +286,20 @@ pub enum Response {
     Suspend,
     /// Ended.
     Revoke,
+}
+
+impl Response {
+    /// As telemetry names it: one of a closed set.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Alert => "alert",
+            Self::Recycle => "recycle",
+            Self::Narrow => "narrow",
+            Self::Suspend => "suspend",
+            Self::Revoke => "revoke",
+        }
+    }
 }
 
 /// Somebody was turned away.

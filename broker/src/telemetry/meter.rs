@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Meter};
 use opentelemetry::{KeyValue, global};
 
-use crate::store::event::{Cause, Event, Grant, Response};
+use crate::store::event::{Event, Grant};
 use crate::store::{DamagedRow, Projection, Record, Row};
 
 /// Counts live records into OpenTelemetry counters. Records replayed at start are history and were
@@ -69,7 +69,7 @@ impl LogMeter {
             }
             Event::Revoked { cause, .. } => {
                 self.revoked
-                    .add(1, &[KeyValue::new("lanyard.cause", cause_word(cause))]);
+                    .add(1, &[KeyValue::new("lanyard.cause", cause.word())]);
             }
             Event::Judged(judgement) => {
                 let level = format!("{:?}", judgement.verdict.level).to_lowercase();
@@ -81,7 +81,7 @@ impl LogMeter {
             } => self.responses.add(
                 1,
                 &[
-                    KeyValue::new("lanyard.response", response_word(*response)),
+                    KeyValue::new("lanyard.response", response.word()),
                     KeyValue::new("lanyard.enforced", *enforced),
                 ],
             ),
@@ -123,26 +123,5 @@ const fn grant_word(grant: Grant) -> &'static str {
         Grant::ClientCredentials => "client_credentials",
         Grant::TokenExchange => "token_exchange",
         Grant::Local => "local",
-    }
-}
-
-const fn cause_word(cause: &Cause) -> &'static str {
-    match cause {
-        Cause::Requested => "requested",
-        Cause::Administrator(_) => "administrator",
-        Cause::Recycled(_) => "recycled",
-        Cause::Drift(_) => "drift",
-        Cause::NeverIssued => "never_issued",
-    }
-}
-
-const fn response_word(response: Response) -> &'static str {
-    match response {
-        Response::Observe => "observe",
-        Response::Alert => "alert",
-        Response::Recycle => "recycle",
-        Response::Narrow => "narrow",
-        Response::Suspend => "suspend",
-        Response::Revoke => "revoke",
     }
 }

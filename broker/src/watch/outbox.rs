@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use tokio::sync::Mutex;
 
 use super::counters::Counters;
+use super::telling;
 use crate::store::{Event, Store, StoreError};
 
 /// Groups that may wait; beyond, the newest are dropped, and that is said.
@@ -44,7 +45,7 @@ impl Outbox {
         let mut refused = Vec::new();
         while let Some(group) = waiting.pop_front() {
             match store.append(group.clone()).await {
-                Ok(_) => {}
+                Ok(_) => telling::tell(&group),
                 Err(StoreError::Full) => {
                     // Whoever comes after must not wait for space either, if it is about ending access.
                     let (ending, rest): (Vec<Event>, Vec<Event>) =
@@ -52,7 +53,10 @@ impl Outbox {
                     let ended = if ending.is_empty() {
                         Ok(())
                     } else {
-                        store.append(ending.clone()).await.map(|_| ())
+                        store
+                            .append(ending.clone())
+                            .await
+                            .map(|_| telling::tell(&ending))
                     };
                     if ended.is_err() {
                         refused.push(ending);

@@ -1,7 +1,7 @@
 //! The whole broker as its users meet it: the real binary, real sockets.
 
 mod commands;
-mod harness;
+pub(crate) mod harness;
 mod life;
 mod routes;
 mod serving;

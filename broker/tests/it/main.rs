@@ -16,4 +16,5 @@ mod feed;
 mod issue;
 mod store;
 mod support;
+mod telemetry;
 mod watch;

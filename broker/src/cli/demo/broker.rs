@@ -4,12 +4,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use lanyard_sdk::{Enrolment, Secret};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Trouble;
+
+/// How long the broker may take to end; a collector that does not answer takes three seconds each.
+const GOODBYE: Duration = Duration::from_secs(10);
 
 /// A running broker and its administrator's door.
 pub(super) struct Broker {
@@ -21,7 +25,7 @@ pub(super) struct Broker {
     admin_url: String,
     admin_token: Secret,
     http: reqwest::Client,
-    _process: Child,
+    process: Child,
 }
 
 /// Who may ask for what.
@@ -86,8 +90,19 @@ impl Broker {
             admin_url: ready.admin_url,
             admin_token: Secret::new(ready.admin_token),
             http,
-            _process: process,
+            process,
         })
+    }
+
+    /// Ends it as an operator would, so that it saves and tells what it still holds.
+    pub(super) async fn stop(mut self) {
+        let id = self.process.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id.and_then(Pid::from_raw)
+            && kill_process(id, Signal::TERM).is_ok()
+        {
+            // Whoever does not end in time is killed when dropped.
+            let _ = tokio::time::timeout(GOODBYE, self.process.wait()).await;
+        }
     }
 
     /// Somebody who answers for identities.

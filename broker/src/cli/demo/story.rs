@@ -73,8 +73,10 @@ pub(super) async fn tell(calls: u64, output: Output) -> Result<Measured, Trouble
         .zip(&before)
         .map(|(now, before)| now - before)
         .collect();
+    let ready_ms = millis(broker.ready_after);
+    broker.stop().await;
     Ok(Measured {
-        ready_ms: millis(broker.ready_after),
+        ready_ms,
         first_token_ms,
         thief_requests_allowed: theft.allowed,
         verdict: verdict.sentence,

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::http::problem::Problem;
+use crate::http::wording;
 use crate::issue::LocalError;
 use crate::issue::administration::AdminError;
 use crate::issue::keys::KeyError;
@@ -59,7 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
         }
         serde_json::from_slice(text)
             .map(Self)
-            .map_err(|error| Problem::invalid_request(error.to_string()))
+            .map_err(|error| Problem::invalid_request(wording::of_json(&error)))
     }
 }
 

@@ -23,15 +23,7 @@ pub(super) async fn post(
     State(doors): State<Doors>,
     submitted: Submitted,
 ) -> Result<Response, Problem> {
-    let answer = answer(&doors, &submitted).await;
-    if let Err(problem) = &answer {
-        tracing::info!(
-            name: "lanyard.token.refused",
-            { lanyard.decision = "refused", lanyard.reason = problem.reason },
-            "token refused"
-        );
-    }
-    answer
+    answer(&doors, &submitted).await
 }
 
 async fn answer(doors: &Doors, submitted: &Submitted) -> Result<Response, Problem> {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{ADMIN_SCOPE, GATEWAY_SCOPES};
 use crate::issue::policy::Lifetimes;
+use crate::issue::proof::api_key::ApiKey;
 use crate::store::event::{Identity, Kind};
 
 /// A member that cannot be taken.
@@ -93,6 +94,10 @@ impl Name {
                 member,
                 "looks like a number: 16 hexadecimal digits",
             ));
+        }
+        if ApiKey::is_meant(text) {
+            // A key in the wrong place would be shown to everybody who lists names.
+            return Err(InvalidInput::new(member, "looks like an API key"));
         }
         Ok(Self(text.to_owned()))
     }

@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
 /// The binary, without any of the surrounding environment's settings.
-pub(super) fn lanyard(arguments: &[&str]) -> Command {
+pub(crate) fn lanyard(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanyard"));
     for (name, _) in std::env::vars()
         .filter(|(name, _)| name.starts_with("LANYARD_") || name.starts_with("OTEL_"))
@@ -22,12 +23,12 @@ pub(super) fn lanyard(arguments: &[&str]) -> Command {
 }
 
 /// Runs it to its end.
-pub(super) fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     lanyard(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Runs it, which must work, and reads its JSON.
-pub(super) fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     let output = run(arguments);
     assert!(
         output.status.success(),
@@ -39,7 +40,7 @@ pub(super) fn json(arguments: &[&str]) -> Value {
 }
 
 /// Runs it, which must fail with this code, and reads what it says.
-pub(super) fn refused(arguments: &[&str], code: i32) -> String {
+pub(crate) fn refused(arguments: &[&str], code: i32) -> String {
     let output = run(arguments);
     assert_eq!(
         output.status.code(),
@@ -55,20 +56,27 @@ pub(super) fn refused(arguments: &[&str], code: i32) -> String {
     words(&output.stderr)
 }
 
-pub(super) fn words(bytes: &[u8]) -> String {
+pub(crate) fn words(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A running broker; killed when dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
+    listener: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Running {
     /// Starts it; standard error is collected.
-    pub(super) fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// Starts it with these variables set.
+    pub(crate) fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = lanyard(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -76,17 +84,21 @@ impl Running {
             .unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (mut from, to) = (child.stderr.take().unwrap(), said.clone());
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(length @ 1..) = from.read(&mut chunk) {
                 to.lock().unwrap().push_str(&words(&chunk[..length]));
             }
         });
-        Self { child, said }
+        Self {
+            child,
+            said,
+            listener: Arc::new(Mutex::new(Some(listener))),
+        }
     }
 
     /// The next line of standard output.
-    pub(super) fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         BufReader::with_capacity(1, self.child.stdout.as_mut().unwrap())
             .read_line(&mut line)
@@ -96,12 +108,12 @@ impl Running {
     }
 
     /// All it has said on standard error.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Sends a signal by name.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
             .status()
@@ -109,8 +121,17 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Waits for its end; all it said on standard error.
+    pub(crate) fn said_at_the_end(self) -> String {
+        let (said, listener) = (self.said.clone(), self.listener.clone());
+        self.wait();
+        let listener = listener.lock().unwrap().take();
+        listener.unwrap().join().unwrap();
+        said.lock().unwrap().clone()
+    }
+
     /// Waits for its end and says the exit code.
-    pub(super) fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(mut self) -> Option<i32> {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(30) {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -130,15 +151,20 @@ impl Drop for Running {
 }
 
 /// A newcomer's broker and what it printed.
-pub(super) struct Dev {
-    pub(super) running: Running,
-    pub(super) printed: Value,
+pub(crate) struct Dev {
+    pub(crate) running: Running,
+    pub(crate) printed: Value,
 }
 
 impl Dev {
-    pub(super) fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts it with these variables set.
+    pub(crate) fn start_with(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let folder = folder.to_str().unwrap();
-        let mut running = Running::start(&[
+        let arguments = [
             "dev",
             "--json",
             "--listen",
@@ -147,19 +173,20 @@ impl Dev {
             "127.0.0.1:0",
             "--data-dir",
             folder,
-        ]);
+        ];
+        let mut running = Running::start_with(&arguments, variables);
         let printed = serde_json::from_str(&running.line()).unwrap();
         Self { running, printed }
     }
 
-    pub(super) fn text(&self, member: &str) -> &str {
+    pub(crate) fn text(&self, member: &str) -> &str {
         self.printed[member]
             .as_str()
             .unwrap_or_else(|| panic!("{member} in {}", self.printed))
     }
 
     /// `client_credentials` with the demo identity's key, or another's.
-    pub(super) async fn token(
+    pub(crate) async fn token(
         &self,
         client: &Client,
         id: &str,
@@ -172,7 +199,7 @@ impl Dev {
         answer(request).await
     }
 
-    pub(super) async fn demo_token(&self, client: &Client) -> String {
+    pub(crate) async fn demo_token(&self, client: &Client) -> String {
         let (status, answer) = self
             .token(client, self.text("client_id"), self.text("client_secret"))
             .await;
@@ -180,7 +207,7 @@ impl Dev {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
-    pub(super) async fn is_active(&self, client: &Client, token: &str, key: (&str, &str)) -> bool {
+    pub(crate) async fn is_active(&self, client: &Client, token: &str, key: (&str, &str)) -> bool {
         let request = client
             .post(format!("{}/oauth/introspect", self.text("issuer")))
             .basic_auth(key.0, Some(key.1))
@@ -190,7 +217,7 @@ impl Dev {
         answer["active"].as_bool().unwrap()
     }
 
-    pub(super) async fn admin(
+    pub(crate) async fn admin(
         &self,
         client: &Client,
         method: Method,
@@ -207,7 +234,7 @@ impl Dev {
     }
 }
 
-pub(super) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
@@ -218,7 +245,7 @@ pub(super) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Val
 }
 
 /// A client that trusts this certificate besides nothing.
-pub(super) fn client(trusted_pem: Option<&str>) -> Client {
+pub(crate) fn client(trusted_pem: Option<&str>) -> Client {
     // Fails when another test was first, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder().no_proxy().pool_max_idle_per_host(0);

@@ -185,20 +185,41 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Reasons are for operators. Neither token nor query stands here.
+/// Reasons are for operators. Neither token nor path nor query stands here: callers put keys into all
+/// of them.
 fn denied(gateway: &Gateway, parts: &request::Parts, denial: &Denial) {
     let reason = denial.rejection();
     let Some(count) = gateway.0.refusals.count(reason, gateway.now().boot) else {
         return;
     };
     tracing::info!(
-        name: "lanyard.token.refused",
+        name: "lanyard.request.denied",
         {
-            http.request.method = %parts.method,
+            http.request.method = method_word(&parts.method),
             lanyard.decision = "deny",
-            lanyard.reason = %reason,
+            lanyard.reason = reason.reason(),
             lanyard.refusals = count,
         },
         "calls were refused"
     );
+}
+
+/// One of a closed set of words, as OpenTelemetry's HTTP conventions have it.
+fn method_word(method: &http::Method) -> &str {
+    const KNOWN: [http::Method; 9] = [
+        http::Method::GET,
+        http::Method::POST,
+        http::Method::PUT,
+        http::Method::PATCH,
+        http::Method::DELETE,
+        http::Method::HEAD,
+        http::Method::OPTIONS,
+        http::Method::TRACE,
+        http::Method::CONNECT,
+    ];
+    if KNOWN.contains(method) {
+        method.as_str()
+    } else {
+        "_OTHER"
+    }
 }

@@ -1,0 +1,90 @@
+//! Standard error, where one record is one line, whatever is in it.
+//!
+//! Formatters escape most of what callers send, but not all of it in all places: a line break in the
+//! words of an error would begin a line that looks like a record of ours. So control characters are
+//! escaped once more where bytes leave the process.
+
+use std::io::{self, Stderr, Write};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Makes a writer for each record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines {
+    /// Colours are escape sequences of the formatter itself, which escapes those in values.
+    pub(super) colours: bool,
+}
+
+/// Writes one record.
+pub(super) struct Line<W> {
+    to: W,
+    colours: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<Stderr>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line {
+            to: io::stderr(),
+            colours: self.colours,
+        }
+    }
+}
+
+impl<W: Write> Write for Line<W> {
+    /// The formatter hands over a whole record at once.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        self.to
+            .write_all(one_line(&text, self.colours).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn one_line(record: &str, colours: bool) -> String {
+    let record = record.strip_suffix('\n').unwrap_or(record);
+    let mut line = String::with_capacity(record.len() + 1);
+    for c in record.chars() {
+        let harmless = !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
+        if harmless || c == '\t' || (colours && c == '\u{1b}') {
+            line.push(c);
+        } else {
+            line.extend(c.escape_default());
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_begin_a_line_or_steer_a_terminal_is_escaped() {
+        let said = "refused: a\r\n2026-01-01 INFO forged\u{1b}[2J\u{9b}1m\u{2028}\0\n";
+        assert_eq!(
+            one_line(said, false),
+            "refused: a\\r\\n2026-01-01 INFO forged\\u{1b}[2J\\u{9b}1m\\u{2028}\\u{0}\n"
+        );
+        assert_eq!(
+            one_line("\u{1b}[32mINFO\u{1b}[0m\n", true),
+            "\u{1b}[32mINFO\u{1b}[0m\n"
+        );
+    }
+
+    #[test]
+    fn a_record_arrives_whole() {
+        let mut line = Line {
+            to: Vec::new(),
+            colours: false,
+        };
+        line.write_all("größer\n".as_bytes()).unwrap();
+        assert_eq!(line.to, "größer\n".as_bytes());
+    }
+}

@@ -1,0 +1,58 @@
+//! Verdicts and what was done about them, as telemetry: told once they are durable, within the trace of
+//! the report that led to them.
+
+use lanyard_drift::Level;
+
+use crate::store::Event;
+use crate::store::event::Judgement;
+
+/// Tells what these events mean to an operator.
+pub(super) fn tell(events: &[Event]) {
+    for event in events {
+        match event {
+            Event::Judged(judgement) => verdict(judgement),
+            Event::Responded {
+                verdict,
+                identity,
+                response: kind,
+                enforced,
+                ..
+            } => tracing::info!(
+                name: "lanyard.response",
+                {
+                    lanyard.verdict = %verdict, lanyard.identity = %identity, lanyard.decision = kind.word(),
+                    lanyard.enforced = enforced
+                },
+                "a verdict was answered"
+            ),
+            Event::Revoked { node, cause, .. } => tracing::info!(
+                name: "lanyard.revoked",
+                { lanyard.node = %node, lanyard.reason = cause.word() },
+                "revoked"
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn verdict(judgement: &Judgement) {
+    tracing::info!(
+        name: "lanyard.drift.verdict",
+        {
+            lanyard.verdict = %judgement.id,
+            lanyard.identity = %judgement.identity,
+            lanyard.credential.id = %judgement.token,
+            lanyard.decision = level(judgement.verdict.level),
+            lanyard.reason = judgement.sentence(),
+        },
+        "a credential left its baseline"
+    );
+}
+
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Benign => "benign",
+        Level::Anomalous => "anomalous",
+        Level::Malicious => "malicious",
+    }
+}

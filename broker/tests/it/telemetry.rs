@@ -1,0 +1,8 @@
+//! What operators see, what they must never see, and what survives.
+
+mod arriving;
+mod canaries;
+mod injection;
+mod kills;
+mod receiver;
+mod sinks;

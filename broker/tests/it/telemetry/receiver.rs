@@ -1,0 +1,185 @@
+//! rotel, an OTLP receiver that we did not write, and what it prints of what it got.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::missing;
+
+/// One receiver for each signal, so that what they print is not mixed.
+pub(super) struct Receiver {
+    signals: Vec<Signal>,
+}
+
+struct Signal {
+    name: &'static str,
+    port: u16,
+    file: PathBuf,
+    child: Child,
+}
+
+impl Receiver {
+    /// Starts it; says aloud when there is none.
+    pub(super) fn start(folder: &Path) -> Option<Self> {
+        let program = std::env::var("LANYARD_ROTEL").unwrap_or_else(|_| {
+            let home = std::env::var("HOME").unwrap_or_default();
+            format!("{home}/.cache/lanyard/rotel/bin/rotel-agent")
+        });
+        if !Path::new(&program).exists() {
+            missing(
+                "rotel",
+                "telemetry is not tried against a real receiver (`.ci/run` installs one)",
+            );
+            return None;
+        }
+        let signals =
+            ["traces", "metrics", "logs"].map(|name| Signal::start(&program, name, folder));
+        Some(Self {
+            signals: signals.into(),
+        })
+    }
+
+    /// The variables that send everything here.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let variable = |signal: &Signal| {
+            (
+                format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name.to_uppercase()),
+                format!("http://127.0.0.1:{}", signal.port),
+            )
+        };
+        self.signals.iter().map(variable).collect()
+    }
+
+    /// All it printed of `traces`, `metrics` or `logs`.
+    pub(super) fn printed(&self, name: &str) -> String {
+        let signal = self.signals.iter().find(|signal| signal.name == name);
+        std::fs::read_to_string(&signal.unwrap().file).unwrap()
+    }
+
+    /// The spans, metrics or records it got, each as it was printed.
+    pub(super) fn got(&self, name: &str) -> Vec<Got> {
+        let begins = match name {
+            "traces" => "Span #",
+            "metrics" => "Metric #",
+            _ => "LogRecord #",
+        };
+        let mut all: Vec<Got> = Vec::new();
+        let mut inside = false;
+        for line in self.printed(name).lines() {
+            if line.starts_with(begins) {
+                all.push(Got(String::new()));
+                inside = true;
+            } else if line.starts_with("Scope") || line.starts_with("Resource") {
+                inside = false;
+            }
+            if let (true, Some(got)) = (inside, all.last_mut()) {
+                got.0.push_str(line.trim());
+                got.0.push('\n');
+            }
+        }
+        all
+    }
+
+    /// The log records with this event name.
+    pub(super) fn events(&self, name: &str) -> Vec<Got> {
+        let line = format!("EventName: {name}");
+        let mut all = self.got("logs");
+        all.retain(|got| got.0.lines().any(|found| found == line));
+        all
+    }
+
+    /// The last export of this metric.
+    pub(super) fn metric(&self, name: &str) -> Got {
+        let all = self.got("metrics");
+        let found = all.into_iter().rev().find(|got| got.has("Name", name));
+        found.unwrap_or_else(|| panic!("no metric {name} in {}", self.printed("metrics")))
+    }
+}
+
+impl Signal {
+    fn start(program: &str, name: &'static str, folder: &Path) -> Self {
+        let (port, unused) = (free_port(), free_port());
+        let file = folder.join(format!("{name}.txt"));
+        let output = File::create(&file).unwrap();
+        let child = Command::new(program)
+            .args(["start", "--exporter", "blackhole"])
+            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")])
+            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{unused}")])
+            .args(["--debug-log", name, "--debug-log-verbosity", "detailed"])
+            .arg("--pid-file")
+            .arg(folder.join(format!("{name}.pid")))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let signal = Self {
+            name,
+            port,
+            file,
+            child,
+        };
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "rotel does not listen"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A span, a metric or a log record.
+#[derive(Debug)]
+pub(super) struct Got(String);
+
+impl Got {
+    /// Whether an attribute or field has this value, of whatever type.
+    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+        self.value(name).is_some_and(|found| found == value)
+    }
+
+    /// The value of an attribute or field, without its type.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let value = self.0.lines().find_map(|line| {
+            let (key, value) = line.trim_start_matches("-> ").split_once(':')?;
+            (key.trim() == name).then_some(value.trim())
+        })?;
+        let inner = value.split_once('(').and_then(|(kind, rest)| {
+            let typed = matches!(kind, "Str" | "Int" | "Bool" | "Double");
+            rest.strip_suffix(')').filter(|_| typed)
+        });
+        Some(inner.unwrap_or(value))
+    }
+
+    /// The numbers of a metric's points, by the value of one label.
+    pub(super) fn points(&self, label: &str) -> Vec<(String, u64)> {
+        let mut points = Vec::new();
+        for point in self.0.split("DataPoints #").skip(1) {
+            let point = Got(point.to_owned());
+            let count = point.value("Value").or_else(|| point.value("Count"));
+            if let (Some(word), Some(count)) = (point.value(label), count) {
+                points.push((word.to_owned(), count.parse().unwrap()));
+            }
+        }
+        points
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
