@@ -1,5 +1,8 @@
 //! Secrets are planted wherever callers and operators put them, then every sink is searched.
 
+mod commands;
+mod planting;
+
 use std::path::Path;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -7,9 +10,7 @@ use serde_json::{Value, json};
 
 use super::receiver::Receiver;
 use super::sinks::{Secrets, files};
-use crate::edge::harness::{Dev, client, lanyard, words};
-
-const ROUTES: &str = include_str!("../edge/routes.txt");
+use crate::edge::harness::{Dev, client};
 
 /// Answers of routes, and what was said in them.
 #[derive(Default)]
@@ -85,9 +86,9 @@ async fn no_secret_is_in_any_sink() {
 
     let mut answers = Answers::default();
     good_use(&dev, &client, &mut secrets, &mut answers).await;
-    every_route(&dev, &client, &mut secrets, &mut answers).await;
-    bad_forms(&dev, &client, &mut secrets, &mut answers).await;
-    let commands = commands(&dev, &data, &mut secrets);
+    planting::every_route(&dev, &client, &mut secrets, &mut answers).await;
+    planting::bad_forms(&dev, &client, &mut secrets, &mut answers).await;
+    let commands = commands::all(&dev, &data, &mut secrets);
     let metrics = client
         .get(format!("{}/metrics", dev.text("admin_url")))
         .send()
@@ -254,264 +255,4 @@ async fn good_use(dev: &Dev, client: &Client, secrets: &mut Secrets, answers: &m
         .json(&json!({"epoch": 1, "seq": 1, "entries": [], "shadow_routes": shadows}));
     answers.ask("report".into(), report).await;
     assert_eq!(answers.0.last().unwrap().1, 200, "{:?}", answers.0.last());
-}
-
-/// Every route of both listeners with secrets in path, query, headers and body.
-async fn every_route(dev: &Dev, client: &Client, secrets: &mut Secrets, answers: &mut Answers) {
-    for line in ROUTES.lines().filter(|line| !line.starts_with('#')) {
-        let [door, method, path, _] = line.split_whitespace().collect::<Vec<_>>()[..] else {
-            panic!("{line}")
-        };
-        let base = match door {
-            "public" => dev.text("issuer"),
-            "admin" => dev.text("admin_url"),
-            _ => continue,
-        };
-        // A stream has no end to wait for.
-        if path == "/v1/feed" {
-            continue;
-        }
-        for admitted in [false, true] {
-            // What ends the demo's own things would end the test.
-            let what = format!("{line} ({admitted})");
-            let [in_path, _] = lookalikes(secrets, &format!("{what}: path"));
-            let [in_query, in_header] = lookalikes(secrets, &format!("{what}: query, header"));
-            let [in_body, in_agent] = lookalikes(secrets, &format!("{what}: body, agent"));
-            let mut concrete = String::new();
-            for segment in path.split('/').skip(1) {
-                concrete.push('/');
-                concrete.push_str(if segment.starts_with('{') {
-                    &in_path
-                } else {
-                    segment
-                });
-            }
-            let url =
-                format!("{base}{concrete}?access_token={in_query}&verbose=1&after={in_query}");
-            let mut request = client
-                .request(method.parse().unwrap(), url)
-                .header("user-agent", format!("agent {in_agent}"))
-                .header("cookie", format!("session={in_header}"))
-                .header("x-api-key", &in_header)
-                .header("tracestate", format!("a={in_header}"))
-                .header("baggage", format!("key={in_header}"))
-                .header("traceparent", &in_header);
-            request = match admitted {
-                true => request.bearer_auth(dev.text("admin_token")),
-                false => request.bearer_auth(&in_header),
-            };
-            if method == "POST" {
-                let body = json!({"password": in_body, in_body.as_str(): 1});
-                request = request.json(&body);
-            }
-            answers.ask(what, request).await;
-            if method == "POST" && admitted {
-                for member in [
-                    "name",
-                    "owner",
-                    "kind",
-                    "tags",
-                    "audiences",
-                    "scopes",
-                    "max_lifetime",
-                    "node",
-                    "nodes",
-                    "tokens",
-                    "seconds",
-                    "wait",
-                    "label",
-                    "expires_in",
-                    "entries",
-                    "epoch",
-                    "instance",
-                    "rev",
-                ] {
-                    let [value, _] = lookalikes(secrets, &format!("{line}: member {member}"));
-                    let known = json!({member: value});
-                    let request = client
-                        .request(method.parse().unwrap(), format!("{base}{concrete}"))
-                        .bearer_auth(dev.text("admin_token"))
-                        .json(&known);
-                    answers.ask(format!("{line}, {member}"), request).await;
-                }
-                let [value, _] = lookalikes(secrets, &format!("{line}: not JSON"));
-                let request = client
-                    .request(method.parse().unwrap(), format!("{base}{concrete}"))
-                    .bearer_auth(dev.text("admin_token"))
-                    .header("content-type", "application/json")
-                    .body(format!("{{\"name\": {value}"));
-                answers.ask(format!("{line}, not JSON"), request).await;
-            }
-        }
-    }
-}
-
-/// The OAuth routes with every member, and every header, that could hold a secret.
-async fn bad_forms(dev: &Dev, client: &Client, secrets: &mut Secrets, answers: &mut Answers) {
-    let issuer = dev.text("issuer").to_owned();
-    for path in ["/oauth/token", "/oauth/revoke", "/oauth/introspect"] {
-        for member in [
-            "client_id",
-            "client_secret",
-            "password",
-            "username",
-            "assertion",
-            "client_assertion",
-            "token",
-            "subject_token",
-            "actor_token",
-            "subject_token_type",
-            "actor_token_type",
-            "grant_type",
-            "scope",
-            "audience",
-            "resource",
-            "requested_lifetime",
-            "requested_token_type",
-            "authorization_details",
-            "code",
-            "refresh_token",
-            "wait",
-            "token_type_hint",
-        ] {
-            for secret in lookalikes(secrets, &format!("{path}: {member}")) {
-                let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
-                let mut form = vec![(member, secret.as_str())];
-                for (name, value) in [
-                    (
-                        "grant_type",
-                        if member.contains("_token") {
-                            exchange
-                        } else {
-                            "client_credentials"
-                        },
-                    ),
-                    ("token", "x"),
-                    ("subject_token", "x"),
-                    (
-                        "subject_token_type",
-                        "urn:ietf:params:oauth:token-type:access_token",
-                    ),
-                ] {
-                    if name != member {
-                        form.push((name, value));
-                    }
-                }
-                let request = || client.post(format!("{issuer}{path}")).form(&form);
-                answers.ask(format!("{path}, {member}"), request()).await;
-                let known =
-                    request().basic_auth(dev.text("client_id"), Some(dev.text("client_secret")));
-                answers.ask(format!("{path}, {member}, known"), known).await;
-            }
-        }
-        for scheme in [
-            "Basic ",
-            "Bearer ",
-            "bearer  ",
-            "Digest response=",
-            "Negotiate ",
-            "",
-            "Basic\t",
-            "Bearer x,",
-        ] {
-            for secret in lookalikes(secrets, &format!("{path}: `{scheme}`")) {
-                let request = client
-                    .post(format!("{issuer}{path}"))
-                    .header("authorization", format!("{scheme}{secret}"))
-                    .form(&[("grant_type", "client_credentials"), ("token", "x")]);
-                answers.ask(format!("{path}, `{scheme}`"), request).await;
-            }
-        }
-        for (id, what) in [
-            ("nobody", "an unknown client"),
-            (dev.text("client_id"), "a wrong key"),
-        ] {
-            for secret in lookalikes(secrets, &format!("{path}: {what}")) {
-                let request = client
-                    .post(format!("{issuer}{path}"))
-                    .basic_auth(id, Some(&secret))
-                    .form(&[("grant_type", "client_credentials"), ("token", "x")]);
-                answers.ask(format!("{path}, {what}"), request).await;
-            }
-        }
-        let [body, _] = lookalikes(secrets, &format!("{path}: not a form"));
-        let request = client
-            .post(format!("{issuer}{path}"))
-            .header("content-type", "application/json")
-            .body(body);
-        answers.ask(format!("{path}, not a form"), request).await;
-    }
-}
-
-/// The command line; each command's two outputs are sinks, but for the place that shows a key once.
-fn commands(dev: &Dev, data: &Path, secrets: &mut Secrets) -> Vec<(String, String)> {
-    let at = data.to_str().unwrap();
-    let token_file = data.parent().unwrap().join("admin.token");
-    std::fs::write(&token_file, dev.text("admin_token")).unwrap();
-    let key_file = data.parent().unwrap().join("made.key");
-    let wrong_file = data.parent().unwrap().join("wrong.token");
-    let [wrong, _] = lookalikes(secrets, "a wrong token in a file");
-    std::fs::write(&wrong_file, wrong).unwrap();
-    let [lookalike, _] = lookalikes(secrets, "an argument");
-    let password = invented(secrets, "a password in an address");
-    let endpoint = format!("http://user:{password}@127.0.0.1:1");
-    let secret = dev.text("client_secret").to_owned();
-    let (key_file, token_file, wrong_file) = (
-        key_file.to_str().unwrap(),
-        token_file.to_str().unwrap(),
-        wrong_file.to_str().unwrap(),
-    );
-    let here = ["--data-dir", at];
-    let there = [
-        "--admin-url",
-        dev.text("admin_url"),
-        "--admin-token-file",
-        token_file,
-    ];
-    let mut sinks = Vec::new();
-    for (arguments, place) in [
-        (vec!["identity", "list"], &here[..]),
-        (vec!["identity", "show", "demo"], &here),
-        (vec!["identity", "show", &secret], &here),
-        (vec!["identity", "show", &lookalike], &here),
-        (vec!["key", "list", "demo"], &there),
-        (vec!["key", "add", "demo", "--out", key_file], &here),
-        (vec!["key", "revoke", &secret], &here),
-        (vec!["token", "revoke", &secret], &here),
-        (vec!["gateway", "list"], &there),
-        (vec!["owner", "list"], &here),
-        (vec!["owner", "add", &secret], &here),
-        (vec!["signing-key", "list"], &here),
-        (vec!["drift", "list"], &here),
-        (vec!["status"], &here),
-        (
-            vec![
-                "owner",
-                "list",
-                "--admin-url",
-                dev.text("admin_url"),
-                "--admin-token-file",
-                wrong_file,
-            ],
-            &[],
-        ),
-        (vec!["config", "show"], &here),
-        (vec!["config", "check"], &here),
-    ] {
-        for json in [false, true] {
-            let mut command = lanyard(&[arguments.as_slice(), place].concat());
-            command
-                .env("RUST_LOG", "trace")
-                .env("LANYARD_TELEMETRY__OTLP_ENDPOINT", &endpoint);
-            if json {
-                command.arg("--json");
-            }
-            let output = command.output().unwrap();
-            let said = words(&output.stdout) + &words(&output.stderr);
-            sinks.push((format!("lanyard {arguments:?}"), said));
-        }
-    }
-    let made = std::fs::read_to_string(key_file).unwrap();
-    secrets.plant("a key made by a command", made.trim().as_bytes());
-    sinks
 }
