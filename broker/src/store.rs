@@ -12,6 +12,7 @@ mod conformance;
 pub mod event;
 pub mod log;
 pub mod memory;
+pub mod plain;
 pub mod restore;
 mod sled;
 

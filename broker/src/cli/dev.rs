@@ -4,7 +4,7 @@ mod folder;
 mod newcomer;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -81,14 +81,7 @@ fn prepare(args: &DevArgs) -> Result<(Config, Folder), CliError> {
     let said_folder = said.said("data_dir").map(PathBuf::from);
     let folder = Folder::open(said_folder, said.said("listen"), said.said("admin_listen"))?;
     let (seal, root) = (folder.path.join("seal.key"), folder.path.join("root.key"));
-    if !seal.exists() {
-        SealingRoot::generate(&seal).map_err(|error| CliError::failed(&error))?;
-    }
-    if !root.exists() {
-        RootKeyFile::at(&root)
-            .generate(None)
-            .map_err(|error| CliError::failed(&error))?;
-    }
+    make_keys(&folder, &seal, &root)?;
     flags.retain(|(key, _)| !matches!(*key, "data_dir" | "listen" | "admin_listen"));
     flags.extend([
         ("data_dir", folder.path.display().to_string()),
@@ -111,6 +104,30 @@ fn prepare(args: &DevArgs) -> Result<(Config, Folder), CliError> {
     loopback_only("--listen", config.listen)?;
     loopback_only("--admin-listen", config.admin_listen)?;
     Ok((config, folder))
+}
+
+/// The keys of a fresh folder. Beside a log none are made: a new sealing key could not read it, and
+/// gateways would not believe a new root key.
+fn make_keys(folder: &Folder, seal: &Path, root: &Path) -> Result<(), CliError> {
+    let missing = [seal, root].into_iter().find(|key| !key.exists());
+    if let Some(missing) = missing
+        && folder.has_log()
+    {
+        return Err(CliError::Failed(format!(
+            "`{}` holds a log, and its key `{}` is gone: put the key back, or take another --data-dir",
+            folder.path.display(),
+            missing.display()
+        )));
+    }
+    if !seal.exists() {
+        SealingRoot::generate(seal).map_err(|error| CliError::failed(&error))?;
+    }
+    if !root.exists() {
+        RootKeyFile::at(root)
+            .generate(None)
+            .map_err(|error| CliError::failed(&error))?;
+    }
+    Ok(())
 }
 
 fn loopback_only(flag: &'static str, address: SocketAddr) -> Result<(), CliError> {

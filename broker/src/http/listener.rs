@@ -1,5 +1,7 @@
 //! A TCP listener: TLS, time limits and a cap on connections.
 
+mod in_time;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tower::Service;
 
 use super::tls::Certificate;
 use crate::config::Limits;
+use in_time::InTime;
 
 /// A TLS handshake takes a client two round trips; more is a client that keeps the door open.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -70,11 +73,15 @@ impl Listener {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         match self.certificate {
-            None => server.acceptor(capped).serve(service).await,
+            None => {
+                let acceptor = InTime::new(capped, limits.header_timeout);
+                server.acceptor(acceptor).serve(service).await
+            }
             Some(certificate) => {
                 let tls =
                     RustlsAcceptor::new(certificate.rustls()).handshake_timeout(HANDSHAKE_WITHIN);
-                server.acceptor(tls.acceptor(capped)).serve(service).await
+                let acceptor = InTime::new(tls.acceptor(capped), limits.header_timeout);
+                server.acceptor(acceptor).serve(service).await
             }
         }
     }

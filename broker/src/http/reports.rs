@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -61,11 +61,12 @@ async fn report(
 async fn bounds(
     State(rooms): State<Rooms>,
     headers: HeaderMap,
-    Path(identity): Path<String>,
+    identity: Result<Path<String>, PathRejection>,
 ) -> Result<([(http::HeaderName, &'static str); 1], Json<IdentityBounds>), Problem> {
     let gateway = rooms.admit(&headers)?;
     // The same answer for one that does not exist and one that is none of this gateway's business.
     let unknown = || Problem::not_found("no such identity among those this gateway serves");
+    let Path(identity) = identity.map_err(|_| unknown())?;
     let identity: NodeId = identity.parse().map_err(|_| unknown())?;
     let bounds = rooms
         .watch

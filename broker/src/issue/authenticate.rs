@@ -66,6 +66,20 @@ impl Issue {
         }
     }
 
+    /// Whose key this is, unless it was revoked: a key that is suspended comes back by itself, and its
+    /// holder may end it meanwhile.
+    pub(super) fn key_not_ended(&self, secret: &str, network: Option<Network>) -> Option<Client> {
+        let hash = self.hasher.hash(&ApiKey::parse(secret)?);
+        let found = self.state.read(|book| {
+            let (credential, row) = book.credential_by_hash(&hash)?;
+            (!row.disabled).then_some(Client {
+                identity: row.identity,
+                credential,
+            })
+        });
+        found.or_else(|| self.failed(network, Unusable::Unknown).ok())
+    }
+
     /// One more failure from there.
     fn failed<T>(&self, network: Option<Network>, why: Unusable) -> Result<T, Refused> {
         if let Some(network) = network {

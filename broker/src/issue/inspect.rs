@@ -73,7 +73,17 @@ impl Issue {
         }))
     }
 
-    /// The living thing behind a token or API key, whether it is the client's, and when it ends.
+    /// The token, if it could still be used some day: it is alive, or only suspended.
+    pub fn not_ended(&self, token: &str) -> Option<Claims> {
+        let proven = self.verify(token, Wanted::Any, self.clock.now()).ok()?;
+        self.state
+            .read(|book| book.check_not_ended(&proven.claims, proven.digest))
+            .ok()?;
+        Some(proven.claims)
+    }
+
+    /// The thing behind a token or API key that is not ended yet, whether it is the client's, and
+    /// when it ends.
     fn find(
         &self,
         client: &Client,
@@ -81,10 +91,10 @@ impl Issue {
         network: Option<Network>,
     ) -> Option<(NodeId, bool, Option<u64>)> {
         if ApiKey::is_meant(token) {
-            let holder = self.holder(token, network).ok()?;
+            let holder = self.key_not_ended(token, network)?;
             return Some((holder.credential, holder.identity == client.identity, None));
         }
-        let claims = self.introspect(token)?;
+        let claims = self.not_ended(token)?;
         Some((
             claims.jti,
             belongs_to(&claims, client.identity),

@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -241,6 +242,7 @@ impl Inner {
             self.ring = Ring::after(0);
             self.waiting.clear();
         }
+        let record = &*self.settled(record);
         for event in &record.events {
             self.event(event, record, root);
         }
@@ -251,6 +253,30 @@ impl Inner {
             .extend(Unsigned::of(record, self.liveness.floor()));
         self.sign_waiting();
         self.changed.add(RowKey::Place);
+    }
+
+    /// The record as gateways must understand it: for them the last word on a node counts, so a
+    /// suspension that may not shorten another is told with the other's end.
+    fn settled<'r>(&self, record: &'r Record) -> Cow<'r, Record> {
+        let longer = |event: &Event| match event {
+            Event::Suspended {
+                node, until, cause, ..
+            } if !cause.may_shorten() => self
+                .liveness
+                .suspended()
+                .find(|(known, _, standing)| known == node && *standing > until.0)
+                .map(|(_, _, standing)| UnixMillis(standing)),
+            _ => None,
+        };
+        let mut settled = Cow::Borrowed(record);
+        for (index, event) in record.events.iter().enumerate() {
+            if let Some(standing) = longer(event)
+                && let Some(Event::Suspended { until, .. }) = settled.to_mut().events.get_mut(index)
+            {
+                *until = standing;
+            }
+        }
+        settled
     }
 
     fn event(&mut self, event: &Event, record: &Record, root: &SealingRoot) {

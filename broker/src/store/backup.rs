@@ -231,46 +231,47 @@ fn refuse_foreign_files(folder: &Path) -> Result<(), StoreError> {
 
 fn prepare_target(source: &Path, target: &Path) -> Result<(), StoreError> {
     let action = || format!("use the folder `{}`", target.display());
-    match std::fs::symlink_metadata(target) {
-        Ok(metadata) if !metadata.is_dir() => {
-            return Err(StoreError::Refused(format!(
-                "`{}` is not a folder",
-                target.display()
-            )));
-        }
-        Ok(_) => {
-            if std::fs::read_dir(target)
-                .map_err(failed(action()))?
-                .next()
-                .is_some()
-            {
-                let reason = format!(
-                    "`{}` is not empty: name a new folder for each backup",
-                    target.display()
-                );
-                return Err(StoreError::Refused(reason));
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(target)
-                .map_err(failed(action()))?;
-        }
-        Err(error) => return Err(failed(action())(error)),
-    }
-    let (source, real) = (source.canonicalize(), target.canonicalize());
-    if let (Ok(source), Ok(real)) = (source, real)
-        && real.starts_with(source.join(FOLDER))
-    {
+    // Before anything is made: a folder left among the segments would stop every later backup.
+    if lies_within(target, &source.join(FOLDER)) {
         let reason = format!(
             "`{}` lies among the segments it would copy",
             target.display()
         );
         return Err(StoreError::Refused(reason));
     }
-    Ok(())
+    match std::fs::symlink_metadata(target) {
+        Ok(metadata) if !metadata.is_dir() => Err(StoreError::Refused(format!(
+            "`{}` is not a folder",
+            target.display()
+        ))),
+        Ok(_) => {
+            let mut entries = std::fs::read_dir(target).map_err(failed(action()))?;
+            if entries.next().is_none() {
+                return Ok(());
+            }
+            let reason = format!(
+                "`{}` is not empty: name a new folder for each backup",
+                target.display()
+            );
+            Err(StoreError::Refused(reason))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(target)
+            .map_err(failed(action())),
+        Err(error) => Err(failed(action())(error)),
+    }
+}
+
+/// Whether `path`, or the nearest folder above it that is there, lies in `folder`.
+fn lies_within(path: &Path, folder: &Path) -> bool {
+    let (Ok(path), Ok(folder)) = (std::path::absolute(path), folder.canonicalize()) else {
+        return false;
+    };
+    path.ancestors()
+        .find_map(|above| above.canonicalize().ok())
+        .is_some_and(|above| above.starts_with(folder))
 }
 
 fn remove_unfinished(target: &Path) {

@@ -214,6 +214,12 @@ impl Cause {
             Self::NeverIssued => "never_issued",
         }
     }
+
+    /// Whether a person chose how long: only such a suspension may end sooner than the one it
+    /// replaces. Otherwise a verdict of minutes would let out whom somebody locked up for a day.
+    pub const fn may_shorten(&self) -> bool {
+        matches!(self, Self::Administrator(_))
+    }
 }
 
 /// A signing key, with its private half sealed.

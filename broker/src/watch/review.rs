@@ -7,6 +7,7 @@ use super::state::{Clearing, History, Subject, Taken, VerdictRecord};
 use super::{Watch, baseline};
 use crate::clock::UnixMillis;
 use crate::store::event::By;
+use crate::store::plain::is_plain_line;
 use crate::store::{Event, StoreError};
 
 /// The longest reason, in bytes.
@@ -89,7 +90,7 @@ pub enum ClearError {
     )]
     NeverIssued(NodeId),
     /// Say why, in fewer words.
-    #[error("a reason has 1 to {MAX_REASON_BYTES} bytes")]
+    #[error("a reason is one line of 1 to {MAX_REASON_BYTES} bytes")]
     Reason,
     /// Ask again later.
     #[error("the log takes no events now")]
@@ -137,7 +138,7 @@ impl Watch {
     /// takes it out of the history that decides about the next response. Revocations stay: enabling
     /// again is a decision of its own.
     pub async fn clear(&self, id: NodeId, by: By, reason: &str) -> Result<Cleared, ClearError> {
-        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
+        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES || !is_plain_line(reason) {
             return Err(ClearError::Reason);
         }
         let record = self.state.verdict(id).ok_or(ClearError::Unknown(id))?;

@@ -1,5 +1,6 @@
 //! The whole broker as its users meet it: the real binary, real sockets.
 
+mod attacks;
 mod commands;
 pub(crate) mod harness;
 mod life;

@@ -73,6 +73,12 @@ impl Folder {
         })
     }
 
+    /// Whether something was written here before.
+    pub(super) fn has_log(&self) -> bool {
+        std::fs::read_dir(self.path.join(crate::store::log::segments::FOLDER))
+            .is_ok_and(|mut entries| entries.next().is_some())
+    }
+
     /// Binds, and names the issuer after the port that came of it.
     pub(super) fn open_doors(&mut self, mut config: Config) -> Result<(Config, Doors), CliError> {
         let doors = Doors::bind(&config).map_err(|error| CliError::failed(&error))?;

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use lanyard_token::NodeId;
 use serde::de::DeserializeOwned;
@@ -58,6 +59,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
                 Problem::invalid_request("the body is `application/json`").because("content_type")
             );
         }
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            // A list would be read as the members in their order, without their names.
+            return Err(Problem::invalid_request("the body is a JSON object").because("body"));
+        }
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|error| Problem::invalid_request(wording::of_json(&error)))
@@ -87,8 +92,22 @@ pub(super) struct Changed {
     pub(super) rev: lanyard_token::Rev,
 }
 
+/// The one variable part of a path.
+pub(super) struct Part(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Part {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Path(text) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::invalid_request("a path is UTF-8").because("path"))?;
+        Ok(Self(text))
+    }
+}
+
 /// A node in a path.
-pub(super) fn node(Path(text): &Path<String>) -> Result<NodeId, Problem> {
+pub(super) fn node(Part(text): &Part) -> Result<NodeId, Problem> {
     text.parse()
         .map_err(|_| Problem::invalid_request("an id is 16 lower-case hexadecimal digits"))
 }

@@ -13,6 +13,7 @@ use crate::http::caller::Administrator;
 use crate::http::oauth::WAIT;
 use crate::http::problem::Problem;
 use crate::store::event::Cause;
+use crate::store::plain::is_plain_line;
 
 /// How many receipts one answer carries; more nodes are revoked just the same.
 const MOST_RECEIPTS: usize = 64;
@@ -65,7 +66,7 @@ pub(super) async fn revoke(
     let living = asked
         .tokens
         .iter()
-        .filter_map(|token| rooms.issue.introspect(token))
+        .filter_map(|token| rooms.issue.not_ended(token))
         .map(|claims| claims.jti);
     let given = nodes.len();
     nodes.extend(living);
@@ -147,9 +148,9 @@ pub(super) async fn resume(
 }
 
 /// One line: it ends up in logs and on consoles.
-fn reason(text: Option<String>) -> Result<String, Problem> {
+pub(super) fn reason(text: Option<String>) -> Result<String, Problem> {
     let text = text.unwrap_or_else(|| NO_REASON.to_owned());
-    if text.is_empty() || text.len() > LONGEST_REASON || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > LONGEST_REASON || !is_plain_line(&text) {
         return Err(Problem::invalid_request(format!(
             "`reason` is one line of 1 to {LONGEST_REASON} bytes"
         )));

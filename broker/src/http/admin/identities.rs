@@ -1,10 +1,10 @@
 //! `/v1/identities`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::Rooms;
-use super::answer::{Answer, Because, Changed, Document, created, ok};
+use super::answer::{Answer, Because, Changed, Document, Part, created, ok};
 use super::owners::NO_REASON;
 use crate::http::caller::Administrator;
 use crate::issue::administration::{IdentityView, NewIdentity};
@@ -31,7 +31,7 @@ pub(super) async fn create(
 pub(super) async fn show(
     State(rooms): State<Rooms>,
     _: Administrator,
-    Path(identity): Path<String>,
+    Part(identity): Part,
 ) -> Answer {
     ok(rooms.issue.show_identity(&identity)?)
 }
@@ -39,7 +39,7 @@ pub(super) async fn show(
 pub(super) async fn disable(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(identity): Path<String>,
+    Part(identity): Part,
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_identity(&identity)?;
@@ -53,7 +53,7 @@ pub(super) async fn disable(
 pub(super) async fn enable(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(identity): Path<String>,
+    Part(identity): Part,
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_identity(&identity)?;

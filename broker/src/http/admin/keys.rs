@@ -1,11 +1,11 @@
 //! `/v1/identities/{identity}/keys` and `/v1/keys/{credential}/revoke`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::Rooms;
-use super::answer::{Answer, Because, Changed, Document, created, node, ok};
+use super::answer::{Answer, Because, Changed, Document, Part, created, node, ok};
 use super::owners::NO_REASON;
 use crate::http::caller::Administrator;
 use crate::issue::administration::KeyView;
@@ -34,7 +34,7 @@ struct Keys {
 pub(super) async fn list(
     State(rooms): State<Rooms>,
     _: Administrator,
-    Path(identity): Path<String>,
+    Part(identity): Part,
 ) -> Answer {
     ok(Keys {
         keys: rooms.issue.list_keys(&identity)?,
@@ -44,7 +44,7 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(identity): Path<String>,
+    Part(identity): Part,
     Document(new): Document<NewKey>,
 ) -> Answer {
     let client_id = rooms.issue.find_identity(&identity)?;
@@ -65,7 +65,7 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    credential: Path<String>,
+    credential: Part,
     Document(because): Document<Because>,
 ) -> Answer {
     let node = node(&credential)?;

@@ -1,10 +1,10 @@
 //! `/v1/owners`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::Rooms;
-use super::answer::{Answer, Because, Changed, Document, created, ok};
+use super::answer::{Answer, Because, Changed, Document, Part, created, ok};
 use crate::http::caller::Administrator;
 use crate::http::problem::Problem;
 use crate::issue::administration::{NewOwner, OwnerView};
@@ -34,7 +34,7 @@ pub(super) async fn create(
 pub(super) async fn show(
     State(rooms): State<Rooms>,
     _: Administrator,
-    Path(owner): Path<String>,
+    Part(owner): Part,
 ) -> Answer {
     let id = rooms.issue.find_owner(&owner)?;
     let found = rooms
@@ -48,7 +48,7 @@ pub(super) async fn show(
 pub(super) async fn disable(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(owner): Path<String>,
+    Part(owner): Part,
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_owner(&owner)?;
@@ -62,7 +62,7 @@ pub(super) async fn disable(
 pub(super) async fn enable(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(owner): Path<String>,
+    Part(owner): Part,
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_owner(&owner)?;

@@ -1,12 +1,12 @@
 //! `/v1/signing-keys`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use lanyard_token::KeyId;
 use serde::{Deserialize, Serialize};
 
 use super::Rooms;
-use super::answer::{Answer, Document, created, ok};
-use super::owners::NO_REASON;
+use super::answer::{Answer, Document, Part, created, ok};
+use super::ending::reason;
 use crate::clock::UnixMillis;
 use crate::http::caller::Administrator;
 use crate::http::problem::Problem;
@@ -97,13 +97,13 @@ pub(super) async fn rotate(
 pub(super) async fn compromise(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
-    Path(kid): Path<String>,
+    Part(kid): Part,
     Document(asked): Document<Compromise>,
 ) -> Answer {
     let kid = kid
         .parse()
         .map_err(|_| Problem::invalid_request("a key id is 43 characters of base64url"))?;
-    let reason = asked.reason.unwrap_or_else(|| NO_REASON.to_owned());
+    let reason = reason(asked.reason)?;
     created(NewKey {
         kid: rooms.issue.compromise(kid, &reason, by).await?,
     })

@@ -3,16 +3,15 @@
 //! axum's own extractor answers 415 and 422 in plain text, lets `application/x-www-form-urlencoded`
 //! be any charset, and cannot read a parameter twice where RFC 8693 allows it.
 
-use axum::body::Bytes;
+mod body;
+
 use axum::extract::{FromRequest, Request};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 
 use crate::http::problem::Problem;
 
-/// The longest body: both tokens, a task with both lists full, and room for escapes.
-const MAX_BYTES: usize = 64 * 1024;
 /// Parameters that may be repeated (RFC 8693 section 2.1, RFC 8707 section 2).
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
 /// The most parameters: far more than OAuth has.
@@ -43,14 +42,7 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
             );
         }
         check_content_type(&parts.headers)?;
-        let body = axum::body::to_bytes(body, MAX_BYTES).await.map_err(|_| {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "invalid_request",
-                "the body is too large",
-            )
-            .because("body_size")
-        })?;
+        let body = body::read(body).await?;
         Ok(Self {
             parts,
             form: Form::parse(&body)?,
@@ -59,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
 }
 
 impl Form {
-    fn parse(body: &Bytes) -> Result<Self, Problem> {
+    fn parse(body: &[u8]) -> Result<Self, Problem> {
         if std::str::from_utf8(body).is_err() {
             return Err(malformed());
         }
@@ -129,8 +121,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
     let is_utf8 = |part: &str| {
         part.split_once('=').is_some_and(|(name, value)| {
+            let value = value.trim();
+            let quoted = |text: &str| Some(text.strip_prefix('"')?.strip_suffix('"')?.to_owned());
             name.trim().eq_ignore_ascii_case("charset")
-                && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+                && quoted(value)
+                    .as_deref()
+                    .unwrap_or(value)
+                    .eq_ignore_ascii_case("utf-8")
         })
     };
     if parts.all(is_utf8) {
@@ -145,7 +142,7 @@ mod tests {
     use super::*;
 
     fn form(body: &'static [u8]) -> Result<Form, Problem> {
-        Form::parse(&Bytes::from_static(body))
+        Form::parse(body)
     }
 
     #[test]
@@ -193,6 +190,8 @@ mod tests {
             "multipart/form-data; boundary=x",
             "application/x-www-form-urlencoded; charset=utf-7",
             "application/x-www-form-urlencoded; charset=iso-8859-1",
+            "application/x-www-form-urlencoded; charset=\"utf-8",
+            "application/x-www-form-urlencoded; charset=\"\"utf-8\"\"",
             "application/x-www-form-urlencoded, application/json",
             "",
         ] {

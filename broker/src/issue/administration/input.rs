@@ -7,6 +7,7 @@ use super::{ADMIN_SCOPE, GATEWAY_SCOPES};
 use crate::issue::policy::Lifetimes;
 use crate::issue::proof::api_key::ApiKey;
 use crate::store::event::{Identity, Kind};
+use crate::store::plain::is_plain_line;
 
 /// A member that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -238,7 +239,7 @@ pub(super) fn reason(text: &str) -> Result<String, InvalidInput> {
 /// One line of text: it ends up in logs and on consoles.
 fn words(member: &'static str, text: &str, longest: usize) -> Result<String, InvalidInput> {
     let text = text.trim();
-    if text.is_empty() || text.len() > longest || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > longest || !is_plain_line(text) {
         return Err(InvalidInput::new(
             member,
             format!("is one line of 1 to {longest} bytes"),
@@ -359,7 +360,16 @@ mod tests {
     #[test]
     fn reasons_are_one_line() {
         assert!(reason("left the company").is_ok());
-        for bad in ["", "  ", "two\nlines", "\u{1b}[31m"] {
+        assert!(reason("café, 東京 – naïve").is_ok());
+        for bad in [
+            "",
+            "  ",
+            "two\nlines",
+            "\u{1b}[31m",
+            "two\u{2028}lines",
+            "turned \u{202e}dnuora",
+            "hid\u{200b}den",
+        ] {
             assert!(reason(bad).is_err(), "{bad:?}");
         }
     }

@@ -216,10 +216,17 @@ impl Book {
         digest: TokenDigest,
         now: UnixMillis,
     ) -> Result<(), Rejection> {
-        self.liveness.check(claims.rev, claims.nodes())?;
+        self.check_not_ended(claims, digest)?;
         if self.is_suspended(claims.nodes(), now) {
             return Err(Rejection::Suspended);
         }
+        Ok(())
+    }
+
+    /// Whether a correctly signed token is one that was issued here and was not ended. It may be
+    /// suspended: then it comes back by itself, so whoever wants it dead must still end it.
+    pub fn check_not_ended(&self, claims: &Claims, digest: TokenDigest) -> Result<(), Rejection> {
+        self.liveness.check(claims.rev, claims.nodes())?;
         match self.tokens.get(&claims.jti) {
             Some(token) if token.digest == digest => Ok(()),
             // Signed with our key and not in our log: whatever it is, we did not issue it.
@@ -311,8 +318,12 @@ impl Book {
                 self.changed.insert(RowKey::Watermark(*node));
                 self.set_disabled(*node, true);
             }
-            Event::Suspended { node, until, .. } => {
-                self.suspended.insert(*node, *until);
+            Event::Suspended {
+                node, until, cause, ..
+            } => {
+                let standing = self.suspended.get(node).filter(|_| !cause.may_shorten());
+                let until = standing.map_or(*until, |standing| *standing.max(until));
+                self.suspended.insert(*node, until);
                 self.changed.insert(RowKey::Suspension(*node));
             }
             Event::Resumed { node, .. } => {

@@ -265,3 +265,29 @@ fn as_text(book: &Book) -> String {
         sorted(book.suspended.iter()),
     )
 }
+
+#[test]
+fn a_verdict_never_shortens_what_an_administrator_suspended() {
+    let (state, store) = world();
+    let suspend = |until: u64, cause: Cause| {
+        append(
+            &store,
+            Event::Suspended {
+                node: node(2),
+                until: NOW.plus_millis(until),
+                cause,
+                by: By::Broker,
+            },
+        );
+    };
+    let usable =
+        |after: u64| state.read(|book| book.lineage_of(node(3), NOW.plus_millis(after)).is_ok());
+    let administrator = || Cause::Administrator("for a day".to_owned());
+    suspend(80_000, administrator());
+    suspend(5_000, Cause::Drift(node(50)));
+    assert!(!usable(79_999) && usable(80_000));
+    suspend(90_000, Cause::Drift(node(50)));
+    assert!(!usable(89_999), "it may lengthen it");
+    suspend(1_000, administrator());
+    assert!(usable(1_000), "a person decides again");
+}

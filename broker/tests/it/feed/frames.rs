@@ -207,6 +207,39 @@ async fn suspensions_end_by_themselves_and_the_log_says_so() {
 }
 
 #[tokio::test]
+async fn a_verdict_never_shortens_what_an_administrator_suspended() {
+    let (world, clock) = world();
+    let suspend = async |until: u64, cause: Cause| {
+        let until = START.plus_millis(until);
+        let nodes = [node(1)];
+        let done = world.room.suspend(&nodes, until, cause, By::Broker);
+        done.await.unwrap();
+    };
+    let until = || {
+        world.state.with_liveness(|liveness| {
+            let standing = liveness.suspended().find(|(known, _, _)| *known == node(1));
+            standing.map(|(_, _, until)| until - START.0)
+        })
+    };
+    let administrator = || Cause::Administrator("for a day".to_owned());
+    suspend(80_000, administrator()).await;
+    suspend(5_000, Cause::Drift(node(50))).await;
+    assert_eq!(until(), Some(80_000));
+    let head = world.room.head();
+    let frame = world.room.frame(head.epoch, head.n).unwrap();
+    let told = START.plus_millis(80_000).0.to_be_bytes();
+    assert!(
+        frame.windows(told.len()).any(|window| window == told),
+        "gateways are told the same end"
+    );
+    clock.set(START.plus_millis(5_000));
+    world.room.resume_what_is_over().await;
+    assert_eq!(until(), Some(80_000));
+    suspend(6_000, administrator()).await;
+    assert_eq!(until(), Some(6_000), "a person decides again");
+}
+
+#[tokio::test]
 async fn bulk_revocations_fill_frames_at_ten_bytes_a_node() {
     let (world, _) = world();
     let nodes: Vec<_> = (0..10_000).map(node).collect();

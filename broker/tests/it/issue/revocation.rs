@@ -1,9 +1,11 @@
 //! `POST /oauth/revoke` and `POST /oauth/introspect`.
 
-use lanyard::store::event::By;
+use lanyard::clock::UnixMillis;
+use lanyard::store::event::{By, Cause};
+use lanyard::store::{Event, Store};
 use serde_json::json;
 
-use super::world::{ISSUER, NOW, ORDERS, World};
+use super::world::{Holder, ISSUER, NOW, ORDERS, World};
 
 #[tokio::test]
 async fn revoking_a_token_ends_everything_exchanged_from_it_and_nothing_else() {
@@ -207,4 +209,58 @@ async fn introspection_tells_what_a_living_token_says() {
         (expired.status, expired.body.as_str()),
         (200, r#"{"active":false}"#)
     );
+}
+
+#[tokio::test]
+async fn what_is_suspended_can_be_ended_for_good() {
+    let world = World::new().await;
+    let billing = world.identity("billing").await;
+    let token = world.token(&billing).await;
+    let node = world.claims(&token).jti;
+    let (_, spare) = world
+        .issue
+        .add_key("billing", None, None, By::Broker)
+        .await
+        .unwrap();
+    let spare_key = world
+        .issue
+        .list_keys("billing")
+        .unwrap()
+        .into_iter()
+        .map(|key| key.id)
+        .find(|id| *id != billing.credential)
+        .unwrap();
+    let suspended = [node, spare_key].map(|node| Event::Suspended {
+        node,
+        until: UnixMillis::from_seconds(NOW + 60),
+        cause: Cause::Requested,
+        by: By::Broker,
+    });
+    world.store.append(suspended.to_vec()).await.unwrap();
+    assert!(!world.lives(&token));
+    for ended in [token.as_str(), spare.expose()] {
+        let answer = world
+            .post("/oauth/revoke", Some(&billing), &[("token", ended)])
+            .await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    }
+    world.clock.set(UnixMillis::from_seconds(NOW + 61));
+    assert!(
+        !world.lives(&token),
+        "it was suspended, then ended, and must not come back with the end of the suspension"
+    );
+    let spare = Holder {
+        secret: spare.expose().to_owned(),
+        credential: spare_key,
+        ..billing.clone()
+    };
+    world
+        .post(
+            "/oauth/token",
+            Some(&spare),
+            &[("grant_type", "client_credentials")],
+        )
+        .await
+        .assert_error(401, "invalid_client");
+    assert!(world.lives(&world.token(&billing).await));
 }
