@@ -8,11 +8,13 @@
 
 pub mod baseline;
 pub mod caps;
+mod changes;
 pub mod counters;
 mod desk;
 pub mod intake;
 mod judge;
 mod learning;
+mod names;
 mod outbox;
 pub mod respond;
 pub mod review;
@@ -91,6 +93,17 @@ pub struct IdentityBounds {
     pub bounds: Bounds,
 }
 
+/// Whose bounds have changed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct BoundsChanges {
+    /// The boot in which the numbers count.
+    pub run: u64,
+    /// The number up to which this is all.
+    pub at: u64,
+    /// Whose, of those that the gateway serves.
+    pub changed: Vec<NodeId>,
+}
+
 impl Watch {
     /// Opens the room on a log that has been replayed into `state`. Baselines that cannot be read are
     /// set aside, and everybody is new: the reason comes back, to be said aloud.
@@ -137,6 +150,7 @@ impl Watch {
             self.counters.received(receipt);
             return Ok(receipt);
         }
+        self.desk().names.hear(gateway, &served, &report.operations);
         shadow::say(gateway, &report.shadow_routes, &self.counters);
         let (receipt, consequences) = self.judge_entries(gateway, &served, &report);
         self.counters.received(receipt);
@@ -188,6 +202,27 @@ impl Watch {
             calls,
             bounds,
         }))
+    }
+
+    /// Whose bounds have changed since a change that the gateway was told of, by boot and number.
+    /// Nothing, without one of this boot: there is nobody yet to compare with.
+    pub fn changes(
+        &self,
+        gateway: NodeId,
+        since: Option<(u64, u64)>,
+    ) -> Result<BoundsChanges, ReportError> {
+        let gateway = self.gateway(gateway)?;
+        let run = u64::from(self.store.nodes().boot());
+        let served = |identity| {
+            let subject = self.state.subject(identity);
+            subject.is_some_and(|subject| subject.is_served_by(&gateway))
+        };
+        let desk = self.desk();
+        let (at, changed) = match since {
+            Some((of, after)) if of == run => desk.changes.after(after, served),
+            _ => (desk.changes.last(), Vec::new()),
+        };
+        Ok(BoundsChanges { run, at, changed })
     }
 
     /// What the room counts.

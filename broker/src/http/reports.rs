@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use lanyard_token::NodeId;
+use serde::Deserialize;
 
 use super::caller::{Caller, Door, Doorkeeper, admit};
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::watch::intake::{MAX_REPORT_BYTES, Receipt, Report, ReportError};
-use crate::watch::{IdentityBounds, Watch, WatchError};
+use crate::watch::{BoundsChanges, IdentityBounds, Watch, WatchError};
 
 /// What a gateway's token must allow.
 const SCOPE: &str = "lanyard:report";
@@ -27,13 +28,14 @@ struct Rooms {
     clock: Arc<dyn Clock>,
 }
 
-/// `POST /v1/reports` and `GET /v1/baselines/{identity}`, for the public listener.
+/// `POST /v1/reports`, `GET /v1/baselines` and `GET /v1/baselines/{identity}`, for the public listener.
 pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route(
             "/v1/reports",
             post(report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)),
         )
+        .route("/v1/baselines", get(changes))
         .route("/v1/baselines/{identity}", get(bounds))
         .with_state(Rooms {
             watch,
@@ -73,9 +75,32 @@ async fn bounds(
         .bounds(gateway.identity, identity)
         .map_err(WatchError::from)?;
     Ok((
-        [(CACHE_CONTROL, "private, max-age=30")],
+        [(CACHE_CONTROL, "no-store")],
         Json(bounds.ok_or_else(unknown)?),
     ))
+}
+
+/// The place of an earlier answer, both or neither.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    run: Option<u64>,
+    after: Option<u64>,
+}
+
+async fn changes(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    since: Result<Query<Since>, QueryRejection>,
+) -> Result<([(http::HeaderName, &'static str); 1], Json<BoundsChanges>), Problem> {
+    let gateway = rooms.admit(&headers)?;
+    let Query(since) =
+        since.map_err(|_| Problem::invalid_request("`run` and `after` are numbers"))?;
+    let changes = rooms
+        .watch
+        .changes(gateway.identity, since.run.zip(since.after))
+        .map_err(WatchError::from)?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(changes)))
 }
 
 impl Rooms {

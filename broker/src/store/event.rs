@@ -4,7 +4,7 @@
 //! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
 //! words or new optional members.
 
-use lanyard_drift::Verdict;
+use lanyard_drift::{OperationId, Verdict};
 pub use lanyard_token::KeyUse;
 use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
 use serde::{Deserialize, Serialize};
@@ -258,6 +258,9 @@ pub struct Judgement {
     pub gateways: Vec<NodeId>,
     /// Level, evidence, sentence.
     pub verdict: Verdict,
+    /// What the operations in it are called, as far as the gateways behind it told: for display.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NamedOperation>,
     /// Set when it is about a token that this log never issued: the digest a gateway saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forged: Option<TokenDigest>,
@@ -271,9 +274,21 @@ impl Judgement {
                 "malicious: token `{}` has a valid signature, but this log never issued it",
                 self.token
             ),
-            None => self.verdict.sentence(),
+            None => self.verdict.sentence_with(|operation| {
+                let named = self.names.iter().find(|named| named.operation == operation);
+                named.map(|named| named.name.clone())
+            }),
         }
     }
+}
+
+/// An operation and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedOperation {
+    /// As evidence names it.
+    pub operation: OperationId,
+    /// `GET /orders/{id}`: plain text, at most 256 bytes.
+    pub name: String,
 }
 
 /// The ladder of answers to drift.

@@ -15,8 +15,10 @@ use lanyard_drift::{Absorption, Baseline, Level, Millis, Thresholds, TokenReport
 use lanyard_token::NodeId;
 
 use super::caps::Spent;
+use super::changes::Changes;
 use super::counters::Counters;
 use super::intake::Seen;
+use super::names::Names;
 use crate::clock::UnixMillis;
 
 /// Calls that make a window worth closing: what the measurements were made with.
@@ -57,6 +59,8 @@ pub(super) struct Desk {
     pub(super) windows: HashMap<NodeId, Window>,
     pub(super) seen: HashMap<NodeId, Seen>,
     pub(super) spent: Spent,
+    pub(super) names: Names,
+    pub(super) changes: Changes,
     withheld: VecDeque<(NodeId, Box<TokenReport>)>,
     /// Whether habits changed since they were saved.
     pub(super) changed: bool,
@@ -99,6 +103,14 @@ pub(super) struct Bench<'a> {
     /// The members of an identity's role, the identity itself left out.
     pub(super) peers: &'a dyn Fn(NodeId) -> Vec<NodeId>,
     pub(super) now: UnixMillis,
+}
+
+/// A verdict on an identity as a whole, by the window that closed last.
+pub(super) struct Closed {
+    pub(super) token: NodeId,
+    pub(super) identity: NodeId,
+    pub(super) gateways: Vec<NodeId>,
+    pub(super) verdict: Verdict,
 }
 
 /// What the judge saw.
@@ -168,8 +180,8 @@ impl Desk {
     }
 
     /// Closes the windows of tokens that fell silent; verdicts on identities as a whole, each with
-    /// the token that was heard last.
-    pub(super) fn close_silent(&mut self, bench: &Bench<'_>) -> Vec<(NodeId, NodeId, Verdict)> {
+    /// the token that was heard last and the gateways behind it.
+    pub(super) fn close_silent(&mut self, bench: &Bench<'_>) -> Vec<Closed> {
         let silent = |window: &Window| bench.now.millis_since(window.heard) >= SILENCE;
         let closing: Vec<(NodeId, NodeId)> = self
             .windows
@@ -179,17 +191,28 @@ impl Desk {
             .collect();
         let mut verdicts = Vec::new();
         for (token, identity) in closing {
-            if let Some((_, verdict)) = self.close(bench, token) {
-                verdicts.push((token, identity, verdict));
+            let verdict = self.close(bench, token);
+            let window = self.windows.remove(&token);
+            if let Some((_, verdict)) = verdict {
+                verdicts.push(Closed {
+                    token,
+                    identity,
+                    gateways: window.map(|window| window.gateways).unwrap_or_default(),
+                    verdict,
+                });
             }
-            self.windows.remove(&token);
         }
         verdicts
     }
 
     /// Learns a window that an owner cleared, and starts the anchor from there: otherwise what is
     /// fine now would be anomalous for ever. `false` when the window is no longer at hand.
-    pub(super) fn learn_cleared(&mut self, verdict: NodeId, identity: NodeId) -> bool {
+    pub(super) fn learn_cleared(
+        &mut self,
+        thresholds: &Thresholds,
+        verdict: NodeId,
+        identity: NodeId,
+    ) -> bool {
         let Some(at) = self.withheld.iter().position(|(id, _)| *id == verdict) else {
             return false;
         };
@@ -202,6 +225,10 @@ impl Desk {
         let learned = habits.baseline.absorb_cleared(&report) == Absorption::Learned;
         if learned && habits.baseline.has_anchor() {
             habits.baseline.set_anchor();
+        }
+        if learned {
+            let bounds = habits.baseline.bounds(thresholds);
+            self.changes.note(identity, bounds);
         }
         self.changed |= learned;
         learned
@@ -281,7 +308,11 @@ impl Desk {
             return;
         };
         match habits.baseline.absorb(report, verdict, bench.thresholds) {
-            Absorption::Learned => bench.counters.absorbed.add(1),
+            Absorption::Learned => {
+                bench.counters.absorbed.add(1);
+                let bounds = habits.baseline.bounds(bench.thresholds);
+                self.changes.note(identity, bounds);
+            }
             Absorption::Refused(_) => bench.counters.withheld.add(1),
         }
         self.changed = true;

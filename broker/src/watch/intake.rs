@@ -19,6 +19,8 @@ pub const MAX_REPORT_BYTES: usize = 256 * 1_024;
 pub const MAX_ENTRIES: usize = 512;
 /// The most routes that were called and do not exist, in one report.
 pub const MAX_SHADOW_ROUTES: usize = 64;
+/// The most operations that one report names.
+pub const MAX_OPERATIONS: usize = 1_024;
 /// The longest method and path of such a route, in bytes.
 const MAX_SHADOW_BYTES: usize = 512;
 
@@ -32,6 +34,10 @@ pub struct Report {
     pub seq: u64,
     /// What tokens did since they were last reported.
     pub entries: Vec<Entry>,
+    /// What the operations are called that the entries speak of: `GET /orders/{id}`, as task scopes
+    /// name them. Each report names its own, so that it is understood by itself.
+    #[serde(default)]
+    pub operations: Vec<String>,
     /// Calls that matched no route.
     #[serde(default)]
     pub shadow_routes: Vec<ShadowRoute>,
@@ -59,8 +65,9 @@ pub struct ShadowRoute {
     pub method: String,
     /// Path without query.
     pub path: String,
-    /// Who asked first.
-    pub identity: NodeId,
+    /// Who asked first, where the gateway knows.
+    #[serde(default)]
+    pub identity: Option<NodeId>,
     /// How many calls.
     pub calls: u64,
 }
@@ -84,7 +91,9 @@ pub enum ReportError {
     #[error("not a report: {0}")]
     Malformed(String),
     /// Split it.
-    #[error("a report has at most {MAX_ENTRIES} entries and {MAX_SHADOW_ROUTES} shadow routes")]
+    #[error(
+        "a report has at most {MAX_ENTRIES} entries, {MAX_OPERATIONS} operations and {MAX_SHADOW_ROUTES} shadow routes"
+    )]
     TooLong,
     /// Only enrolled gateways report.
     #[error("identity `{0}` is not a gateway")]
@@ -96,7 +105,10 @@ impl Report {
     pub fn parse(body: &[u8]) -> Result<Self, ReportError> {
         let report: Self = serde_json::from_slice(body)
             .map_err(|error| ReportError::Malformed(error.to_string()))?;
-        if report.entries.len() > MAX_ENTRIES || report.shadow_routes.len() > MAX_SHADOW_ROUTES {
+        if report.entries.len() > MAX_ENTRIES
+            || report.operations.len() > MAX_OPERATIONS
+            || report.shadow_routes.len() > MAX_SHADOW_ROUTES
+        {
             return Err(ReportError::TooLong);
         }
         let long = |route: &ShadowRoute| route.method.len() + route.path.len() > MAX_SHADOW_BYTES;

@@ -67,8 +67,13 @@ impl Judge<'_> {
         let verdicts = self.desk.close_silent(&self.bench);
         verdicts
             .into_iter()
-            .map(|(token, identity, verdict)| {
-                self.identity_drifts(token, identity, Vec::new(), verdict)
+            .map(|closed| {
+                self.identity_drifts(
+                    closed.token,
+                    closed.identity,
+                    closed.gateways,
+                    closed.verdict,
+                )
             })
             .collect()
     }
@@ -124,12 +129,14 @@ impl Judge<'_> {
             self.desk.spent.spend(action.response, &gateways, now);
         }
         self.bench.counters.judged(verdict.level);
+        let names = self.desk.names.of(&verdict, &gateways);
         let judgement = Judgement {
             id,
             identity,
             token,
             gateways,
             verdict,
+            names,
             forged: None,
         };
         self.events(judgement, &actions)
@@ -152,12 +159,14 @@ impl Judge<'_> {
         };
         self.bench.counters.judged(verdict.level);
         let (id, verdict) = ((self.number)(), storable(verdict));
+        let names = self.desk.names.of(&verdict, &gateways);
         let judgement = Judgement {
             id,
             identity,
             token,
             gateways,
             verdict,
+            names,
             forged: None,
         };
         self.events(
@@ -188,6 +197,7 @@ impl Judge<'_> {
             token,
             gateways: vec![gateway],
             verdict: never_issued(entry, now),
+            names: Vec::new(),
             forged: Some(entry.digest),
         };
         let alert = Action {

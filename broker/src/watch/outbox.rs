@@ -36,44 +36,48 @@ impl Outbox {
             .into_iter()
             .filter(|group| !group.is_empty())
             .peekable();
-        // Held while appending, so that groups keep their order. Free when there is nothing to say.
         let mut waiting = self.waiting.lock().await;
         if waiting.is_empty() && groups.peek().is_none() {
             return Ok(());
         }
         waiting.extend(groups);
+        // All are queued before the first is awaited, so that the log writes them together; and in
+        // their order, because nobody else queues meanwhile. Awaited without holding anybody up.
+        let queued: Vec<_> = waiting
+            .drain(..)
+            .map(|group| (store.append(group.clone()), group))
+            .collect();
+        drop(waiting);
         let mut refused = Vec::new();
-        while let Some(group) = waiting.pop_front() {
-            match store.append(group.clone()).await {
+        let mut failure = None;
+        for (appended, group) in queued {
+            match appended.await {
                 Ok(_) => telling::tell(&group),
                 Err(StoreError::Full) => {
-                    // Whoever comes after must not wait for space either, if it is about ending access.
-                    let (ending, rest): (Vec<Event>, Vec<Event>) =
-                        group.into_iter().partition(Event::ends_access);
-                    let ended = if ending.is_empty() {
-                        Ok(())
-                    } else {
-                        store
-                            .append(ending.clone())
-                            .await
-                            .map(|_| telling::tell(&ending))
-                    };
-                    if ended.is_err() {
-                        refused.push(ending);
-                    }
-                    refused.push(rest);
+                    refused.extend(end_access_alone(group, store).await);
+                    failure.get_or_insert(StoreError::Full);
                 }
                 Err(error) => {
-                    waiting.push_front(group);
-                    keep(&mut waiting, refused, counters);
-                    return Err(error);
+                    refused.push(group);
+                    failure = Some(error);
                 }
             }
         }
-        let full = !refused.is_empty();
-        keep(&mut waiting, refused, counters);
-        if full { Err(StoreError::Full) } else { Ok(()) }
+        keep(&mut *self.waiting.lock().await, refused, counters);
+        failure.map_or(Ok(()), Err)
     }
+}
+
+/// On a full disk: what ends access goes alone. The parts that wait on.
+async fn end_access_alone(group: Vec<Event>, store: &dyn Store) -> Vec<Vec<Event>> {
+    let (ending, rest): (Vec<Event>, Vec<Event>) = group.into_iter().partition(Event::ends_access);
+    if !ending.is_empty() {
+        if store.append(ending.clone()).await.is_err() {
+            return vec![ending, rest];
+        }
+        telling::tell(&ending);
+    }
+    vec![rest]
 }
 
 /// Puts back what was refused, before what came later.

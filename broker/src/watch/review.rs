@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::state::{Clearing, History, Subject, Taken, VerdictRecord};
 use super::{Watch, baseline};
 use crate::clock::UnixMillis;
-use crate::store::event::By;
+use crate::store::event::{By, NamedOperation};
 use crate::store::plain::is_plain_line;
 use crate::store::{Event, StoreError};
 
@@ -30,6 +30,8 @@ pub struct VerdictView {
     pub sentence: String,
     /// Level, evidence with its numbers, hard rule.
     pub verdict: lanyard_drift::Verdict,
+    /// What the operations in it are called.
+    pub operations: Vec<NamedOperation>,
     /// Whether it is about a token that the log never issued.
     pub never_issued: bool,
     /// Whose reports stand behind it.
@@ -165,7 +167,9 @@ impl Watch {
             by: by.clone(),
         }));
         self.store.append(events).await?;
-        let learned = self.desk().learn_cleared(id, record.judgement.identity);
+        let learned =
+            self.desk()
+                .learn_cleared(&self.config.thresholds, id, record.judgement.identity);
         Ok(Cleared {
             learned,
             resumed: paused.len(),
@@ -193,6 +197,7 @@ impl Watch {
             sentence: judgement.sentence(),
             never_issued: judgement.forged.is_some(),
             verdict: judgement.verdict,
+            operations: judgement.names,
             gateways: judgement.gateways,
             responses,
             suspended,

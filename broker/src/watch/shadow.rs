@@ -17,7 +17,7 @@ pub(super) fn say(gateway: NodeId, routes: &[ShadowRoute], counters: &Counters) 
             name: "lanyard.route.shadow",
             {
                 lanyard.gateway = %gateway,
-                lanyard.identity = %route.identity,
+                lanyard.identity = route.identity.map(tracing::field::display),
                 http.request.method = ?shown(&route.method),
                 url.path = ?path(&route.path),
                 lanyard.calls = route.calls

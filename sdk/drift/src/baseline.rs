@@ -11,7 +11,8 @@
 //! there from the first call becomes part of the habits.
 //!
 //! **Poisoning.** After that a window is learned only if it is benign and its mix of operations fits
-//! this identity better than its peers, by the adaptive counts *and* by the anchor: a frozen copy of
+//! this identity no worse than its peers (within [`Thresholds::mix_tolerance`]: twins of a role score
+//! 0 and a little noise), by the adaptive counts *and* by the anchor: a frozen copy of
 //! the sequence from the end of the warm-up. A slow ramp can move the adaptive counts, not the
 //! anchor (measured: 54 % of take-over windows after a ramp over 60 windows, 10 % without).
 //! What it misses: a ramp in rates or objects, which have no anchor.
@@ -93,7 +94,7 @@ pub enum Refusal {
         /// Mild windows so far without a stronger one between them.
         mild_windows: u32,
     },
-    /// Its mix of operations fits others at least as well as this identity or its anchor.
+    /// Its mix of operations fits others better than this identity or its anchor.
     FitsOthers,
 }
 
@@ -270,7 +271,7 @@ impl Baseline {
             });
         }
         // Written so that a score that is no number objects.
-        let fits_itself = verdict.mix_score < 0.0;
+        let fits_itself = verdict.mix_score <= thresholds.mix_tolerance;
         (self.calls >= thresholds.minimum_history && !fits_itself).then_some(Refusal::FitsOthers)
     }
 

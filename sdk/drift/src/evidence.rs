@@ -132,7 +132,7 @@ pub enum Strength {
 pub struct Evidence {
     /// What was measured.
     pub measure: Measure,
-    /// The operation it was measured on, where there is one.
+    /// The operation it was measured on, where there is one; of several new ones the busiest.
     pub operation: Option<OperationId>,
     /// The measured amount, in the unit of the measure.
     pub observed: f64,

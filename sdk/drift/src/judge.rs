@@ -61,8 +61,11 @@ pub fn judge(
     }
     evidence.extend(outside_task(report));
     evidence.sort_by(|left, right| {
-        let by_weight = right.weight.total_cmp(&left.weight);
-        by_weight.then(left.measure.cmp(&right.measure))
+        // Weights of different channels have different bars: a witness goes before any hint.
+        let by_strength = right.strength.cmp(&left.strength);
+        by_strength
+            .then(right.weight.total_cmp(&left.weight))
+            .then(left.measure.cmp(&right.measure))
     });
     Verdict {
         level: level(report, baseline, &evidence, thresholds),

@@ -4,7 +4,9 @@
 //! and nothing learned:
 //!
 //! * base `p0(c)`: share of the peer identities that ever used `c`, add-half smoothed;
-//! * peers `q(c) = (peer count + 50 p0(c)) / (peer total + 50)`;
+//! * peers `q(c) = (peer count + 50 p0(c)) / (peer total + 50)`, divided by its sum over all known
+//!   operations where that is above 1: shares of identities add up to more than one, and undivided a
+//!   twin of its peers would look like them rather than like itself;
 //! * itself `p1(c) = (max(C[c]-d, 0) + (10 + d T) q(c)) / (N + 10)`, `d = 0.5`, `T` distinct;
 //! * after `a`: `p2(c|a) = (max(B[a,c]-d, 0) + (5 + d T_a) p1(c)) / (B[a,.] + 5)`, and for the peers
 //!   the same over their counts, backing off to `q`;
@@ -50,16 +52,30 @@ pub(crate) struct Model<'a> {
     own_total: f64,
     peers: Option<Peers<'a>>,
     peer_total: f64,
+    /// What `q` is divided by.
+    peer_mass: f64,
 }
 
 impl<'a> Model<'a> {
     pub(crate) fn new(own: &'a Sequence, peers: Option<Peers<'a>>) -> Self {
-        Self {
+        let mut model = Self {
             own,
             own_total: own.operations.total() as f64,
             peers,
             peer_total: peers.map_or(0.0, |peers| peers.sequence.operations.total() as f64),
+            peer_mass: 1.0,
+        };
+        if let Some(peers) = peers {
+            let known = peers.sequence.operations.entries().iter();
+            let only_own = own.operations.entries().iter();
+            let only_own = only_own.filter(|(c, _)| peers.sequence.operations.get(*c).is_none());
+            let mass: f64 = known
+                .chain(only_own)
+                .map(|(c, _)| model.peer_single(*c))
+                .sum();
+            model.peer_mass = mass.max(1.0);
         }
+        model
     }
 
     /// Log-likelihood ratio of a window, others against itself: positive means "rather others".
@@ -119,7 +135,7 @@ impl<'a> Model<'a> {
             None => 1.0 / ASSUMED_OPERATIONS,
         };
         let count = self.peers.map_or(0.0, |peers| count(peers.sequence, c));
-        (count + PEER_STRENGTH * base) / (self.peer_total + PEER_STRENGTH)
+        (count + PEER_STRENGTH * base) / (self.peer_total + PEER_STRENGTH) / self.peer_mass
     }
 
     /// `p1(c)`
@@ -202,16 +218,17 @@ mod tests {
             }),
         );
         // p0: a 3.5/4 = 0.875, b 1.5/4 = 0.375, c 0.875.
-        let q_a: f64 = (20.0 + 50.0 * 0.875) / 150.0;
-        let q_b: f64 = (10.0 + 50.0 * 0.375) / 150.0;
-        let q_c: f64 = (70.0 + 50.0 * 0.875) / 150.0;
-        close(model.peer_single(op("a")), 0.425);
-        close(model.peer_single(op("b")), 0.191_666_666_666_666_66);
+        // Undivided: a 63.75/150, b 28.75/150, c 113.75/150, together 206.25/150.
+        let q_a: f64 = 63.75 / 206.25;
+        let q_b: f64 = 28.75 / 206.25;
+        let q_c: f64 = 113.75 / 206.25;
+        close(model.peer_single(op("a")), q_a);
+        close(model.peer_single(op("b")), 0.139_393_939_393_939_4);
         // N = 10, T = 2: strength + d T = 11.
         let p1_a = (5.5 + 11.0 * q_a) / 20.0;
         let p1_b = (3.5 + 11.0 * q_b) / 20.0;
         let p1_c = 11.0 * q_c / 20.0;
-        close(model.own_single(op("a")), 0.508_75);
+        close(model.own_single(op("a")), 0.445);
         close(model.own_single(op("c")), p1_c);
         // From a: 2 distinct, 6 in all; strength + d T_a = 6.
         let p2_ab = (2.5 + 6.0 * p1_b) / 11.0;
@@ -236,6 +253,37 @@ mod tests {
         close(model.order_score(&window), by_hand);
         let mix = (q_a / p1_a).ln() + (q_b / p1_b).ln() + 2.0 * (q_c / p1_c).ln();
         close(model.mix_score(&window), mix);
+    }
+
+    #[test]
+    fn twins_with_many_operations_are_told_apart_neither_by_mix_nor_by_order() {
+        let names: Vec<String> = (0..40).map(|n| format!("op {n}")).collect();
+        let ring = |from: usize| names.iter().cycle().skip(from).take(40);
+        let operations: Vec<_> = names.iter().map(|name| (name.as_str(), 25)).collect();
+        let transitions: Vec<_> = (0..5)
+            .flat_map(|step| ring(0).zip(ring(step)))
+            .map(|(from, to)| (from.as_str(), to.as_str(), 5))
+            .collect();
+        let (own, twin) = (
+            counts(&operations, &transitions),
+            counts(&operations, &transitions),
+        );
+        let peers = Peers {
+            sequence: &twin,
+            identities: 1,
+            users: &|_| 1,
+        };
+        let model = Model::new(&own, Some(peers));
+        assert!(
+            model.mix_score(&own).abs() < 1.0,
+            "{}",
+            model.mix_score(&own)
+        );
+        assert!(
+            model.order_score(&own).abs() < 1.0,
+            "{}",
+            model.order_score(&own)
+        );
     }
 
     #[test]

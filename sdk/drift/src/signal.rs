@@ -80,6 +80,18 @@ pub enum HardRule {
 }
 
 impl HardRule {
+    /// The operation on which it was broken; `None` when it is about the whole task.
+    #[must_use]
+    pub const fn operation(self) -> Option<OperationId> {
+        match self {
+            Self::TaskCalls => None,
+            Self::EnumerationDistinct { operation, .. }
+            | Self::EnumerationRun { operation, .. }
+            | Self::TaskOperation { operation }
+            | Self::TaskDestination { operation } => Some(operation),
+        }
+    }
+
     /// Whether breaking this rule proves abuse by itself. A spent number of calls is refused
     /// each time, but an agent that retries once too often is no thief.
     #[must_use]

@@ -63,6 +63,13 @@ pub struct Thresholds {
     pub distinct_factor: u32,
     /// The same bound until then: some services read thousands from the first minute.
     pub cold_distinct: u32,
+    /// Up to this mix score per 100 calls a window still counts as fitting the identity itself.
+    ///
+    /// For a twin of its peers (replicas, a fleet of the same agent) the true score is 0, and what is
+    /// measured is noise: with 1,000 calls behind the counts it deviates by 1 over four operations
+    /// and by less than 3 over thirty. A masquerade scores tens to hundreds. What this lets through is
+    /// a mix that a hundred calls cannot tell from the owner's.
+    pub mix_tolerance: f64,
     /// Windows with a mild anomaly in one family, without a stronger one between them, after which
     /// it counts as a changed habit. One hour of
     /// regular reports; the frozen anchor still remembers how it was.
@@ -104,6 +111,7 @@ impl Default for Thresholds {
             distinct_floor: 200,
             distinct_factor: 8,
             cold_distinct: 2_000,
+            mix_tolerance: 5.0,
             persistence: 60,
         }
     }

@@ -103,6 +103,98 @@ async fn administrators_see_verdicts_with_numbers_and_responses() {
 }
 
 #[tokio::test]
+async fn gateways_hear_whose_bounds_have_changed_and_only_of_those_they_serve() {
+    let world = World::new().await;
+    let (status, start) = world.changes(GATEWAY, "").await;
+    assert_eq!((status, &start["changed"]), (200, &json!([])));
+    world.learn(SERVICE).await;
+    let since = format!("?run={}&after={}", start["run"], start["at"]);
+    let (_, news) = world.changes(GATEWAY, &since).await;
+    assert_eq!(news["changed"], json!([node(SERVICE)]));
+    assert!(news["at"].as_u64() > start["at"].as_u64());
+    let since = format!("?run={}&after={}", news["run"], news["at"]);
+    let (_, quiet) = world.changes(GATEWAY, &since).await;
+    assert_eq!(
+        quiet,
+        json!({"run": news["run"], "at": news["at"], "changed": []})
+    );
+
+    let (_, other) = world
+        .changes(MAIL_GATEWAY, &format!("?run={}&after=0", start["run"]))
+        .await;
+    assert_eq!(other["changed"], json!([]), "none of its business");
+    let (_, restarted) = world.changes(GATEWAY, "?run=999&after=0").await;
+    assert_eq!(restarted["changed"], json!([]));
+    assert_eq!(restarted["run"], start["run"]);
+    assert_eq!(world.changes(SERVICE, "").await.0, 403);
+    assert_eq!(world.changes(GATEWAY, "?run=x").await.0, 400);
+    assert_eq!(world.changes(GATEWAY, "?surprise=1").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_verdict_names_its_operations_as_the_gateway_behind_it_does_also_after_a_restart() {
+    let world = World::new().await;
+    let token = world.issue(SERVICE).await;
+    let mut agent = world.cold_tracker();
+    world.leave_task(&mut agent);
+    let mut body = world.body(vec![token.entry(&agent.report().unwrap())]);
+    body["operations"] = json!(["GET /orders", "GET /else", "GET /<b>", "\u{1b}[2J"]);
+    let (status, answer) = world.send(GATEWAY, &body.to_string()).await;
+    assert_eq!((status, &answer["accepted"]), (200, &json!(1)));
+
+    let (_, list) = world.get("/v1/drift/verdicts").await;
+    let verdict = &list["verdicts"][0];
+    let sentence = verdict["sentence"].as_str().unwrap();
+    assert!(
+        sentence.contains("`GET /orders` with a destination outside the task"),
+        "{sentence}"
+    );
+    assert_eq!(verdict["operations"].as_array().unwrap().len(), 1);
+
+    let [judgement] = world.verdicts().try_into().unwrap();
+    let written = serde_json::to_vec(&lanyard::store::Event::Judged(Box::new(judgement))).unwrap();
+    match serde_json::from_slice(&written).unwrap() {
+        lanyard::store::Event::Judged(read) => assert_eq!(read.sentence(), sentence),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_cannot_name_what_it_does_not_serve_nor_misname_what_it_does() {
+    let world = World::new().await;
+    let mut body = world.body(Vec::new());
+    body["operations"] = json!(["GET /orders", "GET /health"]);
+    assert_eq!(world.send(MAIL_GATEWAY, &body.to_string()).await.0, 200);
+
+    let token = world.issue(SERVICE).await;
+    let mut agent = world.cold_tracker();
+    world.leave_task(&mut agent);
+    let mut body = world.body(vec![token.entry(&agent.report().unwrap())]);
+    body["operations"] = json!(["GET /health"]);
+    assert_eq!(world.send(GATEWAY, &body.to_string()).await.0, 200);
+    let [judgement] = world.verdicts().try_into().unwrap();
+    assert!(judgement.names.is_empty(), "{:?}", judgement.names);
+    assert!(
+        judgement.sentence().contains("operation "),
+        "{}",
+        judgement.sentence()
+    );
+
+    let mut many = world.body(Vec::new());
+    many["operations"] = json!(vec!["GET /a"; 1_025]);
+    assert_eq!(world.send(GATEWAY, &many.to_string()).await.0, 413);
+}
+
+#[tokio::test]
+async fn a_report_with_routes_that_do_not_exist_is_counted() {
+    let world = World::new().await;
+    let mut body = world.body(Vec::new());
+    body["shadow_routes"] = json!([{"method": "GET", "path": "/admin", "calls": 3}]);
+    assert_eq!(world.send(GATEWAY, &body.to_string()).await.0, 200);
+    assert_eq!(world.watch.counters().shadow_calls.get(), 3);
+}
+
+#[tokio::test]
 async fn wrong_questions_get_answers_in_words() {
     let world = World::new().await;
     for (path, expected) in [

@@ -242,6 +242,12 @@ impl World {
         answer(self.http.get(url).bearer_auth(node(gateway))).await
     }
 
+    /// Whose bounds have changed.
+    pub(super) async fn changes(&self, gateway: u64, query: &str) -> (u16, Value) {
+        let url = format!("{}/v1/baselines{query}", self.url);
+        answer(self.http.get(url).bearer_auth(node(gateway))).await
+    }
+
     pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         answer(self.http.get(format!("{}{path}", self.url))).await
     }

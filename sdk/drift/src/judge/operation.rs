@@ -29,12 +29,14 @@ pub(super) fn never_used(case: &Case<'_>) -> Option<Evidence> {
     let known = &case.baseline.sequence.operations;
     let mut distinct = 0usize;
     let mut surprising = 0.0;
-    for (operation, _) in case.report.operations() {
+    let mut busiest = None;
+    for (operation, count) in case.report.operations() {
         if known.get(operation).is_none() {
             let share = case.peers.map_or(0.0, |peers| {
                 f64::from(peers.users(operation)) / f64::from(peers.identities().max(1))
             });
             distinct += 1;
+            busiest = busiest.max(Some((count, operation)));
             surprising += 1.0 - share.clamp(0.0, 1.0);
         }
     }
@@ -52,6 +54,10 @@ pub(super) fn never_used(case: &Case<'_>) -> Option<Evidence> {
         weight,
         case.thresholds.operations,
     )?;
+    let found = match busiest {
+        Some((_, operation)) => found.on(operation),
+        None => found,
+    };
     Some(if distinct < STRONG_FROM {
         found.at_most_notable()
     } else {

@@ -35,12 +35,14 @@ fn a_walk_is_malicious_and_the_sentence_says_what_happened() {
     let sentence = verdict.sentence_with(|_| Some("GET /orders/{id}".to_owned()));
     assert!(
         sentence.starts_with(
-            "malicious: 40 neighbouring object numbers in a row on `GET /orders/{id}`"
+            "malicious: it went through 40 neighbouring object numbers in a row on \
+             `GET /orders/{id}` (the bound is 30, its own longest run 2); \
+             all 40 calls came from a network and a client it never used before; "
         ),
         "{sentence}"
     );
     assert!(
-        sentence.contains("in 40 calls against a history of 1,500"),
+        sentence.ends_with("; seen in 40 calls, compared with 1,500 known before"),
         "{sentence}"
     );
 }

@@ -196,6 +196,61 @@ fn a_window_that_fits_others_better_is_not_learned_once_there_is_history() {
 }
 
 #[test]
+fn twins_of_a_role_keep_learning_and_a_masquerader_among_them_does_not() {
+    let thresholds = Thresholds::default();
+    let mut twins = [Identity::new(), Identity::new()];
+    for (twin, seed) in twins.iter_mut().zip([11_000_000, 22_000_000]) {
+        twin.dice = Dice::new(seed);
+    }
+    let mut refused = 0;
+    for _ in 0..60 {
+        for at in 0..2 {
+            let peer = twins[1 - at].baseline.clone();
+            let twin = &mut twins[at];
+            for _ in 0..100 {
+                twin.usual_call();
+            }
+            let report = twin.tracker.report().unwrap();
+            let verdict = judge(&report, &twin.baseline, Some(&peer), &thresholds, twin.now);
+            let learned = twin.baseline.absorb(&report, &verdict, &thresholds);
+            refused += u32::from(learned != Absorption::Learned);
+        }
+    }
+    let [twin, other] = &mut twins;
+    assert!(twin.baseline.calls() > 5_500 && other.baseline.calls() > 5_500);
+    assert!(
+        refused <= 4,
+        "{refused} of 120 windows of twins were refused"
+    );
+
+    // Operations that the role knows, in a mix that neither twin ever had.
+    for n in 0..100 {
+        let event = match n % 10 {
+            0..6 => owner(Event::of(op("POST /orders"))),
+            6..9 => owner(Event::of(op("GET /health"))),
+            _ => order(n * 7_919),
+        };
+        twin.call(&event, 500);
+    }
+    let report = twin.tracker.report().unwrap();
+    let mut busy = other.baseline.clone();
+    assert_eq!(busy.absorb_cleared(&report), Absorption::Learned);
+    for _ in 0..20 {
+        assert_eq!(busy.absorb_cleared(&report), Absorption::Learned);
+    }
+    let before = twin.baseline.calls();
+    let verdict = judge(&report, &twin.baseline, Some(&busy), &thresholds, twin.now);
+    assert!(
+        verdict.mix_score > thresholds.mix_tolerance,
+        "{}",
+        verdict.mix_score
+    );
+    let learned = twin.baseline.absorb(&report, &verdict, &thresholds);
+    assert!(matches!(learned, Absorption::Refused(_)), "{learned:?}");
+    assert_eq!(twin.baseline.calls(), before);
+}
+
+#[test]
 fn an_empty_window_teaches_nothing() {
     let mut baseline = Baseline::empty();
     assert_eq!(

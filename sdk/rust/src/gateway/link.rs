@@ -1,7 +1,7 @@
 //! What all tokens of a gateway share: the feed, the drift clock, and the way to the reporter.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lanyard_drift::Millis;
 use tokio::sync::Notify;
@@ -58,7 +58,7 @@ impl Link {
 
     /// This token's report should not wait.
     pub(super) fn report_early(&self, grant: &Arc<Grant>) {
-        let mut urgent = self.urgent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut urgent = self.urgent_tokens();
         if urgent.len() < MAX_URGENT {
             urgent.push(Arc::clone(grant));
         }
@@ -67,14 +67,22 @@ impl Link {
     }
 
     /// Waits until some token's report should not wait.
-    pub(super) async fn urgent(&self) -> Vec<Arc<Grant>> {
+    pub(super) async fn urgent(&self) {
         loop {
-            let waiting =
-                std::mem::take(&mut *self.urgent.lock().unwrap_or_else(PoisonError::into_inner));
-            if !waiting.is_empty() {
-                return waiting;
+            if !self.urgent_tokens().is_empty() {
+                return;
             }
             self.wake.notified().await;
         }
+    }
+
+    /// The tokens whose report should not wait, each once.
+    pub(super) fn take_urgent(&self) -> Vec<Arc<Grant>> {
+        std::mem::take(&mut *self.urgent_tokens())
+    }
+
+    fn urgent_tokens(&self) -> MutexGuard<'_, Vec<Arc<Grant>>> {
+        // A panic elsewhere leaves the list whole.
+        self.urgent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,10 @@
 //! Telling the broker what was seen.
 //!
-//! At once when a tracker asks for it, after a few seconds when there are tokens the broker has not
+//! At once when a tracker asks for it (on a lane of its own, so that it never waits behind what could
+//! wait), after a few seconds when there are tokens the broker has not
 //! heard of (a valid signature that its log never issued is a stolen key), else once a minute.
 //!
-//! A report is numbered within this process's random epoch and sent again, unchanged, until it is
+//! A report is numbered within its lane's random epoch and sent again, unchanged, until it is
 //! answered; so one that arrived and whose answer was lost counts once. While the broker is away,
 //! reports of one token are merged and a bounded number is kept; what has to go is counted.
 
@@ -23,7 +24,7 @@ use http::header::CONTENT_TYPE;
 use lanyard_token::NodeId;
 
 use self::baseline::Baselines;
-use self::outbox::{Outbox, Parcel};
+use self::outbox::{Names, Outbox, Parcel};
 use super::Gateway;
 use super::grant::Grant;
 use crate::client::{ClientTokens, random_u64};
@@ -33,7 +34,8 @@ const FIRST_SEEN_INTERVAL: Duration = Duration::from_secs(3);
 /// Every so many of those intervals everything is reported: once a minute.
 const REGULAR_EVERY: u64 = 20;
 /// How long an early report waits for others that want to go along. Below the 10 ms in which a
-/// broken bound should be known.
+/// broken bound should be known. While one is not answered the next ones gather too, so a storm is
+/// one report per round trip.
 const GATHER: Duration = Duration::from_millis(2);
 /// How long the last reports may take when the gateway stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -66,23 +68,34 @@ impl ReportCounters {
 pub(super) struct Reporter {
     gateway: Gateway,
     tokens: ClientTokens,
+    /// What should not wait, and does not: not even for the answer to what could.
+    early: Lane,
+    regular: Lane,
+    baselines: Baselines,
+    counters: Arc<ReportCounters>,
+}
+
+/// One sequence of reports: the next one leaves when the last one was answered.
+struct Lane {
     epoch: u64,
     seq: u64,
     outbox: Outbox,
-    baselines: Baselines,
-    counters: Arc<ReportCounters>,
 }
 
 impl Reporter {
     pub(super) fn new(gateway: Gateway, tokens: ClientTokens) -> Self {
         gateway.0.link.reporter_begins();
+        let routes = gateway.0.routes.named_operations();
+        let names: Arc<Names> = Arc::new(
+            routes
+                .map(|(operation, name)| (operation, Box::from(name)))
+                .collect(),
+        );
         Self {
+            early: Lane::new(&names),
+            regular: Lane::new(&names),
             gateway,
             tokens,
-            // Below 2^53: an exact integer in every JSON implementation.
-            epoch: random_u64() >> 11,
-            seq: 0,
-            outbox: Outbox::default(),
             baselines: Baselines::default(),
             counters: Arc::default(),
         }
@@ -93,32 +106,20 @@ impl Reporter {
     }
 
     pub(super) async fn run(mut self, stopped: impl Future<Output = ()> + Send) {
-        let link = Arc::clone(&self.gateway.0.link);
-        let mut stopped = std::pin::pin!(stopped);
-        let mut interval = tokio::time::interval(FIRST_SEEN_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut ticks: u64 = 0;
-        loop {
-            tokio::select! {
-                urgent = link.urgent() => {
-                    self.gather(&urgent);
-                    tokio::time::sleep(GATHER).await;
-                }
-                _ = interval.tick() => {
-                    ticks = ticks.wrapping_add(1);
-                    self.collect(ticks.is_multiple_of(REGULAR_EVERY));
-                }
-                () = &mut stopped => break,
-            }
-            // Sending gives way to stopping: what is being sent is numbered and kept.
-            tokio::select! {
-                () = self.deliver() => {}
-                () = &mut stopped => break,
-            }
-            tokio::select! {
-                () = self.baselines.fetch(&self.gateway.0, &self.tokens) => {}
-                () = &mut stopped => break,
-            }
+        let Self {
+            gateway,
+            tokens,
+            early,
+            regular,
+            baselines,
+            counters,
+        } = &mut self;
+        // Sending gives way to stopping: what is being sent is numbered and kept.
+        tokio::select! {
+            () = early.send_early(gateway, baselines, tokens, counters) => {}
+            () = regular.send_regularly(gateway, baselines, tokens, counters) => {}
+            () = baselines.keep(&gateway.0, tokens) => {}
+            () = stopped => {}
         }
         self.collect(true);
         if tokio::time::timeout(FAREWELL, self.deliver())
@@ -126,24 +127,87 @@ impl Reporter {
             .is_err()
         {
             tracing::warn!(
-                reports = self.outbox.len(),
+                reports = self.early.outbox.len() + self.regular.outbox.len(),
                 "stopped before the last reports were taken"
             );
         }
     }
 
-    fn gather(&mut self, grants: &[Arc<Grant>]) {
+    fn collect(&mut self, all: bool) {
+        self.regular.collect(all, &self.gateway, &self.baselines);
+    }
+
+    async fn deliver(&mut self) {
+        self.early.deliver(&self.tokens, &self.counters).await;
+        self.regular.deliver(&self.tokens, &self.counters).await;
+    }
+}
+
+impl Lane {
+    fn new(names: &Arc<Names>) -> Self {
+        Self {
+            // Below 2^53: an exact integer in every JSON implementation.
+            epoch: random_u64() >> 11,
+            seq: 0,
+            outbox: Outbox::new(Arc::clone(names)),
+        }
+    }
+
+    /// Reports at once whatever asks for it, for ever.
+    async fn send_early(
+        &mut self,
+        gateway: &Gateway,
+        baselines: &Baselines,
+        tokens: &ClientTokens,
+        counters: &ReportCounters,
+    ) {
+        let link = &gateway.0.link;
+        let mut again = tokio::time::interval(FIRST_SEEN_INTERVAL);
+        again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = link.urgent() => {
+                    tokio::time::sleep(GATHER).await;
+                    self.gather(&link.take_urgent(), baselines);
+                }
+                // What the broker did not take.
+                _ = again.tick() => {}
+            }
+            self.deliver(tokens, counters).await;
+        }
+    }
+
+    /// Reports what can wait, for ever.
+    async fn send_regularly(
+        &mut self,
+        gateway: &Gateway,
+        baselines: &Baselines,
+        tokens: &ClientTokens,
+        counters: &ReportCounters,
+    ) {
+        let mut interval = tokio::time::interval(FIRST_SEEN_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks: u64 = 0;
+        loop {
+            interval.tick().await;
+            ticks = ticks.wrapping_add(1);
+            self.collect(ticks.is_multiple_of(REGULAR_EVERY), gateway, baselines);
+            self.deliver(tokens, counters).await;
+        }
+    }
+
+    fn gather(&mut self, grants: &[Arc<Grant>], baselines: &Baselines) {
         for grant in grants {
             if let Some(report) = grant.report() {
-                self.baselines.want(grant.claims.lin.identity());
+                baselines.want(grant.claims.lin.identity());
                 self.outbox.add(grant, report);
             }
         }
     }
 
     /// Everything when `all`, else what the broker has not heard of.
-    fn collect(&mut self, all: bool) {
-        let inner = &self.gateway.0;
+    fn collect(&mut self, all: bool, gateway: &Gateway, baselines: &Baselines) {
+        let inner = &gateway.0;
         let grants: Vec<_> = inner
             .grants
             .all()
@@ -158,11 +222,11 @@ impl Reporter {
             self.outbox.add(&grant, report);
         }
         self.outbox.add_shadow_routes(inner.shadow.take());
-        self.gather(&grants);
+        self.gather(&grants, baselines);
     }
 
     /// Sends what there is, until all is taken or the broker cannot be reached.
-    async fn deliver(&mut self) {
+    async fn deliver(&mut self, tokens: &ClientTokens, counters: &ReportCounters) {
         loop {
             if self.outbox.sealed().is_none() {
                 self.seq += 1;
@@ -174,11 +238,9 @@ impl Reporter {
             let Some(parcel) = self.outbox.sealed() else {
                 break;
             };
-            match send(&self.tokens, parcel).await {
+            match send(tokens, parcel).await {
                 Delivery::Taken => {
-                    self.counters
-                        .sent
-                        .fetch_add(parcel.entries, Ordering::Relaxed);
+                    counters.sent.fetch_add(parcel.entries, Ordering::Relaxed);
                     self.outbox.done();
                 }
                 Delivery::Refused(status) => {
@@ -191,14 +253,13 @@ impl Reporter {
                     self.outbox.done();
                 }
                 Delivery::Later => {
-                    self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                    counters.failed.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
             }
         }
-        self.counters
-            .dropped
-            .store(self.outbox.lost(), Ordering::Relaxed);
+        let lost = self.outbox.take_lost();
+        counters.dropped.fetch_add(lost, Ordering::Relaxed);
     }
 }
 

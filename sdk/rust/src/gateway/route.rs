@@ -209,6 +209,13 @@ impl RouteTable {
         self.entries.iter().map(|entry| &*entry.name)
     }
 
+    /// Operations as reports count them, with their names.
+    pub(crate) fn named_operations(&self) -> impl Iterator<Item = (OperationId, &str)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.operation, &*entry.name))
+    }
+
     /// The name of the operation a call is, if there is one.
     #[must_use]
     pub fn operation(&self, method: &Method, path: CanonicalPath<'_>) -> Option<&str> {

@@ -22,7 +22,7 @@ const MAX_PATH_BYTES: usize = 128;
 pub(super) struct ShadowRoute {
     pub(super) method: String,
     pub(super) path: String,
-    pub(super) count: u64,
+    pub(super) calls: u64,
 }
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl ShadowRoutes {
             .map(|((method, path), count)| ShadowRoute {
                 method,
                 path,
-                count,
+                calls: count,
             })
             .collect()
     }

@@ -1,10 +1,10 @@
 //! Reports on their way out: merged per token, bounded, and sealed into numbered parcels.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lanyard_drift::TokenReport;
+use lanyard_drift::{HardRule, OperationId, TokenReport};
 use lanyard_token::NodeId;
 use serde::Serialize;
 
@@ -20,11 +20,19 @@ const MAX_SHADOW_ROUTES: usize = 256;
 const SHADOW_ROUTES_PER_PARCEL: usize = 64;
 /// Bytes of a parcel's entries. The broker takes 256 KiB.
 const PARCEL_BYTES: usize = 192 * 1024;
+/// Bytes of the names of operations in a parcel; operations beyond go without a name.
+const NAMES_BYTES: usize = 32 * 1024;
+/// Names of operations in a parcel. The broker takes 1,024.
+const NAMES: usize = 1_024;
 /// Entries of a parcel.
 const PARCEL_ENTRIES: usize = 256;
 
+/// What operations are called.
+pub(super) type Names = HashMap<OperationId, Box<str>>;
+
 #[derive(Default)]
 pub(super) struct Outbox {
+    names: Arc<Names>,
     waiting: VecDeque<(Reported, TokenReport)>,
     shadow_routes: VecDeque<ShadowRoute>,
     sealed: Option<Parcel>,
@@ -38,6 +46,13 @@ pub(super) struct Parcel {
 }
 
 impl Outbox {
+    pub(super) fn new(names: Arc<Names>) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, grant: &Arc<Grant>, report: TokenReport) {
         let key = Reported {
             token: grant.claims.jti,
@@ -58,8 +73,9 @@ impl Outbox {
         self.lost = self.lost.saturating_add(reports);
     }
 
-    pub(super) const fn lost(&self) -> u64 {
-        self.lost
+    /// How many were lost since the last time.
+    pub(super) const fn take_lost(&mut self) -> u64 {
+        std::mem::replace(&mut self.lost, 0)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,6 +97,7 @@ impl Outbox {
             return false;
         }
         let mut entries = Vec::new();
+        let mut operations = BTreeSet::new();
         let mut size = 0;
         while let Some((key, report)) = self.waiting.pop_front() {
             let entry = Entry {
@@ -99,6 +116,9 @@ impl Outbox {
             }
             size += entry.get().len();
             entries.push(entry);
+            let rule = report.hard_rule().and_then(HardRule::operation);
+            operations.extend(report.operations().map(|(operation, _)| operation));
+            operations.extend(rule);
             if entries.len() >= PARCEL_ENTRIES {
                 break;
             }
@@ -106,10 +126,13 @@ impl Outbox {
         let shadow = self.shadow_routes.len().min(SHADOW_ROUTES_PER_PARCEL);
         let shadow_routes: Vec<_> = self.shadow_routes.drain(..shadow).collect();
         let count = entries.len() as u64;
+        let names = Arc::clone(&self.names);
+        let operations = names_of(&operations, &names);
         match serde_json::to_vec(&Body {
             epoch,
             seq,
             entries,
+            operations,
             shadow_routes,
         }) {
             Ok(body) => {
@@ -136,11 +159,31 @@ impl Outbox {
     }
 }
 
+/// Every parcel names what it speaks of, so that it is understood by itself: by a broker that has
+/// just started, and by whichever of many it reaches.
+fn names_of<'n>(operations: &BTreeSet<OperationId>, names: &'n Names) -> Vec<&'n str> {
+    let mut left = NAMES_BYTES;
+    operations
+        .iter()
+        .filter_map(|operation| names.get(operation).map(|name| &**name))
+        .take_while(|name| match left.checked_sub(name.len()) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .take(NAMES)
+        .collect()
+}
+
 #[derive(Serialize)]
-struct Body {
+struct Body<'n> {
     epoch: u64,
     seq: u64,
     entries: Vec<Box<serde_json::value::RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<&'n str>,
     shadow_routes: Vec<ShadowRoute>,
 }
 
@@ -196,8 +239,31 @@ mod tests {
             outbox.put(key(token), one.clone());
         }
         assert_eq!(outbox.len(), MAX_WAITING);
-        assert_eq!(outbox.lost(), 10);
+        assert_eq!(outbox.take_lost(), 10);
+        assert_eq!(outbox.take_lost(), 0);
         assert_eq!(outbox.waiting[0].0, key(10));
+    }
+
+    #[test]
+    fn a_parcel_names_the_operations_it_speaks_of_and_no_others() {
+        let names = ["GET /a", "GET /b"].map(|name| (OperationId::of(name), Box::from(name)));
+        let mut outbox = Outbox::new(Arc::new(Names::from(names)));
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 1));
+        let body: serde_json::Value =
+            serde_json::from_slice(&outbox.sealed().unwrap().body).unwrap();
+        assert_eq!(body["operations"], serde_json::json!(["GET /a"]));
+    }
+
+    #[test]
+    fn names_leave_room_for_what_they_name() {
+        let names: Names = (0..4_096)
+            .map(|n| format!("GET /{}/{n}", "long".repeat(50)))
+            .map(|name| (OperationId::of(&name), Box::from(name)))
+            .collect();
+        let told = names_of(&names.keys().copied().collect(), &names);
+        let bytes: usize = told.iter().map(|name| name.len()).sum();
+        assert!(!told.is_empty() && bytes <= NAMES_BYTES, "{bytes}");
     }
 
     #[test]

@@ -164,7 +164,7 @@ async fn a_token_the_broker_has_not_heard_of_is_reported_with_its_digest() {
     let report: lanyard_drift::TokenReport =
         serde_json::from_value(entry["report"].clone()).unwrap();
     assert_eq!(report.calls(), 1);
-    let shadow = serde_json::json!([{ "method": "GET", "path": "/elsewhere", "count": 1 }]);
+    let shadow = serde_json::json!([{ "method": "GET", "path": "/elsewhere", "calls": 1 }]);
     assert_eq!(body["shadow_routes"], shadow);
     assert_eq!(body["seq"], 1);
     // Nothing new, nothing sent.
@@ -281,7 +281,7 @@ async fn the_bounds_of_a_known_identity_replace_those_of_an_unknown_one() {
     reporter.collect(true);
     reporter
         .baselines
-        .fetch(&world.gateway.0, &reporter.tokens)
+        .fetch(16, &world.gateway.0, &reporter.tokens)
         .await;
     let stolen = walk(&world, 10, 50_000);
     assert!(
