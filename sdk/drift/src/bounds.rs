@@ -16,6 +16,8 @@ const PLACES: usize = 16;
 pub struct Bounds {
     /// Whether a history stands behind them.
     pub(crate) established: bool,
+    /// Whether so little is known that every whole window of calls is worth an early report.
+    pub(crate) learning: bool,
     own: [ObjectBound; PLACES],
     other: ObjectBound,
     /// Calls in a minute worth an early report.
@@ -44,6 +46,7 @@ impl Bounds {
     pub fn cold(thresholds: &Thresholds) -> Self {
         Self {
             established: false,
+            learning: true,
             own: [ObjectBound::default(); PLACES],
             other: ObjectBound {
                 operation: OperationId::OTHER,
@@ -70,6 +73,8 @@ impl Bounds {
             bounds.clients.insert(*client);
         }
         bounds.established = baseline.calls() >= thresholds.established_calls;
+        // The bounds close in before statistics may speak: learning goes on apace until both can.
+        bounds.learning = !bounds.established || baseline.calls() < thresholds.minimum_history;
         let settled = |minutes: u32| bounds.established && minutes >= thresholds.settled_minutes;
         let distinct_floor = |minutes: u32| {
             if settled(minutes) {

@@ -226,7 +226,7 @@ impl Tracker {
         if self.minute.calls > self.bounds.calls_per_minute {
             signal = louder(signal, self.raise(Reason::Cadence));
         }
-        if !self.bounds.established && self.unreported.calls >= WINDOW {
+        if self.bounds.learning && self.unreported.calls >= WINDOW {
             signal = louder(signal, self.raise(Reason::LearningWindow));
         }
         signal

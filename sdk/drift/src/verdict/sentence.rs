@@ -41,8 +41,13 @@ pub(super) fn of(verdict: &Verdict, names: Names<'_>) -> String {
         0 => "nothing was known before".to_owned(),
         history => format!("compared with {} known before", grouped(history as f64)),
     };
+    // The window: a run of numbers may have begun before it.
+    let window = match verdict.calls {
+        1 => "its last call".to_owned(),
+        calls => format!("its last {} calls", grouped(calls as f64)),
+    };
     format!(
-        "{level}: {}; seen in {calls}, {history}",
+        "{level}: {}; judged by {window}, {history}",
         clauses.join("; ")
     )
 }
@@ -132,10 +137,10 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
     let on = found.operation.map(|operation| named(operation, names));
     let on = on.unwrap_or_else(|| "one operation".to_owned());
     let (observed, usual) = (grouped(found.observed), usually(found.expected));
-    let of_calls = if calls > 1 && found.observed == calls as f64 {
-        format!("all {observed} calls")
-    } else {
-        format!("{observed} of {}", counted(calls, "call"))
+    let of_calls = match calls {
+        1 => "its last call".to_owned(),
+        calls if found.observed == calls as f64 => format!("all of its last {observed} calls"),
+        calls => format!("{observed} of its last {} calls", grouped(calls as f64)),
     };
     match found.measure {
         Measure::OrderScore => format!(
@@ -293,8 +298,8 @@ mod tests {
         assert_eq!(
             said(Level::Malicious, Some(rule), evidence),
             "malicious: it went through 33 neighbouring object numbers in a row on `GET /orders/{id}` \
-             (the bound is 30, its own longest run 2); 31 of 54 calls came from a network and a client \
-             it never used before; seen in 54 calls, compared with 12,345 known before"
+             (the bound is 30, its own longest run 2); 31 of its last 54 calls came from a network and a client \
+             it never used before; judged by its last 54 calls, compared with 12,345 known before"
         );
     }
 
@@ -323,7 +328,7 @@ mod tests {
         assert_eq!(
             one,
             "anomalous: it called `GET /orders/{id}`, which it never used before; \
-             seen in 54 calls, compared with 12,345 known before"
+             judged by its last 54 calls, compared with 12,345 known before"
         );
         let four = said(
             Level::Anomalous,
@@ -349,7 +354,7 @@ mod tests {
         assert_eq!(
             once,
             "malicious: it tried `GET /orders/{id}`, which is outside the task; \
-             seen in 54 calls, compared with 12,345 known before"
+             judged by its last 54 calls, compared with 12,345 known before"
         );
         let often = said(
             Level::Malicious,
@@ -378,7 +383,7 @@ mod tests {
             "{sentence}"
         );
         assert!(
-            sentence.contains("never used before; 2 weaker signs; seen in"),
+            sentence.contains("never used before; 2 weaker signs; judged by"),
             "{sentence}"
         );
     }

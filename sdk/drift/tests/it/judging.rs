@@ -37,12 +37,12 @@ fn a_walk_is_malicious_and_the_sentence_says_what_happened() {
         sentence.starts_with(
             "malicious: it went through 40 neighbouring object numbers in a row on \
              `GET /orders/{id}` (the bound is 30, its own longest run 2); \
-             all 40 calls came from a network and a client it never used before; "
+             all of its last 40 calls came from a network and a client it never used before; "
         ),
         "{sentence}"
     );
     assert!(
-        sentence.ends_with("; seen in 40 calls, compared with 1,500 known before"),
+        sentence.ends_with("; judged by its last 40 calls, compared with 1,500 known before"),
         "{sentence}"
     );
 }

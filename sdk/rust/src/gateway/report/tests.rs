@@ -29,6 +29,9 @@ struct Broker {
     reports: Mutex<Vec<Vec<u8>>>,
     answers: Mutex<VecDeque<StatusCode>>,
     bounds: Mutex<Option<Value>>,
+    changed: Mutex<Vec<Value>>,
+    /// The first report is never answered.
+    hold_first: std::sync::atomic::AtomicBool,
 }
 
 impl Broker {
@@ -44,12 +47,20 @@ impl Broker {
 
 async fn report(State(broker): State<Arc<Broker>>, body: axum::body::Bytes) -> StatusCode {
     broker.reports.lock().unwrap().push(body.to_vec());
+    if broker.hold_first.swap(false, Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
     broker
         .answers
         .lock()
         .unwrap()
         .pop_front()
         .unwrap_or(StatusCode::OK)
+}
+
+async fn changes(State(broker): State<Arc<Broker>>) -> Json<Value> {
+    let changed = std::mem::take(&mut *broker.changed.lock().unwrap());
+    Json(serde_json::json!({ "run": 1, "at": 1, "changed": changed }))
 }
 
 async fn bounds(State(broker): State<Arc<Broker>>, Path(_identity): Path<String>) -> Response {
@@ -90,6 +101,7 @@ async fn world() -> (World, Reporter) {
     let router = Router::new()
         .route("/oauth/token", post(token))
         .route("/v1/reports", post(report))
+        .route("/v1/baselines", get(changes))
         .route("/v1/baselines/{identity}", get(bounds))
         .with_state(Arc::clone(&broker));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -259,7 +271,21 @@ async fn the_bounds_of_a_known_identity_replace_those_of_an_unknown_one() {
     };
     let unknown = walk(&world, 9, 1_000);
 
-    // The habits of a service that reads a few orders, here and there.
+    *world.broker.bounds.lock().unwrap() = Some(habits());
+    reporter.collect(true);
+    reporter
+        .baselines
+        .fetch(16, &world.gateway.0, &reporter.tokens)
+        .await;
+    let stolen = walk(&world, 10, 50_000);
+    assert!(
+        stolen < unknown / 5,
+        "{stolen} against {unknown} of an unknown one"
+    );
+}
+
+/// The bounds of a service that reads a few orders, here and there.
+fn habits() -> Value {
     let operation = OperationId::of("https://orders.example GET /orders/{id}");
     let mut baseline = Baseline::default();
     for minute in 0..200_u64 {
@@ -275,17 +301,71 @@ async fn the_bounds_of_a_known_identity_replace_those_of_an_unknown_one() {
         let report = tracker.report().unwrap();
         assert_eq!(baseline.absorb_cleared(&report), Absorption::Learned);
     }
-    let known = serde_json::to_value(baseline.bounds(&Thresholds::default())).unwrap();
-    *world.broker.bounds.lock().unwrap() = Some(known);
+    serde_json::to_value(baseline.bounds(&Thresholds::default())).unwrap()
+}
 
+#[tokio::test]
+async fn bounds_that_changed_reach_a_token_that_is_already_here() {
+    let (world, mut reporter) = world().await;
+    let cold = Baseline::default().bounds(&Thresholds::default());
+    *world.broker.bounds.lock().unwrap() = Some(serde_json::to_value(cold).unwrap());
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(false);
+    let (gateway, tokens) = (reporter.gateway.clone(), &reporter.tokens);
+    assert_eq!(reporter.baselines.fetch(16, &gateway.0, tokens).await, 1);
+    reporter.baselines.poll(tokens).await;
+    assert_eq!(
+        reporter.baselines.fetch(16, &gateway.0, tokens).await,
+        0,
+        "nothing has changed"
+    );
+
+    *world.broker.bounds.lock().unwrap() = Some(habits());
+    let identity = world.issuer.claims.lin.identity();
+    let news = [identity, NodeId::from_u64(0xdead)];
+    *world.broker.changed.lock().unwrap() = news.map(|id| serde_json::json!(id)).to_vec();
+    reporter.baselines.poll(tokens).await;
+    assert_eq!(reporter.baselines.fetch(16, &gateway.0, tokens).await, 1);
+    let walked = (0..1_000_u64)
+        .take_while(|n| world.call(9, &format!("/orders/{}", 50_000 + n), n * 20))
+        .count();
+    assert!(walked <= 30, "{walked}");
+}
+
+#[tokio::test]
+async fn an_early_report_does_not_wait_for_the_answer_to_a_regular_one() {
+    let (world, mut reporter) = world().await;
+    world.broker.hold_first.store(true, Ordering::SeqCst);
+    assert!(world.call(9, "/orders/1", 0));
     reporter.collect(true);
-    reporter
-        .baselines
-        .fetch(16, &world.gateway.0, &reporter.tokens)
-        .await;
-    let stolen = walk(&world, 10, 50_000);
-    assert!(
-        stolen < unknown / 5,
-        "{stolen} against {unknown} of an unknown one"
+    let Reporter {
+        gateway,
+        tokens,
+        early,
+        regular,
+        baselines,
+        counters,
+    } = &mut reporter;
+    let link = &gateway.0.link;
+    link.take_urgent();
+    let urgent = async {
+        while world.broker.reports().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!((2..2_000).any(|n| !world.call(9, &format!("/orders/{n}"), n)));
+        link.urgent().await;
+        early.gather(&link.take_urgent(), baselines);
+        early.deliver(tokens, counters).await;
+    };
+    tokio::select! {
+        () = regular.deliver(tokens, counters) => panic!("nobody answered it"),
+        () = urgent => {}
+    }
+    let told = world.broker.reports();
+    assert_eq!(told.len(), 2);
+    assert!(told[1]["entries"][0]["report"]["hard_rule"].is_object());
+    assert_eq!(
+        told[1]["operations"],
+        serde_json::json!(["GET /orders/{id}"])
     );
 }
