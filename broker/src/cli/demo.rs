@@ -97,7 +97,7 @@ The thief's copy of the token was good for {} calls.
 The owner's client minted a new one by itself: {} of its calls failed.
 The two other identities noticed nothing: {} of their calls failed.
 
-What to do next: `lanyard dev` starts a broker to try out; docs/gateway.md puts your own service behind it.",
+What to do next: `{} dev` starts a broker to try out; docs/gateway.md puts your own service behind it.",
         measured.ready_ms,
         measured.first_token_ms,
         measured.benign_requests,
@@ -107,5 +107,17 @@ What to do next: `lanyard dev` starts a broker to try out; docs/gateway.md puts 
         measured.verdict_to_refusal_ms,
         measured.owner_requests_failed,
         measured.siblings_refused,
+        this_program(),
     )
+}
+
+/// How to start this program again: by its name when it is installed, else by where it lies.
+fn this_program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let is_built_here = path.components().any(|part| part.as_os_str() == "target");
+    if is_built_here {
+        path.display().to_string()
+    } else {
+        "lanyard".to_owned()
+    }
 }

@@ -1,6 +1,6 @@
 //! What makes a gateway a gateway: the file `lanyard gateway add` prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lanyard_token::{Audience, RootKey};
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,15 @@ pub struct Enrolment {
 #[non_exhaustive]
 pub enum EnrolmentError {
     /// The file cannot be read.
-    #[error("cannot read the enrolment file")]
-    Read(#[from] std::io::Error),
+    #[error(
+        "cannot read the enrolment file `{path}`; `lanyard gateway add NAME --out FILE` writes one"
+    )]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Its text is not an enrolment. Not the source's words: they could quote the secret.
     #[error(
         "the enrolment file is not in the form that `lanyard gateway add` prints (line {line})"
@@ -46,8 +53,12 @@ pub enum EnrolmentError {
 impl Enrolment {
     /// Reads the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, EnrolmentError> {
-        let text = Zeroizing::new(std::fs::read_to_string(path)?);
-        Self::parse(&text)
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| EnrolmentError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&Zeroizing::new(text))
     }
 
     /// Reads the text of the file.
