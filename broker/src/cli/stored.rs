@@ -1,13 +1,13 @@
 //! Which log `lanyard store`, `backup` and `restore` mean: the one a configuration, or a folder, names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::backup::{self, BackupArgs, RestoreArgs};
 use super::config::variables;
-use super::output::Output;
+use super::output::{self, Output};
 use super::store::{self, StoreArgs};
 use super::{CliError, config};
 use crate::config::{ConfigError, Settings};
@@ -51,7 +51,9 @@ pub fn check(command: &Stored<StoreArgs>, output: Output) -> Result<(), CliError
 
 /// `lanyard backup …`.
 pub fn backup(command: &Stored<BackupArgs>, output: Output) -> Result<(), CliError> {
-    backup::run_backup(&command.args, &command.which.place()?.folder, output)
+    let place = command.which.gather();
+    let folder = place.map_err(|error| CliError::usage(&error))?.folder;
+    backup::run_backup(&command.args, &folder, output)
 }
 
 /// `lanyard restore …`.
@@ -69,42 +71,83 @@ pub fn restore(command: &Stored<RestoreArgs>, output: Output) -> Result<(), CliE
 
 struct Place {
     folder: PathBuf,
+    /// The folder of the broker whose anchor that is.
+    anchored_folder: PathBuf,
     anchor_file: Option<PathBuf>,
     seal_key_file: Option<PathBuf>,
 }
 
 impl Which {
     fn place(&self) -> Result<Place, CliError> {
-        self.settings()
-            .and_then(|settings| Place::of(&settings))
-            .map_err(|error| CliError::usage(&error))
+        let mut place = self.gather().map_err(|error| CliError::usage(&error))?;
+        if let Some((anchor, other)) = place.leave_foreign_anchor() {
+            output::message(format_args!(
+                "the anchor `{}` is that of `{}`, not of `{}`: it is neither compared nor changed",
+                anchor.display(),
+                other.display(),
+                place.folder.display()
+            ));
+        }
+        Ok(place)
     }
 
-    fn settings(&self) -> Result<Settings, ConfigError> {
-        let flags: Vec<_> = [
+    fn gather(&self) -> Result<Place, ConfigError> {
+        let file = self.config.as_deref().map(config::read).transpose()?;
+        let file = self.config.as_deref().zip(file.as_deref());
+        Place::of(file, &variables(), &self.flags())
+    }
+
+    fn flags(&self) -> Vec<(&'static str, String)> {
+        [
             ("data_dir", &self.data_dir),
             ("seal.key_file", &self.seal_key),
         ]
         .into_iter()
         .filter_map(|(key, value)| value.clone().map(|value| (key, value)))
-        .collect();
-        let file = self.config.as_deref().map(config::read).transpose()?;
-        let file = self.config.as_deref().zip(file.as_deref());
-        Settings::gather(&[], file, &variables(), &flags)
+        .collect()
     }
 }
 
 impl Place {
-    fn of(settings: &Settings) -> Result<Self, ConfigError> {
-        let folder = settings
-            .path("data_dir")?
-            .ok_or_else(|| ConfigError::required("data_dir", "say which log"))?;
+    /// A folder that is named for this once, by a flag or over the file's own, is not the one the
+    /// configured anchor belongs to: `restore` into it would move on the anchor of a broker that runs.
+    fn of(
+        file: Option<(&Path, &str)>,
+        variables: &[(String, String)],
+        flags: &[(&'static str, String)],
+    ) -> Result<Self, ConfigError> {
+        let settings = Settings::gather(&[], file, variables, flags)?;
+        let in_file = Settings::gather(&[], file, &[], &[])?;
+        let lasting = Settings::gather(&[], file, variables, &[])?;
+        let named_together = in_file.said("data_dir").is_some()
+            && in_file.text("store.anchor_file") == settings.text("store.anchor_file");
+        let folder_of = |settings: &Settings| {
+            settings
+                .path("data_dir")?
+                .ok_or_else(|| ConfigError::required("data_dir", "say which log"))
+        };
+        let folder = folder_of(&settings)?;
+        let anchored_folder = folder_of(if named_together { &in_file } else { &lasting })?;
         let own = Some(folder.join("seal.key")).filter(|own| own.exists());
         Ok(Self {
             anchor_file: settings.path("store.anchor_file")?,
             seal_key_file: settings.path("seal.key_file")?.or(own),
+            anchored_folder,
             folder,
         })
+    }
+
+    /// Forgets an anchor of another folder; returns both.
+    fn leave_foreign_anchor(&mut self) -> Option<(PathBuf, PathBuf)> {
+        let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+        let same = match (real(&self.folder), real(&self.anchored_folder)) {
+            (Ok(folder), Ok(anchored)) => folder == anchored,
+            _ => self.folder == self.anchored_folder,
+        };
+        (!same)
+            .then(|| self.anchor_file.take())
+            .flatten()
+            .map(|anchor| (anchor, self.anchored_folder.clone()))
     }
 
     fn seal(&self) -> Result<SealingRoot, CliError> {
@@ -119,5 +162,50 @@ impl Place {
             .as_deref()
             .ok_or_else(|| CliError::usage(&missing()))?;
         SealingRoot::from_file(file).map_err(|error| CliError::failed(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "data_dir = \"/live\"\n[store]\nanchor_file = \"/elsewhere/anchor\"";
+
+    fn anchor(file: &str, variables: &[(&str, &str)], folder: Option<&str>) -> Option<PathBuf> {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let flags: Vec<_> = folder
+            .map(|folder| ("data_dir", folder.to_owned()))
+            .into_iter()
+            .collect();
+        let file = Some((Path::new("lanyard.toml"), file));
+        let mut place = Place::of(file, &variables, &flags).unwrap();
+        place.leave_foreign_anchor();
+        place.anchor_file
+    }
+
+    #[test]
+    fn an_anchor_is_only_used_for_the_folder_it_is_configured_with() {
+        let used = Some(PathBuf::from("/elsewhere/anchor"));
+        assert_eq!(anchor(FILE, &[], None), used);
+        assert_eq!(anchor(FILE, &[], Some("/live")), used);
+        assert_eq!(anchor(FILE, &[], Some("/rehearsal")), None);
+        let other = [("LANYARD_DATA_DIR", "/rehearsal")];
+        assert_eq!(anchor(FILE, &other, None), None);
+    }
+
+    #[test]
+    fn variables_that_name_folder_and_anchor_belong_together_and_a_flag_does_not() {
+        let used = Some(PathBuf::from("/elsewhere/anchor"));
+        let both = [
+            ("LANYARD_DATA_DIR", "/live"),
+            ("LANYARD_STORE__ANCHOR_FILE", "/elsewhere/anchor"),
+        ];
+        assert_eq!(anchor("", &both, None), used);
+        assert_eq!(anchor("", &both, Some("/rehearsal")), None);
+        let only_anchor = "[store]\nanchor_file = \"/elsewhere/anchor\"";
+        assert_eq!(anchor(only_anchor, &both[..1], None), used);
     }
 }

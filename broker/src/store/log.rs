@@ -50,7 +50,8 @@ use crate::clock::Clock;
 use crate::crypto::{Mac, SealingRoot};
 
 const ANCHOR_FILE: &str = "anchor";
-const LOCK_FILE: &str = "lock";
+/// Locked while a process works in the data folder.
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// The log on disk, open for appending. One process at a time.
 pub struct Log {

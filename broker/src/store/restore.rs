@@ -22,7 +22,7 @@ use super::log::anchor::{self, Anchored};
 use super::log::disk::{failed, sync_folder};
 use super::log::fields::hex;
 use super::log::segments::{End, FOLDER, survey, walk};
-use super::log::{Beginning, Log, LogConfig, anchor_path, lock};
+use super::log::{Beginning, LOCK_FILE, Log, LogConfig, anchor_path, lock};
 use super::sled::{FOLDER as INDEX, Standing};
 use super::{Event, Projections, StoreError};
 use crate::clock::Clock;
@@ -84,10 +84,29 @@ pub fn restore(
 ) -> Result<RestoreReport, StoreError> {
     let manifest = verify(restore.from)?;
     let copy = Copy::read(restore.from, &root, &manifest)?;
+    let is_new = !restore.to.exists();
     make_folder(restore.to)?;
     let held = lock(restore.to)?;
-    let known = Known::of(restore, &root, &manifest)?;
-    let older = known.is_newer_than(&copy);
+    let restored = put_in_place(restore, &manifest, &copy, root, clock);
+    if restored.is_err() && is_new {
+        // Nothing but the lock lies in it; a folder that holds more is left by the second step.
+        let _ = std::fs::remove_file(restore.to.join(LOCK_FILE));
+        let _ = std::fs::remove_dir(restore.to);
+    }
+    drop(held);
+    restored
+}
+
+/// What [`restore`] does while it holds the folder.
+fn put_in_place(
+    restore: &Restore<'_>,
+    manifest: &Manifest,
+    copy: &Copy,
+    root: Arc<SealingRoot>,
+    clock: Arc<dyn Clock>,
+) -> Result<RestoreReport, StoreError> {
+    let known = Known::of(restore, &root, manifest)?;
+    let older = known.is_newer_than(copy);
     let compared = known.rev.is_some();
     if let (Some(expected), true, false) = (known.rev, older, restore.accept_rollback) {
         return Err(StoreError::RolledBack {
@@ -137,9 +156,8 @@ pub fn restore(
         }
     };
     let set_aside = install(restore, &restoring, known.occupied)?;
-    drop(held);
     Ok(RestoreReport {
-        trust_domain: manifest.trust_domain,
+        trust_domain: manifest.trust_domain.clone(),
         kept: manifest.head,
         lost,
         new_epoch,

@@ -238,6 +238,11 @@ fn what_is_not_a_whole_backup_or_not_an_empty_folder_is_refused_in_words() {
     std::fs::remove_file(broken.join("manifest.json")).unwrap();
     assert!(refused(&broken, &fresh).contains("manifest"));
 
+    let unmade = folder.path().join("unmade");
+    let newer = manifest.head.forward(1);
+    assert!(put(&copy, &unmade, false, newer).is_err());
+    assert!(!unmade.exists(), "a refused restore leaves no folder");
+
     let foreign = folder.path().join("foreign");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("letters.txt"), "dear").unwrap();
