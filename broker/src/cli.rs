@@ -137,12 +137,10 @@ pub fn run() -> ExitCode {
         Command::Restore(command) => stored::restore(&command, output),
         Command::Config(command) => config::run(&command, output),
         Command::Completion { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "lanyard",
-                &mut std::io::stdout(),
-            );
+            // Written at once, by us: the generator itself panics when a reader goes away.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lanyard", &mut text);
+            output::data(String::from_utf8_lossy(&text).trim_end());
             Ok(())
         }
     };

@@ -1,9 +1,10 @@
 //! Commands that are one call to a broker's administration.
 
+mod drift;
 mod gateway;
 mod identity;
 mod key;
-mod revoke;
+mod token;
 
 use std::path::Path;
 
@@ -14,10 +15,11 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::client::Connect;
 use super::output::{self, Output};
+pub use drift::DriftCommand;
 pub use gateway::GatewayCommand;
 pub use identity::{IdentityCommand, OwnerCommand};
 pub use key::{KeyCommand, SigningKeyCommand};
-pub use revoke::{DriftCommand, TokenCommand};
+pub use token::TokenCommand;
 
 /// A noun, its verbs, and which broker.
 #[derive(Debug, Args)]
@@ -217,11 +219,13 @@ fn text_of<'a>(answer: &'a Value, member: &str) -> &'a str {
 
 /// The list in an answer's member, as a table.
 fn listed(answer: &Value, member: &str, columns: &[&str]) -> String {
-    let rows = answer
-        .get(member)
-        .and_then(Value::as_array)
-        .map_or(&[] as &[Value], Vec::as_slice);
-    output::table(rows, columns)
+    output::table(items(answer, member), columns)
+}
+
+/// The list in an answer's member; none is an empty one.
+fn items<'a>(answer: &'a Value, member: &str) -> &'a [Value] {
+    let list = answer.get(member).and_then(Value::as_array);
+    list.map_or(&[], Vec::as_slice)
 }
 
 /// Ids and names go into a path; both have an alphabet that needs no escaping.

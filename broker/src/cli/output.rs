@@ -3,7 +3,10 @@
 use std::fmt::{Arguments, Display};
 use std::io::Write;
 
+use lanyard_token::Rev;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +40,12 @@ pub fn message(text: Arguments<'_>) {
 pub fn table(rows: &[Value], columns: &[&str]) -> String {
     let cells: Vec<Vec<String>> =
         std::iter::once(columns.iter().map(|name| name.to_uppercase()).collect())
-            .chain(
-                rows.iter()
-                    .map(|row| columns.iter().map(|name| cell(row.get(*name))).collect()),
-            )
+            .chain(rows.iter().map(|row| {
+                columns
+                    .iter()
+                    .map(|name| shown(name, row.get(*name)))
+                    .collect()
+            }))
             .collect();
     let width = |column: usize| {
         cells
@@ -67,27 +72,49 @@ pub fn table(rows: &[Value], columns: &[&str]) -> String {
 /// An object, one member a line.
 pub fn members(answer: &Value) -> String {
     let Some(object) = answer.as_object() else {
-        return cell(Some(answer));
+        return shown("", Some(answer));
     };
     let width = object.keys().map(String::len).max().unwrap_or(0);
     object
         .iter()
-        .map(|(name, value)| format!("{name:<width$}  {}\n", cell(Some(value))))
+        .map(|(name, value)| format!("{name:<width$}  {}\n", shown(name, Some(value))))
         .collect()
 }
 
-/// Text of others goes to a terminal: control characters are shown, not obeyed.
-fn cell(value: Option<&Value>) -> String {
-    let text = match value {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items
+/// A member's value for people. The wire carries places in the log and times as plain numbers; the
+/// name says which it is.
+pub fn shown(name: &str, value: Option<&Value>) -> String {
+    match (name, value) {
+        (_, Some(Value::Array(items))) => items
             .iter()
-            .map(|item| cell(Some(item)))
+            .map(|item| shown(name, Some(item)))
             .collect::<Vec<_>>()
             .join(" "),
-        Some(other) => other.to_string(),
+        (_, Some(Value::Number(number))) => number
+            .as_u64()
+            .and_then(|number| readable(name, number))
+            .unwrap_or_else(|| number.to_string()),
+        (_, None | Some(Value::Null)) => "-".to_owned(),
+        (_, Some(Value::String(text))) => line(text),
+        (_, Some(other)) => line(&other.to_string()),
+    }
+}
+
+/// `EPOCH:NUMBER` for a place, RFC 3339 in UTC for a time.
+fn readable(name: &str, number: u64) -> Option<String> {
+    let millis = match name {
+        "rev" | "head" | "anchors" => return Rev::from_u64(number).map(|rev| rev.to_string()),
+        "at" | "until" | "expires_at" => number,
+        "signs_from" | "signs_until" | "verifies_until" => number.checked_mul(1_000)?,
+        _ => return None,
     };
+    let seconds = i64::try_from(millis / 1_000).ok()?;
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+    time.format(&Rfc3339).ok()
+}
+
+/// Text of others goes to a terminal: control characters are shown, not obeyed.
+pub fn line(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             if c.is_control() {
@@ -113,6 +140,24 @@ mod tests {
         assert_eq!(
             table(&rows, &["id", "tags"]),
             "ID         TAGS\n01         a b\n\\u{1b}[2J  -\n"
+        );
+    }
+
+    #[test]
+    fn places_and_times_are_written_for_people() {
+        let answer =
+            json!({"head": (1_u64 << 40) + 7, "expires_at": 1_767_225_600_999_u64, "owners": 7});
+        let text = members(&answer);
+        for line in [
+            "head        1:7",
+            "expires_at  2026-01-01T00:00:00Z",
+            "owners      7",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        let row = json!({"signs_from": 1_767_225_600_u64, "anchors": [5, 6]});
+        assert!(
+            table(&[row], &["signs_from", "anchors"]).contains("2026-01-01T00:00:00Z  0:5 0:6")
         );
     }
 }

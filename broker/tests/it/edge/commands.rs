@@ -307,6 +307,19 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn completions_may_be_read_in_part() {
+    let mut child = lanyard(&["completion", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", words(&ended.stderr));
+    assert!(ended.stderr.is_empty(), "{}", words(&ended.stderr));
+}
+
+#[test]
 fn keys_are_made_once_and_for_their_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (seal, root) = (

@@ -1,11 +1,11 @@
-//! `lanyard token …` and `lanyard drift …`.
+//! `lanyard token …`.
 
 use std::io::Read;
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Asks, Call, CliError, listed, output, segment};
+use super::{Asks, Call, CliError, output};
 
 /// `lanyard token …`.
 #[derive(Debug, Subcommand)]
@@ -55,62 +55,5 @@ impl Asks for TokenCommand {
             object.insert("wait".to_owned(), json!("all"));
         }
         Ok(Call::post("v1/revoke", body, output::members))
-    }
-}
-
-/// `lanyard drift …`.
-#[derive(Debug, Subcommand)]
-pub enum DriftCommand {
-    /// List the latest verdicts
-    List {
-        /// Only of this identity (id)
-        #[arg(long)]
-        identity: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// Show one with its evidence and what was done
-    Show {
-        /// Id of the verdict
-        verdict: String,
-    },
-    /// Say that it was fine: what was suspended by it goes on, and its behaviour is learned
-    Clear {
-        /// Id of the verdict
-        verdict: String,
-        /// Why, for the log
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-impl Asks for DriftCommand {
-    fn call(&self) -> Result<Call, CliError> {
-        Ok(match self {
-            Self::List { identity, limit } => {
-                let mut path = format!("v1/drift/verdicts?limit={limit}");
-                if let Some(identity) = identity {
-                    path.push_str("&identity=");
-                    path.push_str(segment(identity)?);
-                }
-                Call::get(path, |answer| {
-                    listed(
-                        answer,
-                        "verdicts",
-                        &["id", "at", "identity", "level", "sentence"],
-                    )
-                })
-            }
-            Self::Show { verdict } => Call::get(
-                format!("v1/drift/verdicts/{}", segment(verdict)?),
-                output::members,
-            ),
-            Self::Clear { verdict, reason } => Call::post(
-                format!("v1/drift/verdicts/{}/clear", segment(verdict)?),
-                json!({"reason": reason}),
-                output::members,
-            ),
-        })
     }
 }
