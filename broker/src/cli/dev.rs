@@ -49,10 +49,11 @@ async fn serve(args: &DevArgs, output: Output) -> Result<(), CliError> {
             .admin_address()
             .map_err(|error| CliError::failed(&error))?
     );
+    // Before there is a log: one without this would be taken for another broker's.
+    folder.remember()?;
     let broker = Broker::open(config, Arc::new(SystemClock))
         .await
         .map_err(|error| CliError::failed(&error))?;
-    folder.remember()?;
     let welcome = newcomer::welcome(broker.issue(), admin_url, place).await?;
     let wishes =
         signals::listen(|| None).map_err(|error| CliError::cannot("listen for signals", &error))?;

@@ -45,6 +45,12 @@ impl Folder {
         }?;
         let (listen, admin) = (address("listen", listen)?, address("admin_listen", admin)?);
         let Some(remembered) = read(&path)? else {
+            if has_log(&path) {
+                return Err(CliError::Failed(format!(
+                    "`{}` holds a log that `lanyard dev` did not make: `lanyard serve` runs it",
+                    path.display()
+                )));
+            }
             let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
             return Ok(Self {
                 path,
@@ -75,8 +81,7 @@ impl Folder {
 
     /// Whether something was written here before.
     pub(super) fn has_log(&self) -> bool {
-        std::fs::read_dir(self.path.join(crate::store::log::segments::FOLDER))
-            .is_ok_and(|mut entries| entries.next().is_some())
+        has_log(&self.path)
     }
 
     /// Binds, and names the issuer after the port that came of it.
@@ -113,6 +118,11 @@ impl Folder {
             .and_then(|()| std::fs::rename(&new, &file))
             .map_err(|error| CliError::cannot(format_args!("write `{}`", file.display()), &error))
     }
+}
+
+fn has_log(folder: &Path) -> bool {
+    std::fs::read_dir(folder.join(crate::store::log::segments::FOLDER))
+        .is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn read(folder: &Path) -> Result<Option<Remembered>, CliError> {
@@ -196,5 +206,18 @@ mod tests {
             words.contains("belongs to issuer http://127.0.0.1:4000"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn a_log_of_another_broker_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("segments")).unwrap();
+        std::fs::write(folder.path().join("segments/0001-00000001.seg"), "x").unwrap();
+        let Err(CliError::Failed(words)) = Folder::open(Some(folder.path().into()), None, None)
+        else {
+            panic!("somebody else's log was taken")
+        };
+        assert!(words.contains("`lanyard serve` runs it"), "{words}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
