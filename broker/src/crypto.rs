@@ -37,6 +37,15 @@ pub enum CryptoError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// Keys are never overwritten: take another name.
+    #[error("`{path}` exists already and was left alone")]
+    KeyFileExists { path: PathBuf },
+    /// A new key file cannot be written there.
+    #[error("cannot write the sealing key `{path}`")]
+    KeyFileUnwritten {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// Others may read the key file.
     #[error("the sealing key `{path}` can be read by others: run `chmod 0400 {path}`")]
     KeyFileMode { path: PathBuf },
@@ -81,9 +90,12 @@ impl SealingRoot {
     pub fn generate(path: &Path) -> Result<Self, CryptoError> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
-        let unwritable = |source| CryptoError::KeyFile {
-            path: path.to_owned(),
-            source,
+        let unwritable = |source: std::io::Error| {
+            let path = path.to_owned();
+            match source.kind() {
+                std::io::ErrorKind::AlreadyExists => CryptoError::KeyFileExists { path },
+                _ => CryptoError::KeyFileUnwritten { path, source },
+            }
         };
         let bytes = Zeroizing::new(random::<32>()?);
         let mut file = std::fs::OpenOptions::new()

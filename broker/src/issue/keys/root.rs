@@ -26,9 +26,18 @@ pub struct RootKeyFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootKeyError {
-    /// Missing, unreadable, or there already.
+    /// Missing or unreadable.
     #[error("cannot use the root key `{path}`: make one with `lanyard root init {path}`")]
     File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// Keys are never overwritten: take another name.
+    #[error("`{path}` exists already and was left alone")]
+    Exists { path: PathBuf },
+    /// A new key file cannot be written there.
+    #[error("cannot write the root key `{path}`")]
+    Unwritten {
         path: PathBuf,
         source: std::io::Error,
     },
@@ -55,9 +64,12 @@ impl RootKeyFile {
             path: self.path.clone(),
             source,
         };
-        let unwritable = |source| RootKeyError::File {
-            path: self.path.clone(),
-            source,
+        let unwritable = |source: std::io::Error| {
+            let path = self.path.clone();
+            match source.kind() {
+                std::io::ErrorKind::AlreadyExists => RootKeyError::Exists { path },
+                _ => RootKeyError::Unwritten { path, source },
+            }
         };
         let pkcs8 = SigningKeyPair::generate(Algorithm::EdDsa).map_err(unusable)?;
         let content = match seal {
@@ -164,7 +176,7 @@ mod tests {
             assert_eq!(file.read(sealing).unwrap().public(), made.public());
             assert!(matches!(
                 file.generate(sealing),
-                Err(RootKeyError::File { .. })
+                Err(RootKeyError::Exists { .. })
             ));
         }
         let sealed = RootKeyFile::at(folder.path().join("sealed"));

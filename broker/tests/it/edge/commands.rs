@@ -336,8 +336,14 @@ fn keys_are_made_once_and_for_their_owner_alone() {
             0o400
         );
     }
-    refused(&["seal", "init", seal], 1);
-    refused(&["root", "init", root], 1);
+    for (noun, file) in [("seal", seal), ("root", root)] {
+        let before = std::fs::read(file).unwrap();
+        assert_eq!(
+            refused(&[noun, "init", file], 1),
+            format!("error: `{file}` exists already and was left alone\n")
+        );
+        assert_eq!(std::fs::read(file).unwrap(), before);
+    }
 }
 
 #[tokio::test]
