@@ -105,6 +105,7 @@ impl Broker {
         )?)?);
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
             .read(Some(&seal))?;
+        config.check_anchor_folder()?;
         make_folder(&config.data_dir)?;
 
         let counters = Arc::new(Counters::default());

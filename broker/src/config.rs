@@ -216,6 +216,35 @@ impl Config {
         Ok(())
     }
 
+    /// Whether the anchor can be kept where it shall lie: asked before there is a log, since a log without
+    /// its anchor looks like one that lost it.
+    pub fn check_anchor_folder(&self) -> Result<(), ConfigError> {
+        use rustix::fs::{Access, access};
+        let Some(anchor) = &self.anchor_file else {
+            return Ok(());
+        };
+        let folder = folder_of(anchor);
+        if folder == self.data_dir {
+            return Ok(());
+        }
+        let refused = |why| Err(ConfigError::refused("store.anchor_file", why));
+        if !folder.is_dir() {
+            return refused(format!(
+                "lies in `{}`, which is not a folder: make it first",
+                folder.display()
+            ));
+        }
+        let (place, needed) = if anchor.exists() {
+            (anchor.as_path(), Access::WRITE_OK)
+        } else {
+            (folder, Access::WRITE_OK | Access::EXEC_OK)
+        };
+        match access(place, needed) {
+            Ok(()) => Ok(()),
+            Err(error) => refused(format!("cannot be written: `{}`: {error}", place.display())),
+        }
+    }
+
     /// Tokens and keys never cross a network unencrypted.
     fn check_plain_http(&self) -> Result<(), ConfigError> {
         for (setting, section, address, tls) in [
@@ -278,14 +307,16 @@ fn number(value: u64) -> u32 {
 /// Compares as the file system would, so that `data/../data/key` and links are seen through.
 fn lies_within(file: &Path, folder: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-    let parent = file
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    match (real(file).or_else(|_| real(parent)), real(folder)) {
+    match (real(file).or_else(|_| real(folder_of(file))), real(folder)) {
         (Ok(file), Ok(folder)) => file.starts_with(folder),
         _ => file.starts_with(folder),
     }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// An address without a password in it: settings are shown, logged and kept in files for everybody.

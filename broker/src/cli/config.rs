@@ -8,6 +8,8 @@ use serde_json::json;
 use super::CliError;
 use super::output::{self, Output};
 use crate::config::{Config, ConfigError, Settings};
+use crate::crypto::SealingRoot;
+use crate::issue::keys::RootKeyFile;
 
 /// Flags of settings; each has its variable and its line in the file.
 #[derive(Clone, Debug, Args)]
@@ -102,7 +104,9 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), CliError> {
             let config = Config::parse(&settings).map_err(|error| CliError::usage(&error))?;
             config
                 .check_serve()
+                .and_then(|()| config.check_anchor_folder())
                 .map_err(|error| CliError::usage(&error))?;
+            check_keys(&config)?;
             for files in config.tls.iter().chain(&config.admin_tls) {
                 crate::http::tls::Certificate::load(files)
                     .map_err(|error| CliError::usage(&error))?;
@@ -115,6 +119,18 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), CliError> {
             let settings = flags.gather().map_err(|error| CliError::usage(&error))?;
             show(&settings, output);
         }
+    }
+    Ok(())
+}
+
+/// Opens what a broker would open: that the keys are there, nobody else's to read, and keys.
+fn check_keys(config: &Config) -> Result<(), CliError> {
+    let seal = config.seal_key_file.as_deref().map(SealingRoot::from_file);
+    let seal = seal.transpose().map_err(|error| CliError::usage(&error))?;
+    if let Some(file) = &config.root_key_file {
+        RootKeyFile::at(file)
+            .read(seal.as_ref())
+            .map_err(|error| CliError::usage(&error))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `lanyard serve`: what it demands, and TLS that changes under it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -57,6 +58,33 @@ async fn until(what: &str, running: &Running, mut holds: impl AsyncFnMut() -> bo
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[test]
+fn a_configuration_whose_keys_or_anchor_cannot_be_used_is_refused_before_a_log_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let nowhere = folder.path().join("nowhere");
+    let file = configuration(folder.path(), |text| {
+        let anchor = format!("anchor_file = \"{}/anchor\" #", nowhere.display());
+        text.replace("#: anchor_file", &anchor)
+    });
+    let checked = ["config", "check", "--config", &file];
+    assert!(refused(&checked, 2).contains("`store.anchor_file` lies in"));
+    assert!(refused(&["serve", "--config", &file], 1).contains("`store.anchor_file` lies in"));
+    assert!(!folder.path().join("data/segments").exists());
+    std::fs::create_dir(&nowhere).unwrap();
+    assert!(run(&checked).status.success());
+
+    let (seal, root) = (
+        folder.path().join("seal.key"),
+        folder.path().join("root.key"),
+    );
+    std::fs::rename(&root, folder.path().join("away")).unwrap();
+    assert!(refused(&checked, 2).contains("lanyard root init"));
+    std::fs::rename(folder.path().join("away"), &root).unwrap();
+    std::fs::set_permissions(&seal, std::fs::Permissions::from_mode(0o444)).unwrap();
+    assert!(refused(&checked, 2).contains("chmod 0400"));
 }
 
 #[tokio::test]
