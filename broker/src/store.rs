@@ -148,13 +148,18 @@ pub enum StoreError {
     /// What is on disk is not what was written. Nothing was changed.
     #[error("the log is damaged: {0}; run `lanyard store check`")]
     Damaged(String),
-    /// It is not this broker's to open: another key, another trust domain, a newer format, in use.
+    /// Not one segment was sealed under the key that was given: give the log's own.
+    #[error(
+        "this is not the sealing key of this log, or its first header was forged; nothing was changed: try another sealing key (`--seal-key`, or `seal.key_file`)"
+    )]
+    OtherKey,
+    /// It is not this broker's to open: another trust domain, a newer format, in use.
     /// Nothing was changed.
     #[error("cannot use the log: {0}")]
     Refused(String),
     /// What is on disk is older than what was acknowledged. Nothing was changed.
     #[error(
-        "rollback detected: the log ends at rev {found}, but rev {expected} was acknowledged; restore a newer copy, or run `lanyard restore --accept-rollback`"
+        "rollback detected: the log ends at rev {found}, but rev {expected} was acknowledged; restore a newer copy; if there is none, `lanyard backup DIR --accept-rollback`, then `lanyard restore DIR --accept-rollback`"
     )]
     RolledBack { found: Rev, expected: Rev },
     /// The operating system said no.

@@ -11,7 +11,7 @@ use super::output::{self, Output};
 use crate::clock::SystemClock;
 use crate::crypto::SealingRoot;
 use crate::store::StoreError;
-use crate::store::backup::backup;
+use crate::store::backup::{backup, backup_what_is_left};
 use crate::store::event::By;
 use crate::store::restore::{Restore, restore};
 
@@ -20,6 +20,9 @@ use crate::store::restore::{Restore, restore};
 pub struct BackupArgs {
     /// A new folder for the copy
     dir: PathBuf,
+    /// Copy what is left of a log whose acknowledged end is lost
+    #[arg(long)]
+    accept_rollback: bool,
 }
 
 /// Put a copy of the log in place; the broker must not run
@@ -37,7 +40,12 @@ pub struct RestoreArgs {
 
 /// Copies the log in `folder`.
 pub fn run_backup(args: &BackupArgs, folder: &Path, output: Output) -> Result<(), CliError> {
-    let manifest = backup(folder, &args.dir).map_err(|error| CliError::failed(&error))?;
+    let copy = if args.accept_rollback {
+        backup_what_is_left
+    } else {
+        backup
+    };
+    let manifest = copy(folder, &args.dir).map_err(|error| CliError::failed(&error))?;
     let json = serde_json::json!({
         "folder": args.dir,
         "trust_domain": manifest.trust_domain,
@@ -71,7 +79,7 @@ pub fn run_restore(
     let report = restore(&task, root, Arc::new(SystemClock)).map_err(|error| match error {
         StoreError::RolledBack { found, expected } => CliError::Failed(format!(
             "the copy ends at rev {found}, but rev {expected} was acknowledged: restore a newer copy, or run \
-             again with `--accept-rollback`, which ends every token issued so far"
+             `lanyard restore DIR --accept-rollback`, which ends every token issued so far"
         )),
         other => CliError::failed(&other),
     })?;
@@ -86,6 +94,18 @@ pub fn run_restore(
         "set_aside": report.set_aside,
     });
     output.print(&json, output::members);
+    if report.new_epoch.is_some() {
+        output::message(format_args!(
+            "next: start the broker, and revoke anew what was revoked after rev {}: it is alive again",
+            report.kept
+        ));
+    }
+    if let Some(aside) = &report.set_aside {
+        output::message(format_args!(
+            "the log of before lies in `{}`: delete it when it is no longer needed",
+            aside.display()
+        ));
+    }
     if !report.compared && report.new_epoch.is_none() {
         output::message(format_args!(
             "nothing was there to compare the copy with: if newer revocations are lost, restore again with --accept-rollback"

@@ -60,6 +60,16 @@ pub struct BackedUp {
 /// Copies the log of `folder`, where a broker may be running, to `target`, which must be empty or not
 /// there yet.
 pub fn backup(folder: &Path, target: &Path) -> Result<Manifest, StoreError> {
+    copy_log(folder, target, false)
+}
+
+/// [`backup`] of a log whose acknowledged end is lost, for want of anything newer: `restore` takes the copy
+/// only with `accept_rollback`, and then ends every token.
+pub fn backup_what_is_left(folder: &Path, target: &Path) -> Result<Manifest, StoreError> {
+    copy_log(folder, target, true)
+}
+
+fn copy_log(folder: &Path, target: &Path, accept_rollback: bool) -> Result<Manifest, StoreError> {
     refuse_foreign_files(folder)?;
     let acknowledged = anchor::read(&anchor_path(folder))?;
     let segments = survey(folder, None)?;
@@ -69,7 +79,14 @@ pub fn backup(folder: &Path, target: &Path) -> Result<Manifest, StoreError> {
             folder.display()
         )));
     };
-    let copied = measure(&segments.chain, acknowledged.map(|anchored| anchored.rev))?;
+    let acknowledged = acknowledged.map(|anchored| anchored.rev);
+    let copied = measure(&segments.chain, acknowledged)?;
+    if let Some(expected) = acknowledged.filter(|rev| !accept_rollback && *rev > copied.head) {
+        return Err(StoreError::RolledBack {
+            found: copied.head,
+            expected,
+        });
+    }
     prepare_target(folder, target)?;
     let done = copy_all(target, &first.header.trust_domain, copied);
     if done.is_err() {
@@ -103,12 +120,6 @@ fn measure(chain: &[Segment], acknowledged: Option<Rev>) -> Result<Measured<'_>,
         }
         Ok(())
     })?;
-    if let Some(expected) = acknowledged.filter(|acknowledged| *acknowledged > measured.head) {
-        return Err(StoreError::RolledBack {
-            found: measured.head,
-            expected,
-        });
-    }
     let last = lengths.keys().next_back().copied().unwrap_or(0);
     let before_last = chain
         .iter()

@@ -98,6 +98,7 @@ pub fn check(
     report.anchors = anchors.iter().map(|anchored| anchored.rev).collect();
     match read_all(folder, root, &anchors, &mut report) {
         Ok(places) => report.index = check_index(folder, root, &report, &places),
+        Err(StoreError::OtherKey) => return Err(StoreError::OtherKey),
         Err(error) => report.damage = Some(words(error)),
     }
     Ok(report)
@@ -251,7 +252,9 @@ impl CheckReport {
 /// The check itself need not say that the check should be run.
 fn words(error: StoreError) -> String {
     match error {
-        StoreError::Damaged(reason) | StoreError::Refused(reason) => reason,
+        StoreError::Damaged(reason) | StoreError::Refused(reason) => reason
+            .trim_end_matches(", or run `lanyard store check`")
+            .to_owned(),
         StoreError::RolledBack { found, expected } => {
             format!("the log ends at rev {found}, but rev {expected} was acknowledged")
         }

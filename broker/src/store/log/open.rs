@@ -149,7 +149,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {
             let reason = format!(
-                "the data folder `{}` is in use by another process",
+                "the data folder `{}` is in use by another process: stop the broker first",
                 folder.display()
             );
             Err(StoreError::Refused(reason))

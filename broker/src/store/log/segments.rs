@@ -93,15 +93,27 @@ impl Segment {
     }
 }
 
-/// Reads all headers and puts them in order. With `root`, every header must be sealed under it.
+/// Reads all headers and puts them in order. With `root`, every header must be sealed under it: none that
+/// is means another key, some that are not mean damage.
 pub(crate) fn survey(folder: &Path, root: Option<&SealingRoot>) -> Result<Segments, StoreError> {
     let folder = folder.join(FOLDER);
     let mut segments = Segments::default();
+    let mut foreign = None;
     for path in segment_files(&folder)? {
         match read_header(&path, root)? {
-            Some(segment) => segments.chain.push(segment),
-            None => segments.reserves.push(path),
+            Found::Segment(segment) => segments.chain.push(*segment),
+            Found::Foreign(name) => foreign = Some(name),
+            Found::Reserve => segments.reserves.push(path),
         }
+    }
+    if let Some(name) = foreign {
+        return Err(if segments.chain.is_empty() {
+            StoreError::OtherKey
+        } else {
+            StoreError::Damaged(format!(
+                "segment `{name}`: it is not sealed under the key of the others, or its header was forged"
+            ))
+        });
     }
     segments.chain.sort_by_key(|segment| segment.header.ordinal);
     segments.reserves.sort();
@@ -135,7 +147,16 @@ pub(crate) fn is_reserve(path: &Path) -> bool {
         .is_some_and(|name| name.to_string_lossy().starts_with("reserve-"))
 }
 
-fn read_header(path: &Path, root: Option<&SealingRoot>) -> Result<Option<Segment>, StoreError> {
+/// What a segment file is.
+enum Found {
+    Segment(Box<Segment>),
+    /// Sealed under another key.
+    Foreign(String),
+    /// Preallocated, and not begun.
+    Reserve,
+}
+
+fn read_header(path: &Path, root: Option<&SealingRoot>) -> Result<Found, StoreError> {
     let name = path
         .file_name()
         .unwrap_or_default()
@@ -149,10 +170,12 @@ fn read_header(path: &Path, root: Option<&SealingRoot>) -> Result<Option<Segment
     }
     let header = match Header::decode(&bytes) {
         Ok(header) => header,
-        Err(HeaderFault::Unused) if is_reserve(path) => return Ok(None),
+        Err(HeaderFault::Unused) if is_reserve(path) => return Ok(Found::Reserve),
         // A header that was being written when the power went: the first record only comes after it is
         // durable, so such a reserve holds nothing.
-        Err(HeaderFault::Damaged) if is_reserve(path) && rest_is_zero(file) => return Ok(None),
+        Err(HeaderFault::Damaged) if is_reserve(path) && rest_is_zero(file) => {
+            return Ok(Found::Reserve);
+        }
         Err(HeaderFault::Format(format)) => {
             return Err(StoreError::Refused(format!(
                 "segment `{name}` has format {format}, and this version of lanyard knows formats up to {}: \
@@ -168,21 +191,18 @@ fn read_header(path: &Path, root: Option<&SealingRoot>) -> Result<Option<Segment
             .seal(root)
             .map_err(|error| damaged(&error.to_string()))?;
         if !Header::is_sealed_by(&bytes, &key) {
-            return Err(StoreError::Refused(format!(
-                "segment `{name}` was sealed under another sealing key, or its header was forged: \
-                 give the key of this log, or run `lanyard store check`"
-            )));
+            return Ok(Found::Foreign(name));
         }
         seal = Some(Arc::new(key));
     }
     let header_hash = Header::hash(&bytes);
-    Ok(Some(Segment {
+    Ok(Found::Segment(Box::new(Segment {
         path: path.to_owned(),
         header,
         header_hash,
         seal,
         valid_length: None,
-    }))
+    })))
 }
 
 fn rest_is_zero(mut file: File) -> bool {

@@ -320,6 +320,12 @@ fn another_key_another_trust_domain_and_a_second_process_are_refused_in_words() 
     );
     drop(opened);
     let other = Arc::new(SealingRoot::from_bytes(&[2; 32]));
+    let error = check(folder.path(), None, &other).unwrap_err().to_string();
+    assert!(
+        error.starts_with("this is not the sealing key of this log"),
+        "{error}"
+    );
+    assert!(!error.contains("store check") && !error.contains("damaged"));
     let error = Log::open(
         config(folder.path()),
         other,

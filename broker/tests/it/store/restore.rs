@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lanyard::clock::SystemClock;
-use lanyard::store::backup::{Manifest, backup};
+use lanyard::store::backup::{Manifest, backup, backup_what_is_left};
 use lanyard::store::check::check;
 use lanyard::store::event::By;
 use lanyard::store::restore::{Restore, RestoreReport, restore};
@@ -164,6 +164,37 @@ fn what_a_gateway_has_last_seen_or_the_anchor_outside_counts_when_the_folder_is_
     restore(&task(true), root(), Arc::new(SystemClock)).unwrap();
     let opened = open_with(config).unwrap();
     assert_eq!(opened.log.head().epoch(), 2);
+}
+
+#[test]
+fn without_a_newer_copy_what_is_left_is_copied_and_put_back_as_a_new_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let (segments, older) = (data.join("segments"), folder.path().join("older"));
+    drop(open(&data).unwrap());
+    copy_tree(&segments, &older);
+    let opened = open(&data).unwrap();
+    opened.log.append(vec![revoked(1)]).wait().unwrap();
+    drop(opened);
+    std::fs::remove_dir_all(&segments).unwrap();
+    copy_tree(&older, &segments);
+
+    let said = open(&data).map(|opened| opened.report).unwrap_err();
+    assert!(matches!(said, StoreError::RolledBack { .. }), "{said}");
+    for command in [
+        "lanyard backup DIR --accept-rollback",
+        "lanyard restore DIR --accept-rollback",
+    ] {
+        assert!(said.to_string().contains(command), "{said}");
+    }
+    assert!(matches!(
+        backup(&data, &copy),
+        Err(StoreError::RolledBack { .. })
+    ));
+    backup_what_is_left(&data, &copy).unwrap();
+    assert!(put(&copy, &data, false, None).is_err());
+    put(&copy, &data, true, None).unwrap();
+    assert_eq!(open(&data).unwrap().log.head().epoch(), 2);
 }
 
 #[test]
