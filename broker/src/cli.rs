@@ -18,6 +18,7 @@ pub mod stored;
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use output::Output;
@@ -94,6 +95,13 @@ pub enum CliError {
     Usage(String),
     /// It did not work: exit code 1.
     Failed(String),
+    /// The broker refused, with this HTTP status: exit code 1.
+    Refused {
+        /// Why.
+        words: String,
+        /// The status.
+        status: u16,
+    },
 }
 
 impl CliError {
@@ -115,7 +123,7 @@ impl CliError {
 
 /// Runs what was asked for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parsed();
     let output = Output { json: cli.json };
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -147,14 +155,48 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let (words, code) = match error {
-                CliError::Failed(words) => (words, 1),
-                CliError::Usage(words) => (words, 2),
+            let (words, status, code) = match error {
+                CliError::Failed(words) => (words, None, 1),
+                CliError::Refused { words, status } => (words, Some(status), 1),
+                CliError::Usage(words) => (words, None, 2),
             };
-            output::message(format_args!("error: {words}"));
+            output.error(&words, status);
             ExitCode::from(code)
         }
     }
+}
+
+/// The command line, or what is wrong with it. `--json` is looked for by hand: when the line cannot be
+/// read, nobody has read the flag either.
+fn parsed() -> Cli {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return cli,
+        Err(error) => error,
+    };
+    // Help and version are asked for; a command without its verb is answered with its help.
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    // The usage line repeats what was given, and a variable counts as given there: said without them.
+    let error = match without_variables(Cli::command()).try_get_matches() {
+        Err(plain) if plain.kind() == error.kind() => plain,
+        _ => error,
+    };
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let words = text.split("\n\n").next().unwrap_or_default();
+        let words = words.trim_start_matches("error: ").split_whitespace();
+        let output = Output { json: true };
+        output.error(&words.collect::<Vec<_>>().join(" "), None);
+        std::process::exit(2);
+    }
+    error.exit()
+}
+
+fn without_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.env(None::<&'static str>))
+        .mut_subcommands(without_variables)
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -13,7 +13,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::CliError;
-use super::client::Connect;
+use super::client::{Connect, Local, Way};
 use super::output::{self, Output};
 pub use drift::DriftCommand;
 pub use gateway::GatewayCommand;
@@ -32,7 +32,7 @@ pub struct Noun<C: Subcommand> {
 
 /// A command, once it is known which broker.
 pub struct Asked<C> {
-    connect: Connect,
+    way: Way,
     command: C,
 }
 
@@ -46,11 +46,11 @@ pub struct StatusArgs {
 /// `lanyard admin-token`.
 #[derive(Debug, Args)]
 pub struct AdminTokenArgs {
-    #[command(flatten)]
-    connect: Connect,
     /// Write the token to a new file that only you can read, instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    local: Local,
 }
 
 /// One call, and how its answer looks to people.
@@ -60,6 +60,7 @@ pub struct Call {
     body: Option<Value>,
     text: fn(&Value) -> String,
     secret: Option<Secret>,
+    verdict: fn(&Value) -> Result<(), CliError>,
 }
 
 /// A member of the answer that is a secret, and the file it goes to.
@@ -76,6 +77,7 @@ impl Call {
             body: None,
             text,
             secret: None,
+            verdict: |_| Ok(()),
         }
     }
 
@@ -86,7 +88,14 @@ impl Call {
             body: Some(body),
             text,
             secret: None,
+            verdict: |_| Ok(()),
         }
+    }
+
+    /// An answer may say that nothing came of it; it is printed all the same.
+    fn verdict(mut self, verdict: fn(&Value) -> Result<(), CliError>) -> Self {
+        self.verdict = verdict;
+        self
     }
 
     /// The whole answer, or one member of it, is a secret.
@@ -108,7 +117,7 @@ pub trait Asks {
 impl<C: Subcommand> From<Noun<C>> for Asked<C> {
     fn from(noun: Noun<C>) -> Self {
         Self {
-            connect: noun.connect,
+            way: Way::Any(noun.connect),
             command: noun.command,
         }
     }
@@ -120,7 +129,7 @@ pub struct Status;
 impl From<StatusArgs> for Asked<Status> {
     fn from(args: StatusArgs) -> Self {
         Self {
-            connect: args.connect,
+            way: Way::Any(args.connect),
             command: Status,
         }
     }
@@ -138,7 +147,7 @@ pub struct AdminToken(Option<std::path::PathBuf>);
 impl From<AdminTokenArgs> for Asked<AdminToken> {
     fn from(args: AdminTokenArgs) -> Self {
         Self {
-            connect: args.connect,
+            way: Way::SocketOnly(args.local),
             command: AdminToken(args.out),
         }
     }
@@ -166,7 +175,7 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
             path.display()
         )));
     }
-    let client = asked.connect.client()?;
+    let client = asked.way.client()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -193,7 +202,7 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
         return Ok(());
     }
     output.print(&answer, call.text);
-    Ok(())
+    (call.verdict)(&answer)
 }
 
 /// A new file of mode 0600; never an old one.

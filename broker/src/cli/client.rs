@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use http::Method;
+use http::{Method, StatusCode};
 use reqwest::{Client, Url};
 use serde_json::Value;
 
@@ -14,18 +14,8 @@ use super::CliError;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Which broker")]
 pub struct Connect {
-    /// Its Unix socket
-    #[arg(long, global = true, env = "LANYARD_SOCKET", value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Its data folder, in which the socket is looked for
-    #[arg(
-        long,
-        global = true,
-        env = "LANYARD_DATA_DIR",
-        value_name = "DIR",
-        default_value = "/var/lib/lanyard"
-    )]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// Its admin listener, instead of the socket; the token comes from LANYARD_ADMIN_TOKEN or a file
     #[arg(long, global = true, env = "LANYARD_ADMIN_URL", value_name = "URL")]
     admin_url: Option<Url>,
@@ -42,6 +32,24 @@ pub struct Connect {
     ca_file: Option<PathBuf>,
 }
 
+/// A broker on this machine, through its Unix socket.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Which broker")]
+pub struct Local {
+    /// Its Unix socket
+    #[arg(long, global = true, env = "LANYARD_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Its data folder, in which the socket is looked for
+    #[arg(
+        long,
+        global = true,
+        env = "LANYARD_DATA_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/lanyard"
+    )]
+    data_dir: PathBuf,
+}
+
 /// A way to one broker.
 pub struct AdminClient {
     http: Client,
@@ -54,35 +62,56 @@ pub struct AdminClient {
 /// An administrator's token; has no `Debug`.
 struct AdminToken(zeroize::Zeroizing<String>);
 
-impl Connect {
+/// The ways a command may take.
+pub enum Way {
+    /// Whichever was said.
+    Any(Connect),
+    /// Through the Unix socket, whatever else was said.
+    SocketOnly(Local),
+}
+
+impl Way {
     /// Finds the way; nothing is sent yet.
     pub fn client(&self) -> Result<AdminClient, CliError> {
-        let builder = Client::builder()
-            .timeout(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("lanyard-cli/", env!("CARGO_PKG_VERSION")));
-        match &self.admin_url {
-            Some(url) => self.over_tcp(builder, url),
-            None => self.over_socket(builder),
+        match self {
+            Self::Any(connect) => match &connect.admin_url {
+                Some(url) => connect.over_tcp(url),
+                None => connect.local.over_socket(
+                    "start one with `lanyard dev` or `lanyard serve`, or say where it is with --data-dir, --socket \
+                     or --admin-url",
+                ),
+            },
+            Self::SocketOnly(local) => {
+                local.over_socket("this works only through the Unix socket: give --socket or --data-dir")
+            }
         }
     }
+}
 
-    fn over_socket(&self, builder: reqwest::ClientBuilder) -> Result<AdminClient, CliError> {
+fn builder() -> reqwest::ClientBuilder {
+    Client::builder()
+        .timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("lanyard-cli/", env!("CARGO_PKG_VERSION")))
+}
+
+impl Local {
+    /// `otherwise` is what to do when there is no socket.
+    fn over_socket(&self, otherwise: &str) -> Result<AdminClient, CliError> {
         let socket = self
             .socket
             .clone()
             .unwrap_or_else(|| self.data_dir.join("admin.sock"));
         if !socket.exists() {
             return Err(CliError::Failed(format!(
-                "no broker's socket at `{}`: start one with `lanyard dev` or `lanyard serve`, or say where it is \
-                 with --data-dir, --socket or --admin-url",
+                "no broker's socket at `{}`: {otherwise}",
                 socket.display()
             )));
         }
         let base = Url::parse("http://lanyard.local/").map_err(|error| CliError::failed(&error))?;
         let place = socket.display().to_string();
-        let http = builder
+        let http = builder()
             .unix_socket(socket)
             .build()
             .map_err(|error| CliError::failed(&error))?;
@@ -93,12 +122,10 @@ impl Connect {
             place,
         })
     }
+}
 
-    fn over_tcp(
-        &self,
-        builder: reqwest::ClientBuilder,
-        url: &Url,
-    ) -> Result<AdminClient, CliError> {
+impl Connect {
+    fn over_tcp(&self, url: &Url) -> Result<AdminClient, CliError> {
         let loopback = match url.host() {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -110,7 +137,7 @@ impl Connect {
                 "`{url}` would send the token unencrypted: use https"
             )));
         }
-        let mut builder = builder;
+        let mut builder = builder();
         if let Some(path) = &self.ca_file {
             let pem = std::fs::read(path).map_err(|error| {
                 CliError::cannot(format_args!("read `{}`", path.display()), &error)
@@ -179,13 +206,22 @@ impl AdminClient {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let text = response.text().await.map_err(unreachable)?;
-        let answer: Value = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).map_err(|_| {
-                CliError::Failed(format!("`{}` answers, but not like a broker", self.place))
-            })?
+        let answer = match text.as_str() {
+            "" => Ok(Value::Null),
+            text => serde_json::from_str(text),
         };
+        if status == StatusCode::NOT_FOUND && self.is_elsewhere(answer.as_ref().ok()) {
+            return Err(CliError::Refused {
+                words: format!(
+                    "`{}` is not an admin listener (usually port 8421)",
+                    self.place
+                ),
+                status: status.as_u16(),
+            });
+        }
+        let answer: Value = answer.map_err(|_| {
+            CliError::Failed(format!("`{}` answers, but not like a broker", self.place))
+        })?;
         if status.is_success() {
             return Ok(answer);
         }
@@ -196,12 +232,47 @@ impl AdminClient {
         let next = match status.as_u16() {
             401 => "; get a new token with `lanyard admin-token` on the broker's machine",
             403 if self.token.is_none() => "; run this as the broker's user or root",
+            404 => next_after_missing(words),
             503 => "; `lanyard status` tells how the broker is doing",
             _ => "",
         };
-        Err(CliError::Failed(format!(
-            "{words} ({}){next}",
-            status.as_u16()
-        )))
+        Err(CliError::Refused {
+            words: format!("{words} ({}){next}", status.as_u16()),
+            status: status.as_u16(),
+        })
     }
+
+    /// Every command's route exists on an admin listener: whoever does not know it is something else.
+    fn is_elsewhere(&self, answer: Option<&Value>) -> bool {
+        let words = answer
+            .and_then(|answer| answer.get("error_description"))
+            .and_then(Value::as_str);
+        self.token.is_some() && words.is_none_or(|words| words == "no such route")
+    }
+}
+
+/// What helps when something does not exist; the broker names its kind first.
+fn next_after_missing(words: &str) -> &'static str {
+    let kinds = [
+        (
+            "owner",
+            "; make it with `lanyard owner add NAME`, or see `lanyard owner list`",
+        ),
+        (
+            "identity",
+            "; make it with `lanyard identity add NAME --owner OWNER --audience URI`, or see `lanyard identity list`",
+        ),
+        (
+            "key",
+            "; make one with `lanyard key add IDENTITY`, or see `lanyard key list IDENTITY`",
+        ),
+        ("signing key", "; see `lanyard signing-key list`"),
+        ("verdict", "; see `lanyard drift list`"),
+    ];
+    let missing = words.strip_prefix("there is no ");
+    let kind = missing
+        .and_then(|rest| rest.split_once(" `"))
+        .map(|(kind, _)| kind);
+    let next = kinds.iter().find(|(named, _)| Some(*named) == kind);
+    next.map_or("", |(_, next)| next)
 }

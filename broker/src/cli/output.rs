@@ -24,6 +24,18 @@ impl Output {
             data(text(answer).trim_end());
         }
     }
+
+    /// Says on standard error why nothing came of it: in words, or as one line of JSON.
+    pub fn error(self, words: &str, status: Option<u16>) {
+        if !self.json {
+            return message(format_args!("error: {words}"));
+        }
+        let mut told = serde_json::json!({ "error": words });
+        if let (Some(status), Some(object)) = (status, told.as_object_mut()) {
+            object.insert("status".to_owned(), status.into());
+        }
+        message(format_args!("{told}"));
+    }
 }
 
 /// One line or block of data. A reader that went away (`lanyard … | head`) is no error.

@@ -10,7 +10,7 @@ use super::output;
 use crate::broker::signals;
 use crate::broker::{Broker, Doors};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::telemetry;
 
 /// `lanyard serve`.
@@ -56,18 +56,30 @@ async fn serve(config: Config, flags: &ConfigFlags) -> Result<(), CliError> {
 
 fn configuration(flags: &ConfigFlags) -> Result<Config, CliError> {
     let settings = flags.gather().map_err(|error| CliError::usage(&error))?;
-    let config = Config::parse(&settings).map_err(|error| CliError::usage(&error))?;
+    let config = Config::parse(&settings).map_err(|error| incomplete(&error, flags))?;
     config
         .check_serve()
-        .map_err(|error| CliError::usage(&error))?;
+        .map_err(|error| incomplete(&error, flags))?;
     Ok(config)
+}
+
+/// Without a file something is always missing, and the file is what to give, not one setting more.
+fn incomplete(error: &ConfigError, flags: &ConfigFlags) -> CliError {
+    match (CliError::usage(error), error) {
+        (CliError::Usage(words), ConfigError::Required { .. }) if flags.config.is_none() => {
+            CliError::Usage(format!(
+                "{words}; give `--config FILE` (see deploy/lanyard.toml); to try things out: `lanyard dev`"
+            ))
+        }
+        (other, _) => other,
+    }
 }
 
 /// A file that became wrong is said aloud, and what was read before stays in force.
 fn reload_configuration(flags: &ConfigFlags) -> Option<Config> {
     match configuration(flags) {
         Ok(config) => Some(config),
-        Err(CliError::Usage(words) | CliError::Failed(words)) => {
+        Err(CliError::Usage(words) | CliError::Failed(words) | CliError::Refused { words, .. }) => {
             output::message(format_args!(
                 "error: the configuration is not read again: {words}"
             ));

@@ -103,7 +103,7 @@ async fn identity(
 
 fn node(id: Result<Path<NodeId>, PathRejection>) -> Result<NodeId, Problem> {
     id.map(|Path(id)| id)
-        .map_err(|_| Problem::invalid_request("a node is 16 lower-case hexadecimal digits"))
+        .map_err(|_| Problem::invalid_request("an id is 16 lower-case hexadecimal digits"))
 }
 
 /// What an administrator is told.

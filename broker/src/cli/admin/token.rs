@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use clap::Subcommand;
-use serde_json::json;
+use lanyard_token::NodeId;
+use serde_json::{Value, json};
 
-use super::{Asks, Call, CliError, output};
+use super::{Asks, Call, CliError, items, output};
 
 /// `lanyard token …`.
 #[derive(Debug, Subcommand)]
@@ -49,11 +50,31 @@ impl Asks for TokenCommand {
                         .to_owned(),
                 ));
             }
+            if let Some(wrong) = tokens.iter().find(|id| id.parse::<NodeId>().is_err()) {
+                return Err(CliError::Usage(format!(
+                    "`{wrong}` is no token id: 16 lower-case hexadecimal digits"
+                )));
+            }
             json!({"nodes": tokens, "reason": reason})
         };
         if *wait && let Some(object) = body.as_object_mut() {
             object.insert("wait".to_owned(), json!("all"));
         }
-        Ok(Call::post("v1/revoke", body, output::members))
+        Ok(Call::post("v1/revoke", body, output::members).verdict(all_known))
+    }
+}
+
+/// A mistyped id must not look like a token that ended.
+fn all_known(answer: &Value) -> Result<(), CliError> {
+    let unknown: Vec<&str> = items(answer, "unknown")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    match unknown.as_slice() {
+        [] => Ok(()),
+        ids => Err(CliError::Failed(format!(
+            "{}: no token with this id was ever issued here, or it has expired since",
+            output::line(&ids.join(", "))
+        ))),
     }
 }

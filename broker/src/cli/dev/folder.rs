@@ -1,12 +1,13 @@
 //! The folder of a newcomer's broker, and what it remembers: a broker that is started again on it must
 //! be the same issuer, or every token and key of before would be somebody else's.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::broker::Doors;
+use crate::broker::{Doors, StartError};
 use crate::cli::CliError;
 use crate::config::Config;
 
@@ -86,7 +87,7 @@ impl Folder {
 
     /// Binds, and names the issuer after the port that came of it.
     pub(super) fn open_doors(&mut self, mut config: Config) -> Result<(Config, Doors), CliError> {
-        let doors = Doors::bind(&config).map_err(|error| CliError::failed(&error))?;
+        let doors = Doors::bind(&config).map_err(|error| self.not_bound(&error))?;
         self.listen = doors
             .public_address()
             .map_err(|error| CliError::failed(&error))?;
@@ -101,6 +102,24 @@ impl Folder {
             self.issuer = Some(issuer);
         }
         Ok((config, doors))
+    }
+
+    fn not_bound(&self, error: &StartError) -> CliError {
+        let words = match CliError::failed(error) {
+            CliError::Failed(words) => words,
+            other => return other,
+        };
+        let taken = matches!(error, StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse);
+        CliError::Failed(match (taken, &self.issuer) {
+            (false, _) => words,
+            (true, None) => format!(
+                "{words}; another broker? `--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0` takes free ports"
+            ),
+            // Its address is its name: free ports would not help.
+            (true, Some(_)) => {
+                format!("{words}; another broker? stop it, or take another --data-dir")
+            }
+        })
     }
 
     /// Writes down what the next start must know.

@@ -48,6 +48,10 @@ struct Revoked {
     rev: Option<Rev>,
     /// Tokens that were dead already, or are not ours.
     dead_already: usize,
+    /// Ids the broker does not know: never given to anything, or a token's that has expired. They are
+    /// revoked just the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<NodeId>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     receipts: Vec<Value>,
 }
@@ -63,6 +67,7 @@ pub(super) async fn revoke(
         ));
     }
     let mut nodes = asked.nodes;
+    let unknown = unknown(&rooms, &nodes);
     let living = asked
         .tokens
         .iter()
@@ -93,7 +98,15 @@ pub(super) async fn revoke(
         nodes,
         rev,
         dead_already,
+        unknown,
         receipts,
+    })
+}
+
+fn unknown(rooms: &Rooms, nodes: &[NodeId]) -> Vec<NodeId> {
+    rooms.issue.state().read(|book| {
+        let stranger = |node: &NodeId| !book.knows(*node);
+        nodes.iter().copied().filter(stranger).collect()
     })
 }
 

@@ -54,6 +54,9 @@ struct Keys {
 #[derive(Serialize)]
 struct NewKey {
     kid: KeyId,
+    /// Unix seconds: before, verifiers fetch it and the key before it signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signs_from: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -86,11 +89,15 @@ pub(super) async fn rotate(
     _: Administrator,
     Document(asked): Document<Rotation>,
 ) -> Answer {
+    let kid = rooms
+        .issue
+        .rotate(asked.key_use.unwrap_or(KeyUse::Mint))
+        .await?;
+    let keys = rooms.issue.signing_keys();
+    let made = keys.iter().find(|key| key.key == kid);
     created(NewKey {
-        kid: rooms
-            .issue
-            .rotate(asked.key_use.unwrap_or(KeyUse::Mint))
-            .await?,
+        kid,
+        signs_from: made.map(|key| key.signs_from.seconds()),
     })
 }
 
@@ -106,5 +113,7 @@ pub(super) async fn compromise(
     let reason = reason(asked.reason)?;
     created(NewKey {
         kid: rooms.issue.compromise(kid, &reason, by).await?,
+        // There is nobody to wait for.
+        signs_from: None,
     })
 }

@@ -145,6 +145,14 @@ impl Book {
         self.tokens.get(&jti)
     }
 
+    /// Whether this number belongs to an owner, an identity, a credential or a remembered token.
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.owners.contains_key(&node)
+            || self.identities.contains_key(&node)
+            || self.credentials.contains_key(&node)
+            || self.tokens.contains_key(&node)
+    }
+
     /// How many tokens are remembered.
     pub fn live_tokens(&self) -> usize {
         self.tokens.len()

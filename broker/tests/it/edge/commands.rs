@@ -162,19 +162,36 @@ async fn administration_works_from_afar_with_a_token_from_the_socket() {
         words(&from_variable.stderr)
     );
 
+    let again = lanyard(&["admin-token", "--data-dir", folder.path().to_str().unwrap()])
+        .env("LANYARD_ADMIN_URL", url)
+        .output()
+        .unwrap();
+    assert!(
+        words(&again.stdout).starts_with("eyJ"),
+        "it goes through the socket: {}",
+        words(&again.stderr)
+    );
+    let nowhere = folder.path().join("nowhere");
+    let said = refused(&["admin-token", "--data-dir", nowhere.to_str().unwrap()], 1);
+    assert!(
+        said.contains("works only through the Unix socket: give --socket or --data-dir"),
+        "{said}"
+    );
+    let public = dev.text("issuer");
     let said = refused(
         &[
-            "admin-token",
+            "owner",
+            "list",
             "--admin-url",
-            url,
+            public,
             "--admin-token-file",
             path,
         ],
         1,
     );
     assert!(
-        said.contains("404"),
-        "the token that makes tokens is for this machine only: {said}"
+        said.contains("is not an admin listener (usually port 8421)"),
+        "{said}"
     );
     std::fs::write(&file, "wrong").unwrap();
     let said = refused(
@@ -229,13 +246,135 @@ async fn mistakes_are_answered_in_words_and_change_nothing() {
             1,
             "there is no key",
         ),
+        (
+            vec!["owner", "show", "nobody"],
+            1,
+            "see `lanyard owner list`",
+        ),
+        (
+            vec!["identity", "show", "nobody"],
+            1,
+            "see `lanyard identity list`",
+        ),
+        (
+            vec!["drift", "show", "0000000000000001"],
+            1,
+            "see `lanyard drift list`",
+        ),
         (vec!["token", "revoke", "a.b.c"], 2, "that is a secret"),
+        (
+            vec!["token", "revoke", "xx"],
+            2,
+            "`xx` is no token id: 16 lower-case hexadecimal digits",
+        ),
         (vec!["signing-key", "compromise", "x"], 1, "key id"),
         (vec!["identity", "lst"], 2, "'list'"),
     ] {
         let said = refused(&[arguments.as_slice(), &at].concat(), code);
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_given_is_revoked_but_not_taken_for_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path());
+    let at = ["--data-dir", folder.path().to_str().unwrap()];
+    let id = "ffffffffffffffff";
+    let ended = run(&[["token", "revoke", id, "--json"].as_slice(), &at].concat());
+    assert_eq!(ended.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(answer["unknown"], serde_json::json!([id]));
+    assert!(answer["rev"].is_u64(), "{answer}");
+    let said = words(&ended.stderr);
+    assert!(
+        said.contains("no token with this id was ever issued here"),
+        "{said}"
+    );
+
+    let ended = run(&[["token", "revoke", id].as_slice(), &at].concat());
+    let text = words(&ended.stdout);
+    let rev = text.lines().find(|line| line.starts_with("rev ")).unwrap();
+    assert!(
+        rev.split_whitespace().nth(1).unwrap().starts_with("1:"),
+        "{text}"
+    );
+    let status = words(&run(&[["status"].as_slice(), &at].concat()).stdout);
+    let head = status
+        .lines()
+        .find(|line| line.starts_with("head "))
+        .unwrap();
+    assert!(
+        head.split_whitespace().nth(1).unwrap().starts_with("1:"),
+        "{status}"
+    );
+    let rotated = words(&run(&[["signing-key", "rotate"].as_slice(), &at].concat()).stdout);
+    let from = rotated
+        .lines()
+        .find(|line| line.starts_with("signs_from "))
+        .unwrap();
+    assert!(from.ends_with('Z'), "{rotated}");
+}
+
+#[tokio::test]
+async fn errors_are_one_line_of_json_when_json_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path());
+    let at = ["--json", "--data-dir", folder.path().to_str().unwrap()];
+    for (arguments, code, status, expected) in [
+        (vec!["identity", "show", "nobody"], 1, Some(404), "nobody"),
+        (vec!["identity", "show", "../owners"], 2, None, "neither"),
+        (vec!["identity", "lst"], 2, None, "unrecognized subcommand"),
+    ] {
+        let said = refused(&[arguments.as_slice(), &at].concat(), code);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert!(told["error"].as_str().unwrap().contains(expected), "{said}");
+        assert_eq!(told["status"].as_u64(), status, "{said}");
+    }
+}
+
+#[test]
+fn a_usage_line_does_not_ask_for_what_a_variable_gave() {
+    let output = lanyard(&["owner", "show"])
+        .env("LANYARD_DATA_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    let said = words(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said.contains("Usage: lanyard owner show") && !said.contains("--data-dir"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_broker_that_cannot_start_names_the_next_command() {
+    let said = refused(&["serve"], 2);
+    assert!(
+        said.contains("`--config FILE` (see deploy/lanyard.toml)")
+            && said.contains("`lanyard dev`"),
+        "{said}"
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(
+        &[
+            "dev",
+            "--listen",
+            &address,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+        ],
+        1,
+    );
+    assert!(
+        said.contains("`--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0`"),
+        "{said}"
+    );
 }
 
 #[test]
