@@ -10,6 +10,7 @@ mod keys;
 mod owners;
 mod signing_keys;
 mod status;
+mod switch;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Rooms;
 use super::answer::{Answer, Changed, Document, ok};
-use super::owners::NO_REASON;
+use super::switch::NO_REASON;
 use crate::http::caller::Administrator;
 use crate::http::oauth::WAIT;
 use crate::http::problem::Problem;

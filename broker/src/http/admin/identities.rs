@@ -3,9 +3,8 @@
 use axum::extract::State;
 use serde::Serialize;
 
-use super::Rooms;
-use super::answer::{Answer, Because, Changed, Document, Part, created, ok};
-use super::owners::NO_REASON;
+use super::answer::{Answer, Because, Document, Part, created, ok};
+use super::{Rooms, switch};
 use crate::http::caller::Administrator;
 use crate::issue::administration::{IdentityView, NewIdentity};
 
@@ -43,11 +42,7 @@ pub(super) async fn disable(
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_identity(&identity)?;
-    let rev = rooms
-        .issue
-        .disable(node, by, because.reason.as_deref().unwrap_or(NO_REASON))
-        .await?;
-    ok(Changed { node, rev })
+    switch::off(&rooms, node, by, because).await
 }
 
 pub(super) async fn enable(
@@ -57,9 +52,5 @@ pub(super) async fn enable(
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_identity(&identity)?;
-    let rev = rooms
-        .issue
-        .enable(node, by, because.reason.as_deref())
-        .await?;
-    ok(Changed { node, rev })
+    switch::on(&rooms, node, by, because).await
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rooms;
 use super::answer::{Answer, Because, Changed, Document, Part, created, node, ok};
-use super::owners::NO_REASON;
+use super::switch::NO_REASON;
 use crate::http::caller::Administrator;
 use crate::issue::administration::KeyView;
 

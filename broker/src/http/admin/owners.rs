@@ -3,14 +3,11 @@
 use axum::extract::State;
 use serde::Serialize;
 
-use super::Rooms;
-use super::answer::{Answer, Because, Changed, Document, Part, created, ok};
+use super::answer::{Answer, Because, Document, Part, created, ok};
+use super::{Rooms, switch};
 use crate::http::caller::Administrator;
 use crate::http::problem::Problem;
 use crate::issue::administration::{NewOwner, OwnerView};
-
-/// When nobody says why.
-pub(super) const NO_REASON: &str = "no reason given";
 
 #[derive(Serialize)]
 struct Owners {
@@ -52,11 +49,7 @@ pub(super) async fn disable(
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_owner(&owner)?;
-    let rev = rooms
-        .issue
-        .disable(node, by, because.reason.as_deref().unwrap_or(NO_REASON))
-        .await?;
-    ok(Changed { node, rev })
+    switch::off(&rooms, node, by, because).await
 }
 
 pub(super) async fn enable(
@@ -66,9 +59,5 @@ pub(super) async fn enable(
     Document(because): Document<Because>,
 ) -> Answer {
     let node = rooms.issue.find_owner(&owner)?;
-    let rev = rooms
-        .issue
-        .enable(node, by, because.reason.as_deref())
-        .await?;
-    ok(Changed { node, rev })
+    switch::on(&rooms, node, by, because).await
 }

@@ -1,0 +1,212 @@
+//! What each event does to the book: facts, taken in the order of the log.
+
+use std::sync::Arc;
+
+use lanyard_token::{KeyId, NodeId, Rev};
+
+use super::{Book, Credential, Identified, LiveToken, Owner};
+use crate::clock::UnixMillis;
+use crate::issue::identity::row::RowKey;
+use crate::issue::keys;
+use crate::issue::proof::api_key;
+use crate::store::event::{IssuedToken, KeyUse, SigningKey};
+use crate::store::{Event, Record};
+
+impl Book {
+    /// Takes one record whole.
+    pub fn apply(&mut self, record: &Record) {
+        for event in &record.events {
+            self.take(event, record);
+        }
+        self.rev = record.rev;
+        self.changed.insert(RowKey::Head);
+    }
+
+    fn take(&mut self, event: &Event, record: &Record) {
+        match event {
+            Event::EpochStarted { .. } => {
+                // Every token of an earlier epoch is dead.
+                self.raise_floor(
+                    Rev::new(record.rev.epoch(), 0).unwrap_or(record.rev),
+                    record.at,
+                );
+            }
+            Event::OwnerCreated {
+                owner,
+                name,
+                contact,
+                ..
+            } => {
+                let row = Owner {
+                    name: name.clone(),
+                    contact: contact.clone(),
+                    disabled: false,
+                };
+                self.put_owner(*owner, row);
+            }
+            Event::IdentityCreated {
+                identity, grant, ..
+            } => {
+                self.put_identity(
+                    *identity,
+                    Identified {
+                        grant: (**grant).clone(),
+                        disabled: false,
+                    },
+                );
+            }
+            Event::KeyIssued {
+                credential,
+                identity,
+                label,
+                hash,
+                expires_at,
+                ..
+            } => {
+                let row = Credential {
+                    identity: *identity,
+                    label: label.clone(),
+                    hash: *hash,
+                    expires_at: *expires_at,
+                    disabled: false,
+                };
+                self.put_credential(*credential, row);
+            }
+            Event::Enabled { node, .. } => self.set_disabled(*node, false),
+            Event::TokenIssued(token) => self.take_token(token),
+            Event::Revoked { node, .. } => {
+                self.liveness.apply_watermark(*node, record.rev);
+                self.changed.insert(RowKey::Watermark(*node));
+                self.set_disabled(*node, true);
+            }
+            Event::Suspended {
+                node, until, cause, ..
+            } => {
+                let standing = self.suspended.get(node).filter(|_| !cause.may_shorten());
+                let until = standing.map_or(*until, |standing| *standing.max(until));
+                self.suspended.insert(*node, until);
+                self.changed.insert(RowKey::Suspension(*node));
+            }
+            Event::Resumed { node, .. } => {
+                self.suspended.remove(node);
+                self.changed.insert(RowKey::Suspension(*node));
+            }
+            Event::FloorRaised { floor } => self.raise_floor(*floor, record.at),
+            Event::SigningKeyAdded(key) => self.put_signing_key((**key).clone()),
+            Event::SigningKeyRemoved { key, .. } => self.remove_signing_key(*key),
+            // Not the issue room's business.
+            _ => {}
+        }
+    }
+
+    pub(in crate::issue::identity) fn put_owner(&mut self, node: NodeId, owner: Owner) {
+        self.owner_names.insert(owner.name.clone(), node);
+        self.owners.insert(node, owner);
+        self.changed.insert(RowKey::Owner(node));
+    }
+
+    pub(in crate::issue::identity) fn put_identity(&mut self, node: NodeId, identity: Identified) {
+        self.identity_names
+            .insert(identity.grant.name.clone(), node);
+        self.identities.insert(node, identity);
+        self.changed.insert(RowKey::Identity(node));
+    }
+
+    pub(in crate::issue::identity) fn put_credential(
+        &mut self,
+        node: NodeId,
+        credential: Credential,
+    ) {
+        self.by_hash
+            .entry(api_key::index(&credential.hash))
+            .or_default()
+            .push(node);
+        self.credentials.insert(node, credential);
+        self.changed.insert(RowKey::Credential(node));
+    }
+
+    fn set_disabled(&mut self, node: NodeId, disabled: bool) {
+        if let Some(owner) = self.owners.get_mut(&node) {
+            owner.disabled = disabled;
+            self.changed.insert(RowKey::Owner(node));
+        }
+        if let Some(identity) = self.identities.get_mut(&node) {
+            identity.disabled = disabled;
+            self.changed.insert(RowKey::Identity(node));
+        }
+        if let Some(credential) = self.credentials.get_mut(&node) {
+            credential.disabled = disabled;
+            self.changed.insert(RowKey::Credential(node));
+        }
+    }
+
+    fn take_token(&mut self, token: &IssuedToken) {
+        let claims = &token.claims;
+        if let Some(parent) = claims.lin.tokens().last()
+            && let Some(row) = self.tokens.get_mut(parent)
+        {
+            row.children = row.children.saturating_add(1);
+            self.changed.insert(RowKey::Token(*parent));
+        }
+        let row = LiveToken {
+            identity: claims.lin.identity(),
+            exp: claims.exp,
+            rev: claims.rev,
+            digest: token.digest,
+            children: 0,
+        };
+        self.tokens.insert(claims.jti, row);
+        self.changed.insert(RowKey::Token(claims.jti));
+    }
+
+    /// Forgets what no living token needs any more.
+    fn raise_floor(&mut self, floor: Rev, at: UnixMillis) {
+        let changed = &mut self.changed;
+        let before: Vec<NodeId> = self.liveness.watermarks().map(|(node, _)| node).collect();
+        self.liveness.raise_floor(floor);
+        let gone = before
+            .into_iter()
+            .filter(|node| self.liveness.watermark(*node).is_none());
+        changed.extend(gone.map(RowKey::Watermark));
+        self.tokens.retain(|jti, token| {
+            let kept =
+                token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();
+            if !kept {
+                changed.insert(RowKey::Token(*jti));
+            }
+            kept
+        });
+        self.suspended.retain(|node, until| {
+            let kept = *until > at;
+            if !kept {
+                changed.insert(RowKey::Suspension(*node));
+            }
+            kept
+        });
+        let over: Vec<KeyId> = self
+            .signing_keys
+            .values()
+            .filter(|key| key.verifies_until <= at)
+            .map(|key| key.key)
+            .collect();
+        for key in over {
+            self.remove_signing_key(key);
+        }
+    }
+
+    pub(in crate::issue::identity) fn put_signing_key(&mut self, key: SigningKey) {
+        if key.key_use == KeyUse::Mint
+            && let Some(public) = keys::delegated_key(&key)
+        {
+            Arc::make_mut(&mut self.mint_keys).insert_until(public, key.verifies_until.seconds());
+        }
+        self.changed.insert(RowKey::SigningKey(key.key));
+        self.signing_keys.insert(key.key, key);
+    }
+
+    fn remove_signing_key(&mut self, key: KeyId) {
+        Arc::make_mut(&mut self.mint_keys).remove(&key);
+        self.signing_keys.remove(&key);
+        self.changed.insert(RowKey::SigningKey(key));
+    }
+}
