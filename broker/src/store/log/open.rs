@@ -145,18 +145,23 @@ pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&path);
     let file = opened.map_err(failed(action()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let reason = format!(
-                "the data folder `{}` is in use by another process: stop the broker first",
-                folder.display()
-            );
-            Err(StoreError::Refused(reason))
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(action())(error)),
         }
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(action())(error)),
     }
+    Err(StoreError::Refused(format!(
+        "the data folder `{}` is in use by another process: stop the broker first",
+        folder.display()
+    )))
 }
+
+/// Half a second in all. A lock outlives its holder for moments: a process that is just ending still
+/// has it, and so has the copy of a process between its fork and the program it becomes.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Keeps the index that was believed, or puts a new one in its place.
 fn settle_index(folder: &Path, mac: &Mac, found: &mut Recovered) -> (Option<Index>, IndexState) {

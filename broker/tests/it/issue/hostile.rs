@@ -24,7 +24,11 @@ async fn no_hostile_token_is_exchanged_shown_ended_or_let_in() {
             .post("/oauth/token", Some(&gateway), &form)
             .await
             .token();
-        let thief = world.thief_of_the_mint_key(world.claims(&token));
+        let mut thief = world.thief_of_the_mint_key(world.claims(&token));
+        // Some tokens name a place to fetch their key from: nobody must come.
+        let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        trap.set_nonblocking(true).unwrap();
+        thief.listener = format!("http://{}/keys", trap.local_addr().unwrap());
         // The thief's hand is good: what it signs unchanged is taken for the token itself.
         assert!(world.lives(&thief.token()));
         assert!(admitted(&world, &thief.token()).is_ok());
@@ -80,6 +84,12 @@ async fn no_hostile_token_is_exchanged_shown_ended_or_let_in() {
         }
         assert_eq!(world.head(), head, "no hostile token changes anything");
         assert!(world.lives(&token));
+        let came = trap.accept().unwrap_err();
+        assert_eq!(
+            came.kind(),
+            std::io::ErrorKind::WouldBlock,
+            "a key was fetched from where a token said"
+        );
     }
 }
 

@@ -29,7 +29,11 @@ fn no_hostile_token_is_ever_accepted_or_kept() {
 
 #[tokio::test]
 async fn every_hostile_token_gets_the_same_answer_over_http() {
-    let world = World::new();
+    let mut world = World::new();
+    // Some tokens name a place to fetch their key from: nobody must come.
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    world.issuer.listener = format!("http://{}/keys", trap.local_addr().unwrap());
     let router = Router::new()
         .route("/orders", get(|| async { "in" }))
         .layer(world.gateway.layer());
@@ -80,5 +84,11 @@ async fn every_hostile_token_gets_the_same_answer_over_http() {
     assert!(
         sent >= 80,
         "{sent} sent, {unsendable} cannot be written into a header"
+    );
+    let came = trap.accept().unwrap_err();
+    assert_eq!(
+        came.kind(),
+        std::io::ErrorKind::WouldBlock,
+        "a key was fetched from where a token said"
     );
 }

@@ -30,6 +30,8 @@ struct Script {
     /// What the stream sends, in order; a reader gets all of it and what is added.
     stream: watch::Sender<Vec<Bytes>>,
     delegations: Mutex<Vec<String>>,
+    /// How often somebody asked for the keys.
+    keys_asked: AtomicU64,
     positions: Mutex<Vec<serde_json::Value>>,
 }
 
@@ -53,6 +55,7 @@ impl Script {
             frames: Mutex::default(),
             stream: watch::Sender::new(vec![]),
             delegations: Mutex::new(vec![delegation]),
+            keys_asked: AtomicU64::new(0),
             positions: Mutex::default(),
         });
         let routes = Router::new()
@@ -84,6 +87,7 @@ impl Script {
 }
 
 async fn keys(State(script): State<Arc<Script>>) -> impl IntoResponse {
+    script.keys_asked.fetch_add(1, Ordering::SeqCst);
     axum::Json(serde_json::json!({ "delegations": *script.delegations.lock().unwrap() }))
 }
 
@@ -194,6 +198,30 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 fn old() -> Rev {
     Rev::new(1, 0).unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_invented_keys_do_not_send_anybody_to_the_broker() {
+    let (script, issuer) = Script::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let reader = start(config(
+        &script,
+        &issuer,
+        folder.path(),
+        Arc::new(SystemClock),
+    ));
+    until("there is a snapshot", || reader.view.has_snapshot()).await;
+    let asked = script.keys_asked.load(Ordering::SeqCst);
+    assert!(asked > 0, "without keys there is no snapshot");
+    for _ in 0..100 {
+        for _ in 0..100 {
+            reader.view.want_keys();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Ten seconds must pass between two questions, whoever wants to know.
+    assert_eq!(script.keys_asked.load(Ordering::SeqCst), asked);
+    reader.stop().await;
 }
 
 #[tokio::test]
