@@ -20,6 +20,12 @@ impl Millis {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Later by this much; the far future instead of an overflow.
+    #[must_use]
+    pub const fn plus(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
 }
 
 /// A method and route template at an audience, or a tool: the stable hash of its name.

@@ -21,6 +21,12 @@
 //! a report with the [`Baseline`] of the identity and of its role, and answers with a [`Verdict`]
 //! that carries its numbers. Habits outlive tokens: a token lives five minutes, a baseline years.
 //!
+//! # From verdicts to responses
+//!
+//! Reports of many gateways meet on a [`desk`]: a window per token, one per identity, and the habits
+//! they are put beside. The [`ladder`] is the table that says what is done about a verdict, and how
+//! much may be done per minute. A broker, a simulation and a rehearsal run this one piece of code.
+//!
 //! # What is never done here
 //!
 //! * An absent channel is not a zero: a gateway that never sees responses has no byte counts, and
@@ -34,12 +40,14 @@
 
 mod baseline;
 mod bounds;
+pub mod desk;
 mod enumeration;
 mod event;
 mod evidence;
 mod habits;
 mod judge;
 mod known;
+pub mod ladder;
 mod model;
 mod rate;
 mod report;

@@ -1,0 +1,403 @@
+//! The judge's desk: windows of behaviour that are still open, and the habits they are put beside.
+//!
+//! A token's reports are merged into its window whichever gateway they come from. A window closes
+//! when it holds [`WINDOW`] calls or its token falls silent. A benign one goes into the identity's
+//! own window, which is judged as a whole before it is learned: so whoever spreads over many tokens
+//! is looked at too, and short-lived tokens with a handful of calls still teach something. A window
+//! that was not benign is offered for learning alone, where only its persistence can speak for it,
+//! and is kept for the owner who may clear its verdict.
+//!
+//! **Catches** what one token does within a window at any number of gateways, and what many tokens
+//! of one identity do together. **Misses** what is spread over identities: no window spans two.
+//! **Warms up** with its role: the peers' merged habits stand in once an identity has
+//! [`Thresholds::established_calls`] of its own. **Recovers** by persistence and by clearing.
+//! Not a sliding window per token: it would hold every call, and merging reports would not be enough.
+//!
+//! Everything here is bounded: identities, open windows, gateways behind a window, windows kept for
+//! clearing. There is no clock: `now` comes with the [`Bench`].
+
+mod window;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use window::Window;
+pub use window::{Noted, Sight};
+
+use crate::baseline::{Absorption, Baseline};
+use crate::event::Millis;
+use crate::evidence::Level;
+use crate::judge::judge;
+use crate::ladder::SubjectId;
+use crate::report::TokenReport;
+use crate::thresholds::Thresholds;
+use crate::verdict::Verdict;
+
+/// Calls that make a window worth closing: what the measurements were made with.
+pub const WINDOW: u64 = 100;
+/// How long a token may be silent before its window closes, in milliseconds: two regular reports.
+const SILENCE: u64 = 120_000;
+/// How long an identity's own window may stay open, in milliseconds. Quiet identities must learn too.
+const PATIENCE: u64 = 600_000;
+/// How long a role's merged baseline is used before it is merged again, in milliseconds.
+const ROLE_FRESHNESS: u64 = 60_000;
+/// Windows kept for owners who may clear their verdict.
+const WITHHELD: usize = 256;
+
+/// Bounds of the desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Identities with habits at hand: some 25 KiB each.
+    pub identities: usize,
+    /// Open windows: some 10 KiB each.
+    pub windows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            identities: 10_000,
+            windows: 16_384,
+        }
+    }
+}
+
+/// Who plays which role, and by which thresholds an identity is judged.
+pub trait Register {
+    /// The members of an identity's role, the identity itself left out.
+    fn peers(&self, identity: SubjectId) -> Vec<SubjectId>;
+    /// The thresholds of its kind.
+    fn thresholds(&self, identity: SubjectId) -> &Thresholds;
+}
+
+/// The fixed arguments of judging.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    /// Roles and thresholds.
+    pub register: &'a dyn Register,
+    /// How much is kept.
+    pub limits: Limits,
+    /// The time of whoever receives the reports; windows fall silent by it.
+    pub now: Millis,
+}
+
+/// Whose report lies on the desk, and who brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Which token.
+    pub token: SubjectId,
+    /// Whose.
+    pub identity: SubjectId,
+    /// Which gateway says so.
+    pub gateway: SubjectId,
+}
+
+/// A verdict on an identity as a whole, by the window that closed last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// The token whose window closed last.
+    pub token: SubjectId,
+    /// Whose.
+    pub identity: SubjectId,
+    /// Whose reports stand behind that window.
+    pub gateways: Vec<SubjectId>,
+    /// Not benign.
+    pub verdict: Verdict,
+}
+
+/// What became of windows since the last time somebody asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Windows that were learned.
+    pub absorbed: u64,
+    /// Windows that were not, because something in them was not like the identity.
+    pub withheld: u64,
+    /// Observations not kept because a table was full.
+    pub crowded_out: u64,
+    /// Whose habits have grown.
+    pub learned: BTreeSet<SubjectId>,
+}
+
+/// What lies on the desk.
+#[derive(Default)]
+pub struct Desk {
+    habits: HashMap<SubjectId, Habits>,
+    windows: HashMap<SubjectId, Window>,
+    withheld: VecDeque<(SubjectId, Box<TokenReport>)>,
+    tally: Tally,
+}
+
+/// One identity's habits and its own window.
+#[derive(Default)]
+struct Habits {
+    baseline: Box<Baseline>,
+    role: Option<Box<Baseline>>,
+    role_at: Option<Millis>,
+    pending: Box<TokenReport>,
+    pending_since: Millis,
+}
+
+impl Desk {
+    /// With the habits that were saved last.
+    pub fn with_habits(habits: impl IntoIterator<Item = (SubjectId, Box<Baseline>)>) -> Self {
+        let known = |(identity, baseline)| (identity, Habits::of(baseline));
+        Self {
+            habits: habits.into_iter().map(known).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a report to its token's window and judges the window.
+    pub fn look(&mut self, bench: &Bench<'_>, heard: Heard, report: &TokenReport) -> Sight {
+        self.know(bench, heard.identity);
+        if !self.windows.contains_key(&heard.token) && self.windows.len() >= bench.limits.windows {
+            // No room to remember: judged by itself, and not learned.
+            self.tally.crowded_out += 1;
+            let habits = self.habits.get(&heard.identity);
+            return Sight {
+                verdict: Habits::judge(habits, bench, heard.identity, report),
+                gateways: vec![heard.gateway],
+                last: None,
+            };
+        }
+        let window = self
+            .windows
+            .entry(heard.token)
+            .or_insert_with(|| Window::new(heard.identity));
+        window.hear(heard.gateway, report, bench.now);
+        let habits = self.habits.get(&heard.identity);
+        let verdict = Habits::judge(habits, bench, heard.identity, &window.report);
+        window.sight(verdict)
+    }
+
+    /// Closes a token's window if it is full. The identity's own window may be judged by that.
+    pub fn close_if_full(
+        &mut self,
+        bench: &Bench<'_>,
+        token: SubjectId,
+    ) -> Option<(SubjectId, Verdict)> {
+        let full = self
+            .windows
+            .get(&token)
+            .is_some_and(|window| window.report.calls() >= WINDOW);
+        if full { self.close(bench, token) } else { None }
+    }
+
+    /// Closes the windows of tokens that fell silent; verdicts on identities as a whole, each with
+    /// the token that was heard last and the gateways behind it.
+    pub fn close_silent(&mut self, bench: &Bench<'_>) -> Vec<Closed> {
+        let silent = |window: &Window| bench.now.since(window.heard) >= SILENCE;
+        let mut closing: Vec<(SubjectId, SubjectId)> = self
+            .windows
+            .iter()
+            .filter(|(_, window)| silent(window))
+            .map(|(token, window)| (*token, window.identity))
+            .collect();
+        // Tables have no order of their own; what is learned first must not depend on chance.
+        closing.sort_unstable();
+        let mut verdicts = Vec::new();
+        for (token, identity) in closing {
+            let verdict = self.close(bench, token);
+            let window = self.windows.remove(&token);
+            if let Some((_, verdict)) = verdict {
+                verdicts.push(Closed {
+                    token,
+                    identity,
+                    gateways: window.map(|window| window.gateways).unwrap_or_default(),
+                    verdict,
+                });
+            }
+        }
+        verdicts
+    }
+
+    /// Learns a window that an owner cleared, and starts the anchor from there: otherwise what is
+    /// fine now would be anomalous for ever. `false` when the window is no longer at hand.
+    pub fn learn_cleared(&mut self, verdict: SubjectId, identity: SubjectId) -> bool {
+        let Some(at) = self.withheld.iter().position(|(id, _)| *id == verdict) else {
+            return false;
+        };
+        let Some((_, report)) = self.withheld.remove(at) else {
+            return false;
+        };
+        let Some(habits) = self.habits.get_mut(&identity) else {
+            return false;
+        };
+        let learned = habits.baseline.absorb_cleared(&report) == Absorption::Learned;
+        if learned && habits.baseline.has_anchor() {
+            habits.baseline.set_anchor();
+        }
+        if learned {
+            self.tally.learned.insert(identity);
+        }
+        learned
+    }
+
+    /// Remembers that a verdict on this token was written down, and the window behind it.
+    pub fn note(&mut self, token: SubjectId, noted: Noted) {
+        if let Some(window) = self.windows.get_mut(&token) {
+            window.last = Some(noted);
+            let report = window.report.clone();
+            self.withhold(noted.id, report);
+        }
+    }
+
+    /// The habits of an identity, when they are at hand.
+    #[must_use]
+    pub fn habits(&self, identity: SubjectId) -> Option<&Baseline> {
+        self.habits.get(&identity).map(|habits| &*habits.baseline)
+    }
+
+    /// All habits that hold anything, in no order.
+    pub fn all_habits(&self) -> impl Iterator<Item = (SubjectId, &Baseline)> + '_ {
+        let all = self
+            .habits
+            .iter()
+            .map(|(identity, habits)| (*identity, &*habits.baseline));
+        all.filter(|(_, baseline)| baseline.calls() > 0)
+    }
+
+    /// The merged baselines of an identity's peers; `None` when none of them has any.
+    #[must_use]
+    pub fn role(&self, peers: &[SubjectId]) -> Option<Box<Baseline>> {
+        let mut role: Option<Box<Baseline>> = None;
+        let known = peers.iter().filter_map(|peer| self.habits(*peer));
+        for baseline in known.filter(|baseline| baseline.calls() > 0) {
+            role.get_or_insert_default().merge(baseline);
+        }
+        role
+    }
+
+    /// What became of windows since this was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    fn close(&mut self, bench: &Bench<'_>, token: SubjectId) -> Option<(SubjectId, Verdict)> {
+        let window = self.windows.get_mut(&token)?;
+        if window.report.calls() == 0 {
+            return None;
+        }
+        let report = std::mem::take(&mut window.report);
+        let (identity, last) = (window.identity, window.last);
+        let verdict = Habits::judge(self.habits.get(&identity), bench, identity, &report);
+        if verdict.level == Level::Benign {
+            let habits = self.habits.get_mut(&identity)?;
+            if habits.pending.calls() == 0 {
+                habits.pending_since = bench.now;
+            }
+            habits.pending.merge(&report);
+            return self
+                .close_pending(bench, identity)
+                .map(|verdict| (identity, verdict));
+        }
+        self.offer(bench, identity, &report, &verdict);
+        if let Some(noted) = last {
+            self.withhold(noted.id, report);
+        }
+        None
+    }
+
+    /// Judges an identity's own window once it is full or old; its verdict unless it is benign.
+    fn close_pending(&mut self, bench: &Bench<'_>, identity: SubjectId) -> Option<Verdict> {
+        let habits = self.habits.get_mut(&identity)?;
+        let old = bench.now.since(habits.pending_since) >= PATIENCE;
+        if habits.pending.calls() < WINDOW && !old {
+            return None;
+        }
+        let report = std::mem::take(&mut habits.pending);
+        let verdict = Habits::judge(Some(habits), bench, identity, &report);
+        self.offer(bench, identity, &report, &verdict);
+        (verdict.level != Level::Benign).then_some(verdict)
+    }
+
+    fn offer(
+        &mut self,
+        bench: &Bench<'_>,
+        identity: SubjectId,
+        report: &TokenReport,
+        verdict: &Verdict,
+    ) {
+        let Some(habits) = self.habits.get_mut(&identity) else {
+            return;
+        };
+        let thresholds = bench.register.thresholds(identity);
+        match habits.baseline.absorb(report, verdict, thresholds) {
+            Absorption::Learned => {
+                self.tally.absorbed += 1;
+                self.tally.learned.insert(identity);
+            }
+            Absorption::Refused(_) => self.tally.withheld += 1,
+        }
+    }
+
+    /// Makes room for an identity's habits, and merges its role anew when that is old.
+    fn know(&mut self, bench: &Bench<'_>, identity: SubjectId) {
+        if !self.habits.contains_key(&identity) {
+            if self.habits.len() >= bench.limits.identities {
+                self.tally.crowded_out += 1;
+                return;
+            }
+            self.habits.insert(identity, Habits::default());
+        }
+        let stale = |habits: &Habits| {
+            habits.is_grown(bench.register.thresholds(identity))
+                && habits
+                    .role_at
+                    .is_none_or(|at| bench.now.since(at) >= ROLE_FRESHNESS)
+        };
+        if !self.habits.get(&identity).is_some_and(stale) {
+            return;
+        }
+        let role = self.role(&bench.register.peers(identity));
+        if let Some(habits) = self.habits.get_mut(&identity) {
+            habits.role = role;
+            habits.role_at = Some(bench.now);
+        }
+    }
+
+    fn withhold(&mut self, verdict: SubjectId, report: Box<TokenReport>) {
+        self.withheld.retain(|(id, _)| *id != verdict);
+        if self.withheld.len() >= WITHHELD {
+            self.withheld.pop_front();
+        }
+        self.withheld.push_back((verdict, report));
+    }
+}
+
+impl Habits {
+    /// With what was learned before.
+    fn of(baseline: Box<Baseline>) -> Self {
+        Self {
+            baseline,
+            ..Self::default()
+        }
+    }
+
+    /// By the clock of the calls, not of the receiver: recorded traffic is judged in its own time.
+    fn judge(
+        habits: Option<&Self>,
+        bench: &Bench<'_>,
+        identity: SubjectId,
+        report: &TokenReport,
+    ) -> Verdict {
+        let thresholds = bench.register.thresholds(identity);
+        let now = report.span().map_or(bench.now, |(_, last)| last);
+        let Some(habits) = habits else {
+            return judge(report, &Baseline::empty(), None, thresholds, now);
+        };
+        let role = habits
+            .role
+            .as_deref()
+            .filter(|_| habits.is_grown(thresholds));
+        judge(report, &habits.baseline, role, thresholds, now)
+    }
+
+    /// Whoever has no habits yet fits its role better than itself, which is no sign of anything: a
+    /// new member of an old role would be anomalous and never learn.
+    fn is_grown(&self, thresholds: &Thresholds) -> bool {
+        self.baseline.calls() >= thresholds.established_calls
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use super::*;
+use crate::bounds::Bounds;
+use crate::event::{Event, OperationId};
+use crate::tracker::Tracker;
+
+const GATEWAY: SubjectId = SubjectId(7);
+
+/// Two identities of one role.
+struct Pair(Thresholds);
+
+impl Register for Pair {
+    fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
+        vec![SubjectId(3 - identity.0)]
+    }
+    fn thresholds(&self, _: SubjectId) -> &Thresholds {
+        &self.0
+    }
+}
+
+fn pair() -> Pair {
+    Pair(Thresholds::default())
+}
+
+fn bench(register: &Pair, now: u64) -> Bench<'_> {
+    Bench {
+        register,
+        limits: Limits::default(),
+        now: Millis(now),
+    }
+}
+
+fn heard(token: u64) -> Heard {
+    Heard {
+        token: SubjectId(token),
+        identity: SubjectId(1),
+        gateway: GATEWAY,
+    }
+}
+
+/// This many calls of one operation, a second apart, from `start`.
+fn calls(operation: &str, count: u64, start: u64) -> TokenReport {
+    let mut tracker = Tracker::new(Millis(start), Bounds::cold(&Thresholds::default()));
+    for n in 0..count {
+        let event = Event::of(OperationId::of(operation));
+        let _ = tracker.observe(&event, Millis(start + n * 1_000));
+    }
+    tracker.report().unwrap()
+}
+
+#[test]
+fn a_full_benign_window_becomes_habit_and_an_open_one_does_not() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let bench = bench(&register, 1_000_000);
+    desk.look(&bench, heard(10), &calls("GET /a", 60, 0));
+    assert_eq!(desk.close_if_full(&bench, SubjectId(10)), None);
+    assert_eq!(desk.habits(SubjectId(1)).unwrap().calls(), 0);
+    desk.look(&bench, heard(10), &calls("GET /a", 60, 60_000));
+    assert_eq!(desk.close_if_full(&bench, SubjectId(10)), None);
+    assert_eq!(desk.habits(SubjectId(1)).unwrap().calls(), 120);
+    let tally = desk.take_tally();
+    assert_eq!((tally.absorbed, tally.withheld), (1, 0));
+    assert_eq!(tally.learned, BTreeSet::from([SubjectId(1)]));
+    assert_eq!(desk.take_tally(), Tally::default());
+}
+
+#[test]
+fn short_lived_tokens_teach_together_once_they_fall_silent() {
+    let (register, mut desk) = (pair(), Desk::default());
+    for token in 0..11 {
+        let bench = bench(&register, token * 1_000);
+        desk.look(
+            &bench,
+            heard(100 + token),
+            &calls("GET /a", 10, token * 1_000),
+        );
+    }
+    assert!(desk.close_silent(&bench(&register, 119_999)).is_empty());
+    assert_eq!(desk.windows.len(), 11);
+    assert!(desk.close_silent(&bench(&register, 130_000)).is_empty());
+    assert_eq!(desk.windows.len(), 0);
+    // The eleventh is the beginning of the next window.
+    assert_eq!(desk.habits(SubjectId(1)).unwrap().calls(), 100);
+}
+
+#[test]
+fn a_window_that_is_not_benign_is_kept_for_whoever_may_clear_it() {
+    let (register, mut desk) = (pair(), Desk::default());
+    for n in 0..12 {
+        let bench = bench(&register, n * 100_000);
+        desk.look(&bench, heard(10), &calls("GET /a", 100, n * 100_000));
+        assert_eq!(desk.close_if_full(&bench, SubjectId(10)), None);
+    }
+    let now = Millis(2_000_000);
+    let bench = bench(&register, now.0);
+    let sight = desk.look(&bench, heard(11), &calls("DELETE /all", 100, now.0));
+    assert!(sight.is_news(now), "{sight:?}");
+    assert_eq!(sight.gateways, [GATEWAY]);
+    desk.note(SubjectId(11), sight.noted(SubjectId(900), now));
+    let again = desk.look(&bench, heard(11), &calls("DELETE /all", 1, now.0));
+    assert!(!again.is_news(now), "said a moment ago");
+    assert!(again.is_news(now.plus(QUIET_IS_OVER)));
+    let before = desk.habits(SubjectId(1)).unwrap().calls();
+    assert_eq!(desk.close_if_full(&bench, SubjectId(11)), None);
+    assert_eq!(desk.habits(SubjectId(1)).unwrap().calls(), before);
+    assert!(!desk.learn_cleared(SubjectId(901), SubjectId(1)));
+    assert!(desk.learn_cleared(SubjectId(900), SubjectId(1)));
+    assert_eq!(desk.habits(SubjectId(1)).unwrap().calls(), before + 101);
+    assert!(!desk.learn_cleared(SubjectId(900), SubjectId(1)), "once");
+}
+
+const QUIET_IS_OVER: u64 = 10_000;
+
+#[test]
+fn the_order_in_which_gateways_report_does_not_change_the_verdict() {
+    let register = pair();
+    let parts = [
+        calls("GET /a", 30, 0),
+        calls("GET /b", 30, 7_000),
+        calls("PUT /c", 30, 90_000),
+    ];
+    let orders = [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]];
+    let verdicts: Vec<Verdict> = orders
+        .iter()
+        .map(|order| {
+            let (mut desk, bench) = (Desk::default(), bench(&register, 500_000));
+            let mut last = None;
+            for part in order {
+                let heard = Heard {
+                    gateway: SubjectId(100 + part),
+                    ..heard(10)
+                };
+                last = Some(desk.look(&bench, heard, &parts[usize::try_from(*part).unwrap()]));
+            }
+            last.unwrap().verdict
+        })
+        .collect();
+    assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]));
+}
+
+#[test]
+fn nothing_on_the_desk_grows_without_bound() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let limits = Limits {
+        identities: 2,
+        windows: 3,
+    };
+    let report = calls("GET /a", 5, 0);
+    for n in 0..1_000 {
+        let bench = Bench {
+            limits,
+            ..bench(&register, 1_000)
+        };
+        let heard = Heard {
+            token: SubjectId(n),
+            identity: SubjectId(1 + n % 2 + 2 * (n % 5)),
+            gateway: SubjectId(n),
+        };
+        desk.look(&bench, heard, &report);
+        desk.note(
+            SubjectId(n),
+            Noted {
+                id: SubjectId(n),
+                level: Level::Anomalous,
+                hard: false,
+                at: Millis(0),
+            },
+        );
+    }
+    assert_eq!((desk.habits.len(), desk.windows.len()), (2, 3));
+    assert!(desk.withheld.len() <= WITHHELD);
+    assert!(desk.take_tally().crowded_out > 900);
+}

@@ -1,0 +1,109 @@
+//! One token's open window, and what was last said about it.
+
+use crate::event::Millis;
+use crate::evidence::Level;
+use crate::ladder::SubjectId;
+use crate::report::TokenReport;
+use crate::signal::HardRule;
+use crate::verdict::Verdict;
+
+/// Gateways named behind one window.
+const GATEWAYS: usize = 16;
+
+/// How long the same verdict on the same token is no news, in milliseconds: a drifting token would
+/// otherwise fill a log by itself.
+const QUIET: u64 = 10_000;
+
+/// What one token did since its window was opened.
+pub(super) struct Window {
+    pub(super) identity: SubjectId,
+    pub(super) report: Box<TokenReport>,
+    pub(super) gateways: Vec<SubjectId>,
+    pub(super) heard: Millis,
+    /// The latest verdict on this token that was written down.
+    pub(super) last: Option<Noted>,
+}
+
+/// A verdict that was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Its number.
+    pub id: SubjectId,
+    /// What it said.
+    pub level: Level,
+    /// Whether a hard rule proved it.
+    pub hard: bool,
+    /// When.
+    pub at: Millis,
+}
+
+/// What was seen in a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// On the window as it is now.
+    pub verdict: Verdict,
+    /// Whose reports stand behind it; not named for a benign verdict.
+    pub gateways: Vec<SubjectId>,
+    /// What was written down about the token before.
+    pub last: Option<Noted>,
+}
+
+impl Sight {
+    /// Whether there is something to write down: not benign, and not said a moment ago.
+    #[must_use]
+    pub fn is_news(&self, now: Millis) -> bool {
+        let hard = self.hard();
+        let said = |last: Noted| {
+            self.verdict.level <= last.level && (!hard || last.hard) && now.since(last.at) < QUIET
+        };
+        self.verdict.level != Level::Benign && !self.last.is_some_and(said)
+    }
+
+    /// This verdict as written down under a number.
+    #[must_use]
+    pub fn noted(&self, id: SubjectId, now: Millis) -> Noted {
+        Noted {
+            id,
+            level: self.verdict.level,
+            hard: self.hard(),
+            at: now,
+        }
+    }
+
+    fn hard(&self) -> bool {
+        self.verdict.hard_rule.is_some_and(HardRule::proves_abuse)
+    }
+}
+
+impl Window {
+    pub(super) fn new(identity: SubjectId) -> Self {
+        Self {
+            identity,
+            report: Box::default(),
+            gateways: Vec::new(),
+            heard: Millis(0),
+            last: None,
+        }
+    }
+
+    pub(super) fn hear(&mut self, gateway: SubjectId, report: &TokenReport, now: Millis) {
+        self.report.merge(report);
+        self.heard = now;
+        if !self.gateways.contains(&gateway) && self.gateways.len() < GATEWAYS {
+            self.gateways.push(gateway);
+        }
+    }
+
+    pub(super) fn sight(&self, verdict: Verdict) -> Sight {
+        let gateways = if verdict.level == Level::Benign {
+            Vec::new()
+        } else {
+            self.gateways.clone()
+        };
+        Sight {
+            verdict,
+            gateways,
+            last: self.last,
+        }
+    }
+}

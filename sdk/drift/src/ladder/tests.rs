@@ -1,0 +1,387 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::event::OperationId;
+use crate::evidence::{Evidence, Measure};
+
+const NOW: Millis = Millis(1_700_000_000_000);
+const OWNER: u64 = 1;
+const IDENTITY: u64 = 2;
+const CREDENTIAL: u64 = 3;
+
+fn node(n: u64) -> SubjectId {
+    SubjectId(n)
+}
+
+/// The nodes above a token that hangs below the credential and then `above`.
+fn path(above: &[u64]) -> Vec<SubjectId> {
+    [OWNER, IDENTITY, CREDENTIAL]
+        .iter()
+        .chain(above)
+        .map(|n| node(*n))
+        .collect()
+}
+
+/// A token issued at `place`, below the credential and then `above`.
+fn issued(above: &[u64], place: u64) -> (Vec<SubjectId>, Place) {
+    (path(above), Place(place))
+}
+
+fn verdict(level: Level, hard_rule: Option<HardRule>, measures: &[Measure]) -> Verdict {
+    let evidence = measures.iter().map(|measure| Evidence {
+        measure: *measure,
+        operation: None,
+        observed: 9.0,
+        expected: 1.0,
+        weight: 9.0,
+        strength: Strength::Strong,
+    });
+    Verdict {
+        level,
+        evidence: evidence.collect(),
+        hard_rule,
+        calls: 100,
+        history: 5_000,
+        since: Millis(0),
+        judged_at: Millis(1),
+        mix_score: 1.0,
+    }
+}
+
+fn walk() -> Verdict {
+    let operation = OperationId::of("GET /orders/{id}");
+    let rule = HardRule::EnumerationRun {
+        observed: 31,
+        bound: 30,
+        operation,
+    };
+    verdict(Level::Malicious, Some(rule), &[Measure::LongestRun])
+}
+
+fn outside_task() -> Verdict {
+    let operation = OperationId::of("POST /mail");
+    let rule = HardRule::TaskDestination { operation };
+    verdict(Level::Malicious, Some(rule), &[Measure::OutsideTask])
+}
+
+fn two_families() -> Verdict {
+    verdict(
+        Level::Malicious,
+        None,
+        &[Measure::NewNetworkAndClient, Measure::OrderScore],
+    )
+}
+
+/// One recycled token at place 10, and these tokens that drifted since: `(token, above, place)`.
+fn after_recycling(drifted: &[(u64, &[u64], u64)]) -> History {
+    let recycled = Recycled {
+        token: node(100),
+        credential: node(CREDENTIAL),
+        at: NOW,
+        rev: Place(10),
+        verdict: node(900),
+    };
+    let drifted: VecDeque<Drifted> = drifted
+        .iter()
+        .map(|(token, above, place)| Drifted {
+            token: node(*token),
+            path: path(above),
+            place: Place(*place),
+            at: NOW,
+            verdict: node(901),
+        })
+        .collect();
+    History {
+        recycled: VecDeque::from([recycled]),
+        drifted,
+        ..History::default()
+    }
+}
+
+struct Case<'a> {
+    verdict: Verdict,
+    issued: (Vec<SubjectId>, Place),
+    history: &'a History,
+    gateways: usize,
+    mode: Mode,
+    allowance: Allowance,
+}
+
+impl<'a> Case<'a> {
+    fn new(verdict: Verdict, issued: (Vec<SubjectId>, Place), history: &'a History) -> Self {
+        Self {
+            verdict,
+            issued,
+            history,
+            gateways: 2,
+            mode: Mode::Enforce,
+            allowance: Allowance::FULL,
+        }
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let situation = Situation {
+            token: node(200),
+            path: &self.issued.0,
+            place: self.issued.1,
+            gateways: &[node(1_001), node(1_002)][..self.gateways],
+            history: self.history,
+        };
+        let policy = Policy {
+            mode: self.mode,
+            ..Policy::default()
+        };
+        respond(&self.verdict, &situation, &policy, self.allowance, NOW)
+    }
+
+    /// The strongest response, its node and whether it is carried out.
+    fn strongest(&self) -> (Response, Option<SubjectId>, bool) {
+        let actions = self.actions();
+        let action = actions.iter().max_by_key(|action| action.response).unwrap();
+        (action.response, action.node, action.enforced)
+    }
+}
+
+#[test]
+fn a_benign_verdict_and_a_spent_task_lead_to_nothing() {
+    let history = History::default();
+    let benign = verdict(Level::Benign, None, &[]);
+    assert!(
+        Case::new(benign, issued(&[], 5), &history)
+            .actions()
+            .is_empty()
+    );
+    let spent = verdict(Level::Benign, Some(HardRule::TaskCalls), &[]);
+    assert!(
+        Case::new(spent, issued(&[], 5), &history)
+            .actions()
+            .is_empty()
+    );
+}
+
+#[test]
+fn the_first_offence_of_any_kind_recycles_the_token_alone() {
+    let history = History::default();
+    for first in [
+        walk(),
+        outside_task(),
+        two_families(),
+        verdict(Level::Anomalous, None, &[Measure::Pause]),
+    ] {
+        let case = Case::new(first, issued(&[], 5), &history);
+        assert_eq!(
+            case.strongest(),
+            (Response::Recycle, Some(node(200)), true),
+            "{:?}",
+            case.verdict
+        );
+    }
+}
+
+#[test]
+fn in_observe_mode_statistics_are_written_down_and_hard_rules_act() {
+    let history = History::default();
+    for (seen, enforced) in [
+        (walk(), true),
+        (outside_task(), true),
+        (two_families(), false),
+    ] {
+        let case = Case {
+            mode: Mode::Observe,
+            ..Case::new(seen, issued(&[], 5), &history)
+        };
+        assert_eq!(
+            case.strongest(),
+            (Response::Recycle, Some(node(200)), enforced)
+        );
+    }
+}
+
+#[test]
+fn a_walk_is_revoked_when_two_tokens_minted_after_recycling_walk_again() {
+    let one = after_recycling(&[]);
+    assert_eq!(
+        Case::new(walk(), issued(&[], 20), &one).strongest().0,
+        Response::Recycle
+    );
+    let two = after_recycling(&[(150, &[], 15)]);
+    let revoked = (Response::Revoke, Some(node(CREDENTIAL)), true);
+    assert_eq!(
+        Case::new(walk(), issued(&[], 20), &two).strongest(),
+        revoked
+    );
+}
+
+#[test]
+fn a_token_from_before_the_recycling_never_escalates() {
+    let history = after_recycling(&[(150, &[], 15), (151, &[], 16)]);
+    let case = Case::new(walk(), issued(&[], 5), &history);
+    assert_eq!(case.strongest(), (Response::Recycle, Some(node(200)), true));
+}
+
+#[test]
+fn tokens_exchanged_from_one_parent_end_with_the_parent_and_the_credential_stays() {
+    let history = after_recycling(&[(150, &[77], 15)]);
+    let case = Case::new(walk(), issued(&[77], 20), &history);
+    assert_eq!(case.strongest(), (Response::Revoke, Some(node(77)), true));
+    let other_branch = Case::new(walk(), issued(&[78], 20), &history);
+    assert_eq!(
+        other_branch.strongest(),
+        (Response::Revoke, Some(node(CREDENTIAL)), true)
+    );
+}
+
+#[test]
+fn tokens_of_another_credential_do_not_add_up() {
+    let mut history = after_recycling(&[(150, &[], 15)]);
+    for drifted in &mut history.drifted {
+        drifted.path[2] = node(4);
+    }
+    assert_eq!(
+        Case::new(walk(), issued(&[], 20), &history).strongest().0,
+        Response::Recycle
+    );
+}
+
+#[test]
+fn leaving_the_task_again_suspends_and_once_more_revokes() {
+    let one = after_recycling(&[]);
+    let actions = Case::new(outside_task(), issued(&[], 20), &one).actions();
+    let suspended = actions
+        .iter()
+        .find(|action| action.response == Response::Suspend)
+        .unwrap();
+    assert_eq!(suspended.node, Some(node(CREDENTIAL)));
+    assert_eq!(suspended.until, Some(NOW.plus(900_000)));
+    let two = after_recycling(&[(150, &[], 15)]);
+    assert_eq!(
+        Case::new(outside_task(), issued(&[], 20), &two)
+            .strongest()
+            .0,
+        Response::Revoke
+    );
+}
+
+#[test]
+fn statistics_revoke_only_with_two_families_two_gateways_and_a_long_history() {
+    let history = after_recycling(&[(150, &[], 15)]);
+    let case = || Case::new(two_families(), issued(&[], 20), &history);
+    assert_eq!(case().strongest().0, Response::Revoke);
+
+    let one_gateway = Case {
+        gateways: 1,
+        ..case()
+    };
+    assert_eq!(one_gateway.strongest().0, Response::Suspend);
+
+    let mut cold = case();
+    cold.verdict.history = 999;
+    assert_eq!(cold.strongest().0, Response::Suspend);
+
+    let one_family = verdict(
+        Level::Malicious,
+        None,
+        &[Measure::OrderScore, Measure::RefusedShare],
+    );
+    assert_eq!(
+        Case {
+            verdict: one_family,
+            ..case()
+        }
+        .strongest()
+        .0,
+        Response::Suspend
+    );
+
+    let mild = verdict(
+        Level::Anomalous,
+        None,
+        &[Measure::NewNetworkAndClient, Measure::OrderScore],
+    );
+    assert_eq!(
+        Case {
+            verdict: mild,
+            ..case()
+        }
+        .strongest()
+        .0,
+        Response::Recycle
+    );
+}
+
+#[test]
+fn an_old_recycling_is_forgotten() {
+    let mut history = after_recycling(&[(150, &[], 15)]);
+    for recycled in &mut history.recycled {
+        recycled.at = Millis(NOW.0 - 3_600_001);
+    }
+    assert_eq!(
+        Case::new(walk(), issued(&[], 20), &history).strongest().0,
+        Response::Recycle
+    );
+}
+
+#[test]
+fn a_running_suspension_is_not_prolonged() {
+    let mut history = after_recycling(&[]);
+    history.suspended.push_back((node(CREDENTIAL), NOW.plus(1)));
+    let actions = Case::new(outside_task(), issued(&[], 20), &history).actions();
+    assert!(
+        actions
+            .iter()
+            .all(|action| action.response <= Response::Alert),
+        "{actions:?}"
+    );
+    assert!(
+        actions
+            .iter()
+            .any(|action| action.response == Response::Observe)
+    );
+}
+
+#[test]
+fn one_identity_alerts_once_a_day() {
+    let mut history = History {
+        alerted_on: Some(NOW.0 / 86_400_000),
+        ..History::default()
+    };
+    let alerts = |history: &History| {
+        let actions = Case::new(walk(), issued(&[], 5), history).actions();
+        actions
+            .iter()
+            .filter(|action| action.response == Response::Alert)
+            .count()
+    };
+    assert_eq!(alerts(&history), 0);
+    history.alerted_on = Some(NOW.0 / 86_400_000 - 1);
+    assert_eq!(alerts(&history), 1);
+}
+
+#[test]
+fn a_met_cap_makes_the_response_milder_and_tells_somebody() {
+    let history = after_recycling(&[(150, &[], 15)]);
+    let no_ends = Allowance {
+        recycle: true,
+        end: false,
+    };
+    let case = Case {
+        allowance: no_ends,
+        ..Case::new(walk(), issued(&[], 20), &history)
+    };
+    assert_eq!(case.strongest(), (Response::Recycle, Some(node(200)), true));
+    assert!(
+        case.actions()
+            .iter()
+            .any(|action| action.response == Response::Alert)
+    );
+
+    let nothing = Allowance {
+        recycle: false,
+        end: false,
+    };
+    let case = Case {
+        allowance: nothing,
+        ..Case::new(walk(), issued(&[], 20), &history)
+    };
+    assert_eq!(case.strongest(), (Response::Alert, None, true));
+}
