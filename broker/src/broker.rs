@@ -29,10 +29,8 @@ use crate::store::log::{IndexState, Log, LogConfig, OpenReport};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
 use crate::watch::baseline::BaselineFile;
-use crate::watch::caps::Caps;
-use crate::watch::respond::{Mode, Policy};
 use crate::watch::state::WatchState;
-use crate::watch::{Watch, WatchConfig};
+use crate::watch::{Caps, Mode, Policy, Watch, WatchConfig};
 pub use doors::Doors;
 
 /// A broker whose log is open and whose keys are ready. Serves nothing until [`Broker::run`].

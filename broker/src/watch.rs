@@ -7,7 +7,6 @@
 //! there is all of it or nothing.
 
 pub mod baseline;
-pub mod caps;
 mod changes;
 pub mod counters;
 mod desk;
@@ -15,8 +14,8 @@ pub mod intake;
 mod judge;
 mod learning;
 mod names;
+mod opaque;
 mod outbox;
-pub mod respond;
 pub mod review;
 mod shadow;
 pub mod state;
@@ -25,6 +24,9 @@ mod telling;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lanyard_drift::desk::Bench;
+pub use lanyard_drift::desk::Limits;
+pub use lanyard_drift::ladder::{Caps, Mode, Policy};
 use lanyard_drift::{Bounds, Thresholds};
 use lanyard_token::NodeId;
 use serde::Serialize;
@@ -33,14 +35,12 @@ use crate::clock::Clock;
 use crate::store::event::Kind;
 use crate::store::{Event, Store, StoreError};
 use baseline::{BaselineError, BaselineStore};
-use caps::Caps;
 use counters::Counters;
-pub use desk::Limits;
-use desk::{Bench, Desk};
+use desk::{Desk, Roles};
 use intake::{Receipt, Report, ReportError};
 use judge::{Judge, Ruling};
+use opaque::{millis, subjects};
 use outbox::Outbox;
-use respond::Policy;
 use state::{Subject, WatchState};
 
 /// How the watch room works.
@@ -114,8 +114,8 @@ impl Watch {
         baselines: Box<dyn BaselineStore>,
         config: WatchConfig,
     ) -> (Arc<Self>, Option<BaselineError>) {
-        let (learning, habits, refused) = learning::Saver::open(baselines, &state, config.limits);
-        let desk = Mutex::new(Desk::of(habits));
+        let (learning, desk, refused) = learning::Saver::open(baselines, &state, config.limits);
+        let desk = Mutex::new(desk);
         let (counters, outbox) = (Counters::default(), Outbox::default());
         (
             Arc::new(Self {
@@ -176,13 +176,10 @@ impl Watch {
         let peers = self.state.peers(identity, ROLE_MEMBERS);
         let (own, role) = {
             let desk = self.desk();
-            let own = desk
-                .habits
-                .get(&identity)
-                .map(|habits| habits.baseline.clone())
-                .unwrap_or_default();
+            let own = desk.habits(identity);
             let young = own.calls() < self.config.thresholds.established_calls;
-            (own, if young { desk.role(&peers) } else { None })
+            let role = young.then(|| desk.windows.role(&subjects(&peers)));
+            (own, role.flatten())
         };
         let calls = own.calls();
         let habits = match role {
@@ -282,26 +279,34 @@ impl Watch {
     }
 
     fn judging<T>(&self, work: impl FnOnce(&mut Judge<'_>) -> T) -> T {
-        let peers = |identity| self.state.peers(identity, ROLE_MEMBERS);
         let number = || self.store.nodes().next();
+        let (roles, now) = (self.roles(), self.clock.now());
         let mut desk = self.desk();
         let bench = Bench {
-            thresholds: &self.config.thresholds,
+            register: &roles,
             limits: self.config.limits,
-            counters: &self.counters,
-            peers: &peers,
-            now: self.clock.now(),
+            now: millis(now),
         };
-        let policy = &self.config.policy;
         let mut judge = Judge {
             state: &self.state,
             desk: &mut desk,
             bench,
-            policy,
+            counters: &self.counters,
+            now,
+            policy: &self.config.policy,
             caps: self.config.caps,
             number: &number,
         };
-        work(&mut judge)
+        let done = work(&mut judge);
+        desk.settle(&roles, &self.counters);
+        done
+    }
+
+    fn roles(&self) -> Roles<'_> {
+        Roles {
+            state: &self.state,
+            thresholds: &self.config.thresholds,
+        }
     }
 
     /// Appends each group of events whole. Nothing is lost when the log refuses: see [`Outbox`].

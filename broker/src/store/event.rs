@@ -4,6 +4,7 @@
 //! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
 //! words or new optional members.
 
+pub use lanyard_drift::ladder::Response;
 use lanyard_drift::{OperationId, Verdict};
 pub use lanyard_token::KeyUse;
 use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
@@ -289,38 +290,6 @@ pub struct NamedOperation {
     pub operation: OperationId,
     /// `GET /orders/{id}`: plain text, at most 256 bytes.
     pub name: String,
-}
-
-/// The ladder of answers to drift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Response {
-    /// Written down.
-    Observe,
-    /// Somebody is told.
-    Alert,
-    /// This token ends; its owner mints anew.
-    Recycle,
-    /// Only what the baseline knows.
-    Narrow,
-    /// Paused.
-    Suspend,
-    /// Ended.
-    Revoke,
-}
-
-impl Response {
-    /// As telemetry names it: one of a closed set.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Alert => "alert",
-            Self::Recycle => "recycle",
-            Self::Narrow => "narrow",
-            Self::Suspend => "suspend",
-            Self::Revoke => "revoke",
-        }
-    }
 }
 
 /// Somebody was turned away.

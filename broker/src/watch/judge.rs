@@ -1,26 +1,25 @@
 //! From one entry of a report to the events it leads to.
 //!
 //! **Catches** what the drift engine sees in a token's window, and tokens that the log never issued.
-//! **Misses** whatever gateways do not report. A verdict is written down at most once per token in
-//! [`QUIET`], unless it got worse: a drifting token would otherwise fill the log by itself.
+//! **Misses** whatever gateways do not report. What is decided is decided by the engine's desk and
+//! ladder; here it becomes words of the log.
 //!
 //! Who is believed about what: a gateway only about tokens for an audience it serves, and only by
 //! the identity the log gave the token. So a gateway that was taken over can hurt those it serves,
 //! within the caps, and nobody else.
 
-use lanyard_drift::{HardRule, Level, Millis, Verdict};
+use lanyard_drift::desk::{Bench, Heard, Sight};
+use lanyard_drift::ladder::{Action, Caps, Policy, Situation, decide, on_identity};
+use lanyard_drift::{Level, Millis, Verdict};
 use lanyard_token::NodeId;
 
-use super::caps::Caps;
-use super::desk::{Bench, Desk, Noted, Sight};
+use super::counters::Counters;
+use super::desk::Desk;
 use super::intake::Entry;
-use super::respond::{Action, Allowance, Policy, Situation, respond};
+use super::opaque::{millis, node, nodes, place, subject, subjects, unix};
 use super::state::{Issued, Lookup, Subject, WatchState};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Cause, Event, Judgement, Response, TokenDigest};
-
-/// How long the same verdict on the same token is not written down again, in milliseconds.
-const QUIET: u64 = 10_000;
 
 /// How long the number of a forged token is blocked, in milliseconds: no token lives longer. A
 /// watermark alone would not do, because the forger chooses the `rev` it is compared with.
@@ -39,6 +38,8 @@ pub(super) struct Judge<'a> {
     pub(super) state: &'a WatchState,
     pub(super) desk: &'a mut Desk,
     pub(super) bench: Bench<'a>,
+    pub(super) counters: &'a Counters,
+    pub(super) now: UnixMillis,
     pub(super) policy: &'a Policy,
     pub(super) caps: Caps,
     /// Numbers for verdicts.
@@ -64,86 +65,78 @@ impl Judge<'_> {
 
     /// Verdicts on identities as a whole, from windows that closed because of silence.
     pub(super) fn close_silent(&mut self) -> Vec<Vec<Event>> {
-        let verdicts = self.desk.close_silent(&self.bench);
+        let verdicts = self.desk.windows.close_silent(&self.bench);
         verdicts
             .into_iter()
             .map(|closed| {
-                self.identity_drifts(
-                    closed.token,
-                    closed.identity,
-                    closed.gateways,
-                    closed.verdict,
-                )
+                let (token, identity) = (node(closed.token), node(closed.identity));
+                self.identity_drifts(token, identity, nodes(&closed.gateways), closed.verdict)
             })
             .collect()
     }
 
     fn look(&mut self, gateway: NodeId, issued: &Issued, entry: &Entry) -> Vec<Event> {
-        let identity = issued.identity();
-        let sight = self
-            .desk
-            .look(&self.bench, (entry.token, identity, gateway), &entry.report);
+        let (token, identity) = (subject(entry.token), subject(issued.identity()));
+        let heard = Heard {
+            token,
+            identity,
+            gateway: subject(gateway),
+        };
+        let sight = self.desk.windows.look(&self.bench, heard, &entry.report);
         let mut events = self.on_token(entry.token, issued, sight);
-        if let Some((identity, verdict)) = self.desk.close_if_full(&self.bench, entry.token) {
-            events.extend(self.identity_drifts(entry.token, identity, vec![gateway], verdict));
+        if let Some((identity, verdict)) = self.desk.windows.close_if_full(&self.bench, token) {
+            events.extend(self.identity_drifts(
+                entry.token,
+                node(identity),
+                vec![gateway],
+                verdict,
+            ));
         }
         events
     }
 
-    fn on_token(&mut self, token: NodeId, issued: &Issued, sight: Sight) -> Vec<Event> {
-        let Sight {
-            verdict,
-            gateways,
-            last,
-        } = sight;
-        let verdict = storable(verdict);
-        let now = self.bench.now;
-        if verdict.level == Level::Benign || is_old_news(&verdict, last, now) {
+    fn on_token(&mut self, token: NodeId, issued: &Issued, mut sight: Sight) -> Vec<Event> {
+        if !sight.is_news(self.bench.now) {
             return Vec::new();
         }
+        sight.verdict = storable(sight.verdict);
         let identity = issued.identity();
         let history = self.state.history(identity);
         let situation = Situation {
-            token,
-            issued,
-            gateways: gateways.len(),
+            token: subject(token),
+            path: &subjects(&issued.path),
+            place: place(issued.place),
+            gateways: &sight.gateways,
             history: &history,
         };
-        let allowance = self.desk.spent.allowance(self.caps, &gateways, now);
-        let actions = respond(&verdict, &situation, self.policy, allowance, now);
-        if actions != respond(&verdict, &situation, self.policy, Allowance::FULL, now) {
-            self.bench.counters.capped.add(1);
+        let decision = decide(
+            &sight.verdict,
+            &situation,
+            self.policy,
+            (self.caps, &mut self.desk.spent),
+            self.bench.now,
+        );
+        if decision.capped {
+            self.counters.capped.add(1);
         }
         let id = (self.number)();
-        let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
-        self.desk.note(
-            token,
-            Noted {
-                id,
-                level: verdict.level,
-                hard,
-                at: now,
-            },
-        );
-        for action in actions.iter().filter(|action| action.enforced) {
-            self.desk.spent.spend(action.response, &gateways, now);
-        }
-        self.bench.counters.judged(verdict.level);
-        let names = self.desk.names.of(&verdict, &gateways);
+        let noted = sight.noted(subject(id), self.bench.now);
+        self.desk.windows.note(subject(token), noted);
+        self.counters.judged(sight.verdict.level);
+        let gateways = nodes(&sight.gateways);
+        let names = self.desk.names.of(&sight.verdict, &gateways);
         let judgement = Judgement {
             id,
             identity,
             token,
             gateways,
-            verdict,
+            verdict: sight.verdict,
             names,
             forged: None,
         };
-        self.events(judgement, &actions)
+        self.events(judgement, &decision.actions)
     }
 
-    /// No single token stood out, the sum of them does: somebody should look. Which token to end is
-    /// not known, so none is.
     fn identity_drifts(
         &mut self,
         token: NodeId,
@@ -151,13 +144,9 @@ impl Judge<'_> {
         gateways: Vec<NodeId>,
         verdict: Verdict,
     ) -> Vec<Event> {
-        let told = self.state.history(identity).is_alerted(self.bench.now);
-        let response = if told {
-            Response::Observe
-        } else {
-            Response::Alert
-        };
-        self.bench.counters.judged(verdict.level);
+        let history = self.state.history(identity);
+        let action = on_identity(subject(identity), &history, self.bench.now);
+        self.counters.judged(verdict.level);
         let (id, verdict) = ((self.number)(), storable(verdict));
         let names = self.desk.names.of(&verdict, &gateways);
         let judgement = Judgement {
@@ -169,27 +158,23 @@ impl Judge<'_> {
             names,
             forged: None,
         };
-        self.events(
-            judgement,
-            &[Action {
-                response,
-                node: Some(identity),
-                enforced: true,
-                until: None,
-            }],
-        )
+        self.events(judgement, &[action])
     }
 
     /// A valid signature that the log never issued: the signing key leaked, or the gateway lies. In
     /// both cases nobody honest loses anything by the end of this one number.
     fn forged(&mut self, gateway: NodeId, entry: &Entry) -> Ruling {
-        let now = self.bench.now;
-        if !self.desk.spent.spend_never_issued(self.caps, gateway, now) {
-            self.bench.counters.capped.add(1);
+        let now = self.now;
+        if !self
+            .desk
+            .spent
+            .spend_never_issued(self.caps, subject(gateway), millis(now))
+        {
+            self.counters.capped.add(1);
             return Ruling::Refused;
         }
-        self.bench.counters.never_issued.add(1);
-        self.bench.counters.judged(Level::Malicious);
+        self.counters.never_issued.add(1);
+        self.counters.judged(Level::Malicious);
         let (id, token) = ((self.number)(), entry.token);
         let judgement = Judgement {
             id,
@@ -208,7 +193,7 @@ impl Judge<'_> {
         };
         let revoke = Action {
             response: Response::Revoke,
-            node: Some(token),
+            node: Some(subject(token)),
             enforced: true,
             until: None,
         };
@@ -248,28 +233,17 @@ impl Judge<'_> {
 
     fn responded(&self, verdict: NodeId, identity: NodeId, action: &Action) -> Event {
         let Action {
-            response,
-            node,
-            enforced,
-            ..
+            response, enforced, ..
         } = *action;
-        self.bench.counters.responded(response, enforced);
+        self.counters.responded(response, enforced);
         Event::Responded {
             verdict,
             identity,
-            node,
+            node: action.node.map(node),
             response,
             enforced,
         }
     }
-}
-
-/// Whether the same was said a moment ago.
-fn is_old_news(verdict: &Verdict, last: Option<Noted>, now: UnixMillis) -> bool {
-    let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
-    last.is_some_and(|last| {
-        verdict.level <= last.level && (!hard || last.hard) && now.millis_since(last.at) < QUIET
-    })
 }
 
 /// JSON has no infinities, and the log must be read back: a score without bound is kept as a large one.
@@ -292,7 +266,7 @@ fn storable(mut verdict: Verdict) -> Verdict {
 
 /// What an action means for access, if it is carried out.
 fn consequence(verdict: NodeId, action: &Action) -> Option<Event> {
-    let node = action.node.filter(|_| action.enforced)?;
+    let node = node(action.node.filter(|_| action.enforced)?);
     let by = By::Verdict(verdict);
     match action.response {
         Response::Recycle => Some(Event::Revoked {
@@ -306,7 +280,7 @@ fn consequence(verdict: NodeId, action: &Action) -> Option<Event> {
             by,
         }),
         Response::Suspend => {
-            let until = action.until?;
+            let until = unix(action.until?);
             Some(Event::Suspended {
                 node,
                 until,

@@ -1,14 +1,15 @@
 //! Reading and saving what was learned.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lanyard_drift::Baseline;
+use lanyard_drift::desk::Limits;
 use lanyard_token::NodeId;
 
 use super::Watch;
 use super::baseline::{BaselineError, BaselineStore, Saved};
-use super::desk::{Desk, Habits, Limits};
+use super::desk::Desk;
+use super::opaque::node;
 use super::state::WatchState;
 use crate::clock::UnixMillis;
 use crate::store::Event;
@@ -37,7 +38,7 @@ impl Saver {
         store: Box<dyn BaselineStore>,
         state: &WatchState,
         limits: Limits,
-    ) -> (Self, HashMap<NodeId, Habits>, Option<BaselineError>) {
+    ) -> (Self, Desk, Option<BaselineError>) {
         let store: Arc<dyn BaselineStore> = Arc::from(store);
         let told = state.saved_baselines();
         let (saved, refused) = match Saved::load(store.as_ref(), told) {
@@ -55,15 +56,12 @@ impl Saver {
             ..Progress::default()
         };
         let known = saved.baselines.into_iter().take(limits.identities);
-        let habits = known
-            .map(|(identity, baseline)| (identity, Habits::of(baseline)))
-            .collect();
         (
             Self {
                 store,
                 at: Mutex::new(progress),
             },
-            habits,
+            Desk::of(known),
             refused,
         )
     }
@@ -138,12 +136,10 @@ impl Watch {
 fn copy(desk: &mut Desk) -> Vec<(NodeId, Box<Baseline>)> {
     desk.changed = false;
     let learned = desk
-        .habits
-        .iter()
-        .filter(|(_, habits)| habits.baseline.calls() > 0);
-    let mut baselines: Vec<_> = learned
-        .map(|(identity, habits)| (*identity, habits.baseline.clone()))
-        .collect();
+        .windows
+        .all_habits()
+        .map(|(identity, habits)| (node(identity), Box::new(habits.clone())));
+    let mut baselines: Vec<_> = learned.collect();
     baselines.sort_unstable_by_key(|(identity, _)| *identity);
     baselines
 }

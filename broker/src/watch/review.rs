@@ -1,9 +1,11 @@
 //! What people see of verdicts, and what they say about them.
 
+use lanyard_drift::ladder::History;
 use lanyard_token::NodeId;
 use serde::Serialize;
 
-use super::state::{Clearing, History, Subject, Taken, VerdictRecord};
+use super::opaque::subject;
+use super::state::{Clearing, Subject, Taken, VerdictRecord};
 use super::{Watch, baseline};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, NamedOperation};
@@ -117,12 +119,7 @@ impl Watch {
     /// One identity.
     pub fn identity(&self, identity: NodeId) -> Option<IdentityView> {
         let subject = self.state.subject(identity)?;
-        let habits = self
-            .desk()
-            .habits
-            .get(&identity)
-            .map(|habits| habits.baseline.clone())
-            .unwrap_or_default();
+        let habits = self.desk().habits(identity);
         Some(IdentityView {
             identity,
             subject,
@@ -167,13 +164,20 @@ impl Watch {
             by: by.clone(),
         }));
         self.store.append(events).await?;
-        let learned =
-            self.desk()
-                .learn_cleared(&self.config.thresholds, id, record.judgement.identity);
+        let learned = self.learn_cleared(id, record.judgement.identity);
         Ok(Cleared {
             learned,
             resumed: paused.len(),
         })
+    }
+
+    fn learn_cleared(&self, verdict: NodeId, identity: NodeId) -> bool {
+        let mut desk = self.desk();
+        let learned = desk
+            .windows
+            .learn_cleared(subject(verdict), subject(identity));
+        desk.settle(&self.roles(), &self.counters);
+        learned
     }
 
     fn view(&self, record: VerdictRecord) -> VerdictView {

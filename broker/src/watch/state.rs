@@ -13,9 +13,9 @@ mod verdicts;
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use lanyard_drift::ladder::{History, Recycled};
 use lanyard_token::{NodeId, Rev};
 
-pub use history::{Drifted, History, Recycled};
 pub use issued::{Issued, Lookup};
 pub use subjects::Subject;
 pub use verdicts::{Clearing, Taken, VerdictRecord};
@@ -23,6 +23,7 @@ pub use verdicts::{Clearing, Taken, VerdictRecord};
 use crate::clock::UnixMillis;
 use crate::store::event::{Cause, TokenDigest};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
+use crate::watch::opaque::{millis, place, subject};
 use history::Histories;
 use issued::IssuedTokens;
 use rows::Key;
@@ -248,11 +249,11 @@ impl Inner {
             return;
         };
         let recycled = Recycled {
-            token,
-            credential: issued.credential(),
-            at: record.at,
-            rev: record.rev,
-            verdict,
+            token: subject(token),
+            credential: subject(issued.credential()),
+            at: millis(record.at),
+            rev: place(record.rev),
+            verdict: subject(verdict),
         };
         let identity = issued.identity();
         self.histories.recycled(identity, recycled);

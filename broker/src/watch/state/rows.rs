@@ -1,11 +1,11 @@
 //! The projection as rows of the index: one letter for the sort, then the node, then JSON.
 
+use lanyard_drift::ladder::History;
 use lanyard_token::{NodeId, Rev};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Inner;
-use super::history::History;
 use super::issued::IssuedRow;
 use super::subjects::Subject;
 use super::verdicts::VerdictRecord;

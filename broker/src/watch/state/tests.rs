@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use lanyard_drift::ladder::{Place, SubjectId};
 use lanyard_token::{Claims, Lineage};
 
 use super::*;
@@ -182,7 +183,7 @@ fn recycling_is_remembered_for_the_credential() {
         world.reloaded().history(node(2)),
     ] {
         assert_eq!(history.recycled.len(), 1);
-        assert_eq!(history.recycled[0].credential, node(3));
-        assert_eq!(history.recycled[0].rev, world.store.head());
+        assert_eq!(history.recycled[0].credential, SubjectId(3));
+        assert_eq!(history.recycled[0].rev, Place(world.store.head().as_u64()));
     }
 }

@@ -1,9 +1,7 @@
 //! Thieves, through reports, to what happens to their tokens.
 
 use lanyard::store::event::{Cause, Response};
-use lanyard::watch::WatchConfig;
-use lanyard::watch::caps::Caps;
-use lanyard::watch::respond::{Mode, Policy};
+use lanyard::watch::{Caps, Mode, Policy, WatchConfig};
 use lanyard_drift::Level;
 
 use super::world::*;

@@ -134,7 +134,7 @@ async fn clearing_teaches_resumes_and_is_said_once() {
             .history(node(SERVICE))
             .drifted
             .iter()
-            .all(|drifted| drifted.verdict != verdict.id)
+            .all(|drifted| drifted.verdict.0 != verdict.id.as_u64())
     );
     assert_eq!(world.post(&path, r#"{"reason":"again"}"#).await.0, 409);
 }
