@@ -10,6 +10,7 @@ pub mod baseline;
 mod changes;
 pub mod counters;
 mod desk;
+pub mod frozen;
 pub mod intake;
 mod judge;
 mod learning;
@@ -36,7 +37,7 @@ use crate::store::event::Kind;
 use crate::store::{Event, Store, StoreError};
 use baseline::{BaselineError, BaselineStore};
 use counters::Counters;
-use desk::{Desk, Roles};
+use desk::{ByKind, Desk, Roles};
 use intake::{Receipt, Report, ReportError};
 use judge::{Judge, Ruling};
 use opaque::{millis, subjects};
@@ -166,18 +167,17 @@ impl Watch {
         identity: NodeId,
     ) -> Result<Option<IdentityBounds>, ReportError> {
         let gateway = self.gateway(gateway)?;
-        if !self
-            .state
-            .subject(identity)
-            .is_some_and(|subject| subject.is_served_by(&gateway))
-        {
+        let subject = self.state.subject(identity);
+        let Some(subject) = subject.filter(|subject| subject.is_served_by(&gateway)) else {
             return Ok(None);
-        }
+        };
+        let by_kind = ByKind::now(&self.state, self.config.thresholds);
+        let thresholds = by_kind.of(Some(subject.kind));
         let peers = self.state.peers(identity, ROLE_MEMBERS);
         let (own, role) = {
             let desk = self.desk();
             let own = desk.habits(identity);
-            let young = own.calls() < self.config.thresholds.established_calls;
+            let young = own.calls() < thresholds.established_calls;
             let role = young.then(|| desk.windows.role(&subjects(&peers)));
             (own, role.flatten())
         };
@@ -189,10 +189,7 @@ impl Watch {
             }
             None => own,
         };
-        let (hash, bounds) = (
-            baseline::content_hash(&habits),
-            habits.bounds(&self.config.thresholds),
-        );
+        let (hash, bounds) = (baseline::content_hash(&habits), habits.bounds(thresholds));
         Ok(Some(IdentityBounds {
             identity,
             hash,
@@ -305,7 +302,7 @@ impl Watch {
     fn roles(&self) -> Roles<'_> {
         Roles {
             state: &self.state,
-            thresholds: &self.config.thresholds,
+            thresholds: ByKind::now(&self.state, self.config.thresholds),
         }
     }
 

@@ -117,6 +117,23 @@ impl Export {
             Event::VerdictCleared { verdict, by, .. } => tracing::info!(
                 name: "lanyard.log.drift_cleared", rev, "lanyard.verdict" = %verdict, by = ?by, "verdict cleared"
             ),
+            Event::Rehearsed {
+                rehearsal,
+                kind,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.log.rehearsed", rev, rehearsal = %rehearsal, kind = ?kind, by = ?by, "thresholds rehearsed"
+            ),
+            Event::ThresholdsFrozen {
+                kind,
+                rehearsal,
+                by,
+                ..
+            } => tracing::warn!(
+                name: "lanyard.log.thresholds_frozen", rev, rehearsal = %rehearsal, kind = ?kind, by = ?by,
+                "thresholds changed"
+            ),
             Event::EpochStarted { kept, by, .. } => tracing::warn!(
                 name: "lanyard.log.epoch_started", rev, kept = kept.as_u64(), by = ?by, "an older copy of the log was accepted"
             ),

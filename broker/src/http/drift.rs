@@ -1,6 +1,8 @@
 //! Verdicts on the administrators' door. The door itself stands in front of these routes and says
 //! who comes in (see [`Administrator`]).
 
+mod thresholds;
+
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -26,6 +28,7 @@ pub fn routes(watch: Arc<Watch>) -> Router {
         .route("/v1/drift/verdicts/{id}", get(verdict))
         .route("/v1/drift/verdicts/{id}/clear", post(clear))
         .route("/v1/drift/identities/{id}", get(identity))
+        .merge(thresholds::routes())
         .with_state(watch)
 }
 

@@ -5,10 +5,11 @@
 //! words or new optional members.
 
 pub use lanyard_drift::ladder::Response;
-use lanyard_drift::{OperationId, Verdict};
+use lanyard_drift::{OperationId, Thresholds, Verdict};
 pub use lanyard_token::KeyUse;
 use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::UnixMillis;
 
@@ -95,6 +96,23 @@ pub enum Event {
     },
     /// The baselines were saved beside the log in this version: an older copy of them is refused.
     BaselinesSaved { version: u64 },
+
+    /// Thresholds for a kind of identity were tried on recorded windows; `rehearsal` names the trial,
+    /// `candidate` kind and thresholds by their content.
+    Rehearsed {
+        rehearsal: ContentHash,
+        kind: Kind,
+        candidate: ContentHash,
+        by: By,
+    },
+    /// Identities of a kind are judged by these thresholds from here on.
+    ThresholdsFrozen {
+        kind: Kind,
+        #[serde(deserialize_with = "boxed_thresholds")]
+        thresholds: Box<Thresholds>,
+        rehearsal: ContentHash,
+        by: By,
+    },
 
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),
@@ -187,6 +205,10 @@ pub enum Grant {
 /// First eight bytes of SHA-256 over a token's signing input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenDigest(pub [u8; 8]);
+
+/// SHA-256 over something that it names by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
 
 /// Why something was ended or paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -341,7 +363,7 @@ mod algorithm_name {
 }
 
 mod hex_bytes {
-    use super::{KeyHash, TokenDigest};
+    use super::{ContentHash, KeyHash, TokenDigest};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     fn write<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -386,6 +408,30 @@ mod hex_bytes {
     }
     as_hex!(KeyHash);
     as_hex!(TokenDigest);
+    as_hex!(ContentHash);
+}
+
+impl std::fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Thresholds as a log may have them: members that this release no longer knows are passed over,
+/// those it knows since are the product's.
+pub fn known_thresholds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Thresholds, D::Error> {
+    let mut members = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+    let known = serde_json::to_value(Thresholds::default()).map_err(D::Error::custom)?;
+    members.retain(|name, _| known.get(name).is_some());
+    serde_json::from_value(serde_json::Value::Object(members)).map_err(D::Error::custom)
+}
+
+fn boxed_thresholds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Box<Thresholds>, D::Error> {
+    known_thresholds(deserializer).map(Box::new)
 }
 
 impl std::fmt::Debug for KeyHash {

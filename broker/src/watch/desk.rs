@@ -12,10 +12,12 @@ use lanyard_token::NodeId;
 use super::ROLE_MEMBERS;
 use super::changes::Changes;
 use super::counters::Counters;
+use super::frozen::JUDGED;
 use super::intake::Seen;
 use super::names::Names;
 use super::opaque::{node, subject, subjects};
 use super::state::WatchState;
+use crate::store::event::Kind;
 
 /// What lies on the desk.
 #[derive(Default)]
@@ -67,7 +69,28 @@ impl Desk {
 /// Roles as the log knows them.
 pub(super) struct Roles<'a> {
     pub(super) state: &'a WatchState,
-    pub(super) thresholds: &'a Thresholds,
+    pub(super) thresholds: ByKind,
+}
+
+/// What each kind of identity is judged by.
+pub(super) struct ByKind {
+    product: Thresholds,
+    frozen: [Option<Thresholds>; JUDGED.len()],
+}
+
+impl ByKind {
+    /// As they are in force now, and the product's for the rest.
+    pub(super) fn now(state: &WatchState, product: Thresholds) -> Self {
+        let frozen = JUDGED.map(|kind| state.frozen(kind).map(|frozen| frozen.thresholds));
+        Self { product, frozen }
+    }
+
+    pub(super) fn of(&self, kind: Option<Kind>) -> &Thresholds {
+        let known = JUDGED.iter().position(|judged| Some(*judged) == kind);
+        known
+            .and_then(|at| self.frozen.get(at)?.as_ref())
+            .unwrap_or(&self.product)
+    }
 }
 
 impl Register for Roles<'_> {
@@ -75,7 +98,7 @@ impl Register for Roles<'_> {
         subjects(&self.state.peers(node(identity), ROLE_MEMBERS))
     }
 
-    fn thresholds(&self, _: SubjectId) -> &Thresholds {
-        self.thresholds
+    fn thresholds(&self, identity: SubjectId) -> &Thresholds {
+        self.thresholds.of(self.state.kind(node(identity)))
     }
 }

@@ -4,6 +4,7 @@
 //! The behaviour itself is not in here: habits and windows are not events (see
 //! [`baseline`](super::baseline)).
 
+mod frozen;
 mod history;
 mod issued;
 mod rows;
@@ -16,14 +17,16 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use lanyard_drift::ladder::{History, Recycled};
 use lanyard_token::{NodeId, Rev};
 
+pub use frozen::InForce;
 pub use issued::{Issued, Lookup};
 pub use subjects::Subject;
 pub use verdicts::{Clearing, Taken, VerdictRecord};
 
 use crate::clock::UnixMillis;
-use crate::store::event::{Cause, TokenDigest};
+use crate::store::event::{Cause, ContentHash, Kind, TokenDigest};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 use crate::watch::opaque::{millis, place, subject};
+use frozen::{Frozen, Rehearsed};
 use history::Histories;
 use issued::IssuedTokens;
 use rows::Key;
@@ -42,6 +45,7 @@ struct Inner {
     issued: IssuedTokens,
     verdicts: Verdicts,
     histories: Histories,
+    frozen: Frozen,
     /// The newest version of the saved baselines that the log was told of.
     baselines: u64,
     changed: HashSet<Key>,
@@ -57,6 +61,29 @@ impl WatchState {
     /// An identity or gateway.
     pub fn subject(&self, identity: NodeId) -> Option<Subject> {
         self.read().subjects.get(identity).cloned()
+    }
+
+    /// What sort of thing an identity is.
+    pub fn kind(&self, identity: NodeId) -> Option<Kind> {
+        self.read()
+            .subjects
+            .get(identity)
+            .map(|subject| subject.kind)
+    }
+
+    /// The thresholds that were frozen for a kind; `None`: the product's are in force.
+    pub fn frozen(&self, kind: Kind) -> Option<InForce> {
+        self.read().frozen.in_force(kind).cloned()
+    }
+
+    /// Whether this rehearsal was of this candidate, and not before `since`.
+    pub fn is_rehearsed(
+        &self,
+        rehearsal: ContentHash,
+        candidate: ContentHash,
+        since: UnixMillis,
+    ) -> bool {
+        self.read().frozen.is_rehearsed(rehearsal, candidate, since)
     }
 
     /// The identities of the same role (kind and tags), at most `limit`, without `identity` itself.
@@ -235,6 +262,33 @@ impl Inner {
                     self.histories.cleared(identity, *verdict);
                     self.changed.insert(Key::History(identity));
                 }
+            }
+            Event::Rehearsed {
+                rehearsal,
+                candidate,
+                ..
+            } => {
+                self.frozen.rehearsed(Rehearsed {
+                    rehearsal: *rehearsal,
+                    candidate: *candidate,
+                    at: record.at,
+                });
+                self.changed.insert(Key::Frozen);
+            }
+            Event::ThresholdsFrozen {
+                kind,
+                thresholds,
+                rehearsal,
+                by,
+            } => {
+                let frozen = InForce {
+                    at: record.at,
+                    by: by.clone(),
+                    rehearsal: *rehearsal,
+                    thresholds: **thresholds,
+                };
+                self.frozen.freeze(*kind, frozen);
+                self.changed.insert(Key::Frozen);
             }
             Event::BaselinesSaved { version } => {
                 self.baselines = self.baselines.max(*version);

@@ -10,5 +10,6 @@
 mod abuse;
 mod doors;
 mod framing;
+mod frozen;
 mod learning;
 mod world;

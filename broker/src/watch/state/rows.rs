@@ -20,6 +20,7 @@ pub(super) enum Key {
     Verdict(NodeId),
     History(NodeId),
     Baselines,
+    Frozen,
 }
 
 impl Key {
@@ -31,6 +32,7 @@ impl Key {
             Self::Verdict(node) => (b'v', node),
             Self::History(node) => (b'h', node),
             Self::Baselines => (b'b', NodeId::from_u64(0)),
+            Self::Frozen => (b'f', NodeId::from_u64(0)),
         };
         let mut bytes = vec![sort];
         bytes.extend_from_slice(&node.as_u64().to_be_bytes());
@@ -47,6 +49,7 @@ impl Key {
             b'v' => Self::Verdict(node),
             b'h' => Self::History(node),
             b'b' => Self::Baselines,
+            b'f' => Self::Frozen,
             _ => return None,
         })
     }
@@ -61,6 +64,7 @@ impl Inner {
             Key::Verdict(node) => self.verdicts.get(node).and_then(json),
             Key::History(node) => self.histories.get(node).and_then(json),
             Key::Baselines => json(&self.baselines),
+            Key::Frozen => json(&self.frozen),
         };
         Row {
             key: key.bytes(),
@@ -78,6 +82,7 @@ impl Inner {
             }
             Key::History(node) => self.histories.load(node, read::<History>(value)?),
             Key::Baselines => self.baselines = read(value)?,
+            Key::Frozen => self.frozen = read(value)?,
         }
         Ok(())
     }
