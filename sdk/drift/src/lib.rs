@@ -25,7 +25,7 @@
 //!
 //! Reports of many gateways meet on a [`desk`]: a window per token, one per identity, and the habits
 //! they are put beside. The [`ladder`] is the table that says what is done about a verdict, and how
-//! much may be done per minute. A broker, a simulation and a rehearsal run this one piece of code.
+//! much may be done per minute; the [`Budget`] says which windows a person is told of. A broker, a simulation and a rehearsal run this one piece of code.
 //!
 //! # What is never done here
 //!
@@ -40,6 +40,7 @@
 
 mod baseline;
 mod bounds;
+mod budget;
 pub mod desk;
 mod enumeration;
 mod event;
@@ -62,6 +63,7 @@ mod version;
 
 pub use baseline::{Absorption, Baseline, Refusal};
 pub use bounds::Bounds;
+pub use budget::Budget;
 pub use event::{Event, Millis, Object, OperationId, Outcome, TaskFit, stable_hash};
 pub use evidence::{Channel, Evidence, Family, Level, Measure, Strength};
 pub use judge::judge;

@@ -1,6 +1,7 @@
 //! Behaviour of the drift engine, told as short stories about services and thieves.
 #![cfg(test)]
 
+mod budget;
 mod judging;
 mod learning;
 mod merging;
