@@ -1,9 +1,10 @@
 //! Recorded traffic through the live loop, and measurements beside a baseline in the same run.
 //!
-//! A broker is reached over HTTP, as any user would. Labels of recordings are for scoring: the replay is given
-//! calls alone.
+//! A broker is reached over HTTP, as any user would. Labels of recordings are for scoring: the replay and the drift
+//! engine are given calls alone.
 #![forbid(unsafe_code)]
 
 pub mod bench;
 pub mod broker;
+pub mod drift_eval;
 pub mod replay;

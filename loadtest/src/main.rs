@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, replay};
+use lanyard_loadtest::{bench, drift_eval, replay};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// What a check costs, beside a baseline in the same run.
     Bench(bench::BenchArgs),
+    /// How well drift is recognised in recorded behaviour whose outcome is known.
+    DriftEval(drift_eval::DriftEvalArgs),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
         Command::Bench(args) => bench::run(&args),
+        Command::DriftEval(args) => drift_eval::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

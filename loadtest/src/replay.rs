@@ -51,8 +51,7 @@ pub struct ReplayArgs {
 pub async fn run(args: &ReplayArgs) -> Result<(), Box<dyn Error>> {
     let mut recording = Recording::open(&args.data)?;
     if let Some(limit) = args.limit {
-        recording.calls.truncate(limit);
-        recording.labels.truncate(limit);
+        recording.truncate(limit);
     }
     let broker = Broker::open(&args.broker).await?;
     let result = drive::replay(&broker, &recording).await?;

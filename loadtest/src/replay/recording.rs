@@ -2,7 +2,8 @@
 //!
 //! The format is one zstd-compressed CSV row per observed call; a file has the columns its source knew, and an
 //! absent value is empty. A row becomes a [`Call`] and a [`Label`] in two separate lists: only calls can be
-//! replayed, so no label can reach the broker by accident.
+//! replayed, so no label can reach the broker by accident. A scenario is the task of an agent, but the name of the
+//! attack where one was staged, so it is kept with the labels.
 
 use std::fs::File;
 use std::io;
@@ -20,6 +21,8 @@ pub struct Recording {
     pub calls: Vec<Call>,
     /// What is known about each call, for scoring only: `labels[i]` belongs to `calls[i]`.
     pub labels: Vec<Label>,
+    /// What each call was part of, by the same index: the task of an agent, or the attack that was staged.
+    pub scenarios: Vec<String>,
     /// Rows that recorded no call (sessions that ended before they made one).
     pub without_call: usize,
 }
@@ -29,6 +32,8 @@ pub struct Recording {
 pub struct Call {
     /// Whose credential.
     pub identity: String,
+    /// Which run or access key; `None` when it was not recorded.
+    pub session: Option<String>,
     /// When, in milliseconds since the Unix epoch.
     pub at_millis: u64,
     /// What was called.
@@ -82,6 +87,8 @@ const SECONDS_BETWEEN_UNTIMED_CALLS: u64 = 1;
 struct Row {
     identity: String,
     #[serde(default)]
+    session: String,
+    #[serde(default)]
     seq: Option<i64>,
     #[serde(default)]
     ts: String,
@@ -98,6 +105,8 @@ struct Row {
     status: String,
     #[serde(default)]
     label: String,
+    #[serde(default)]
+    scenario: String,
 }
 
 impl Recording {
@@ -139,8 +148,8 @@ impl Recording {
                     text: row.ts.clone(),
                 })?
             };
-            let label = Label(row.label.clone());
-            rows.push((call(row, at_millis), label));
+            let known_later = (Label(row.label.clone()), row.scenario.clone());
+            rows.push((call(row, at_millis), known_later));
         }
         if rows.is_empty() {
             return Err(RecordingError::Empty {
@@ -149,12 +158,21 @@ impl Recording {
         }
         // Some servers log in the order of completion; the sort is stable, so equal times keep their order.
         rows.sort_by_key(|(call, _)| call.at_millis);
-        let (calls, labels) = rows.into_iter().unzip();
+        let (calls, known_later): (_, Vec<_>) = rows.into_iter().unzip();
+        let (labels, scenarios) = known_later.into_iter().unzip();
         Ok(Self {
             calls,
             labels,
+            scenarios,
             without_call,
         })
+    }
+
+    /// Keeps the first calls only.
+    pub fn truncate(&mut self, calls: usize) {
+        self.calls.truncate(calls);
+        self.labels.truncate(calls);
+        self.scenarios.truncate(calls);
     }
 }
 
@@ -162,6 +180,7 @@ fn call(row: Row, at_millis: u64) -> Call {
     let some = |text: String| (!text.is_empty()).then_some(text);
     Call {
         identity: row.identity,
+        session: some(row.session),
         at_millis,
         status: status_of(&row.status),
         operation: row.operation,
@@ -232,6 +251,7 @@ mod tests {
         assert_eq!(recording.calls[0].source, None, "a host name is no address");
         assert_eq!(recording.calls[0].bytes, None);
         assert_eq!(recording.calls[0].resource, None);
+        assert_eq!(recording.calls[0].session, None);
         assert_eq!(recording.calls[1].bytes, Some(12));
     }
 

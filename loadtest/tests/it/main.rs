@@ -1,4 +1,5 @@
 //! The commands as a user runs them.
 #![forbid(unsafe_code)]
 
+mod drift_eval;
 mod replay;

@@ -1,0 +1,56 @@
+//! A folder of recordings, of which any may be missing.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use crate::replay::Recording;
+
+/// The recordings that are known.
+pub(super) const SCHONLAU: &str = "schonlau.csv.zst";
+pub(super) const AGENTDOJO: &str = "agentdojo.csv.zst";
+
+/// Where recordings lie.
+#[derive(Debug, Clone)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder must be there; what is in it may be incomplete.
+    pub(super) fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let real = path
+            .canonicalize()
+            .map_err(|error| format!("cannot open the folder `{}`: {error}", path.display()))?;
+        if !real.is_dir() {
+            return Err(format!("`{}` is no folder of recordings", path.display()).into());
+        }
+        Ok(Self(real))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    /// `None`, said aloud, when the folder has no such recording.
+    pub(super) fn read(&self, file: &str) -> Result<Option<Recording>, Box<dyn Error>> {
+        let path = self.0.join(file);
+        if !path.exists() {
+            say_missing(&path);
+            return Ok(None);
+        }
+        Ok(Some(Recording::open(&path)?))
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "messages to people go to standard error"
+)]
+fn say_missing(path: &Path) {
+    eprintln!(
+        "missing: `{}`; what is measured on it is left out",
+        path.display()
+    );
+}

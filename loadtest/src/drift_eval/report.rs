@@ -1,0 +1,202 @@
+//! What was measured, as JSON and as a table.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::agents::{self, Shares};
+use super::metrics::calls::Caught;
+use super::metrics::windows::Point;
+use super::schonlau;
+use super::state::State;
+
+pub(super) mod table;
+
+/// Everything. A part whose recording was missing is absent.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) schonlau: Option<Schonlau>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) agentdojo: Option<Agents>,
+    pub(super) state: State,
+}
+
+/// The masquerade data. With two directions the figures are their mean, and delays are pooled.
+#[derive(Debug, Serialize)]
+pub(super) struct Schonlau {
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directions: Option<Directions>,
+}
+
+#[derive(Debug, Serialize)]
+struct Directions {
+    a_to_b: Figures,
+    b_to_a: Figures,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    auc: f64,
+    hits_at: Shelf<f64>,
+    fixed: Point,
+    best: Point,
+    /// Absent while the engine has no score for each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_request: Option<Shelf<PerRequest>>,
+    poisoning: Shelf<f64>,
+    cold_start: Shelf<f64>,
+    budget: Shelf<Paging>,
+}
+
+/// Figures by the name of what they were measured at.
+type Shelf<T> = BTreeMap<&'static str, T>;
+
+#[derive(Debug, Clone, Serialize)]
+struct PerRequest {
+    runs_caught: f64,
+    /// `null` when no run was caught.
+    median_delay: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Paging {
+    realised: f64,
+    worst_quarter: f64,
+}
+
+/// The agent sessions. With two directions the sessions are pooled.
+#[derive(Debug, Serialize)]
+pub(super) struct Agents {
+    task_scope: Shares,
+    /// The same with a scope that restricts reading as well.
+    task_scope_every_operation: Shares,
+    role_only: Shares,
+    #[serde(skip)]
+    sessions: (usize, usize, usize),
+    #[serde(skip)]
+    without_scope: usize,
+}
+
+impl Schonlau {
+    /// Of one direction, or of both.
+    pub(super) fn of(found: &[schonlau::Found]) -> Option<Self> {
+        match found {
+            [] => None,
+            [only] => Some(Self {
+                figures: Figures::of(only),
+                directions: None,
+            }),
+            [a_to_b, b_to_a, ..] => Some(Self {
+                figures: Figures::mean(a_to_b, b_to_a),
+                directions: Some(Directions {
+                    a_to_b: Figures::of(a_to_b),
+                    b_to_a: Figures::of(b_to_a),
+                }),
+            }),
+        }
+    }
+}
+
+impl Figures {
+    fn of(found: &schonlau::Found) -> Self {
+        Self {
+            auc: found.auc,
+            hits_at: found.hits_at.clone(),
+            fixed: found.fixed,
+            best: found.best,
+            per_request: found.per_request.as_ref().map(|rates| {
+                let one =
+                    |(rate, caught): (&&'static str, &Caught)| (*rate, PerRequest::of(caught));
+                rates.iter().map(one).collect()
+            }),
+            poisoning: found.poisoning.clone(),
+            cold_start: found.cold_start.clone(),
+            budget: found
+                .budget
+                .iter()
+                .map(|(budget, paging)| {
+                    let shares = Paging {
+                        realised: paging.realised,
+                        worst_quarter: paging.worst_quarter,
+                    };
+                    (*budget, shares)
+                })
+                .collect(),
+        }
+    }
+
+    fn mean(a: &schonlau::Found, b: &schonlau::Found) -> Self {
+        let (left, right) = (Self::of(a), Self::of(b));
+        let pooled = |(rate, caught): (&&'static str, &Caught)| {
+            let other = b.per_request.as_ref().and_then(|rates| rates.get(rate));
+            let both = other.map_or_else(|| caught.clone(), |other| caught.clone().pooled(other));
+            (*rate, PerRequest::of(&both))
+        };
+        Self {
+            auc: middle(left.auc, right.auc),
+            hits_at: mean_of(&left.hits_at, &right.hits_at, middle),
+            fixed: mean_point(left.fixed, right.fixed),
+            best: mean_point(left.best, right.best),
+            per_request: a
+                .per_request
+                .as_ref()
+                .map(|rates| rates.iter().map(pooled).collect()),
+            poisoning: mean_of(&left.poisoning, &right.poisoning, middle),
+            cold_start: mean_of(&left.cold_start, &right.cold_start, middle),
+            budget: mean_of(&left.budget, &right.budget, |left, right| Paging {
+                realised: middle(left.realised, right.realised),
+                worst_quarter: middle(left.worst_quarter, right.worst_quarter),
+            }),
+        }
+    }
+}
+
+impl PerRequest {
+    fn of(caught: &Caught) -> Self {
+        Self {
+            runs_caught: caught.share(),
+            median_delay: caught.median_delay(),
+        }
+    }
+}
+
+impl Agents {
+    pub(super) fn of(found: &agents::Found) -> Self {
+        Self {
+            task_scope: found.task_scope(),
+            task_scope_every_operation: found.every_operation(),
+            role_only: found.role_only(),
+            sessions: found.sessions(),
+            without_scope: found.without_scope,
+        }
+    }
+}
+
+fn middle(left: f64, right: f64) -> f64 {
+    f64::midpoint(left, right)
+}
+
+fn mean_point(left: Point, right: Point) -> Point {
+    Point {
+        hits: middle(left.hits, right.hits),
+        false_alarms: middle(left.false_alarms, right.false_alarms),
+        cost: middle(left.cost, right.cost),
+    }
+}
+
+/// Entry by entry; one that the other side lacks stays as it is.
+fn mean_of<T: Copy>(
+    left: &BTreeMap<&'static str, T>,
+    right: &BTreeMap<&'static str, T>,
+    mean: impl Fn(T, T) -> T,
+) -> BTreeMap<&'static str, T> {
+    left.iter()
+        .map(|(name, value)| {
+            let both = right.get(name).map_or(*value, |other| mean(*value, *other));
+            (*name, both)
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! The report as a table for people.
+
+use std::fmt::Write;
+
+use super::{Agents, Figures, Report, Schonlau, Shares};
+use crate::drift_eval::schonlau::{BUDGETS, CALL_RATES, HISTORIES, RAMPS, RATES};
+
+/// The whole table.
+pub(in crate::drift_eval) fn of(report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(schonlau) = &report.schonlau {
+        text.push_str(&masquerades(schonlau));
+    }
+    if let Some(agents) = &report.agentdojo {
+        text.push_str(&sessions(agents));
+    }
+    text.push_str(&state(report));
+    text
+}
+
+fn masquerades(schonlau: &Schonlau) -> String {
+    let mut columns = vec![("", &schonlau.figures)];
+    let mut head = "masquerades (Schonlau)".to_owned();
+    if let Some(both) = &schonlau.directions {
+        columns = vec![
+            ("mean", &schonlau.figures),
+            ("a to b", &both.a_to_b),
+            ("b to a", &both.b_to_a),
+        ];
+        head.push_str(": the halves tune for each other; delays are pooled");
+    }
+    let mut text = format!("{head}\n");
+    let names: String = columns
+        .iter()
+        .map(|(name, _)| format!("{name:>24}"))
+        .collect();
+    if columns.len() > 1 {
+        let _ = writeln!(text, "  {:<46}{names}", "");
+    }
+    let mut line = |name: &str, value: &dyn Fn(&Figures) -> String| {
+        let _ = write!(text, "  {name:<46}");
+        for (_, figures) in &columns {
+            let _ = write!(text, "{:>24}", value(figures));
+        }
+        text.push('\n');
+    };
+    line("AUC", &|figures| format!("{:.4}", figures.auc));
+    for rate in RATES {
+        line(&format!("hits at {rate} % false alarms"), &|figures| {
+            found(figures.hits_at.get(rate), percent)
+        });
+    }
+    line("threshold of the population: cost", &|figures| {
+        point(figures.fixed)
+    });
+    line("best threshold on the data: cost", &|figures| {
+        point(figures.best)
+    });
+    for rate in CALL_RATES {
+        line(
+            &format!("runs caught at {rate} in 10,000 calls, delay"),
+            &|figures| {
+                let caught = figures.per_request.as_ref().and_then(|all| all.get(rate));
+                found(caught, |caught| match caught.median_delay {
+                    Some(delay) => format!("{}, {delay} calls", percent(&caught.runs_caught)),
+                    None => percent(&caught.runs_caught),
+                })
+            },
+        );
+    }
+    for ramp in RAMPS {
+        line(
+            &format!("take-over flagged after a ramp of {ramp} windows"),
+            &|figures| found(figures.poisoning.get(ramp), percent),
+        );
+    }
+    for history in HISTORIES {
+        line(
+            &format!("hits at 2.5 % with {history} own calls"),
+            &|figures| found(figures.cold_start.get(history), percent),
+        );
+    }
+    for budget in BUDGETS {
+        line(
+            &format!("alarms for a budget of {budget} %, worst quarter"),
+            &|figures| {
+                found(figures.budget.get(budget), |paging| {
+                    format!(
+                        "{}, {}",
+                        percent(&paging.realised),
+                        percent(&paging.worst_quarter)
+                    )
+                })
+            },
+        );
+    }
+    text
+}
+
+fn sessions(agents: &Agents) -> String {
+    let (clean, hijacked, resisted) = agents.sessions;
+    let mut text = format!(
+        "hijacked agents (AgentDojo): {clean} clean sessions, {hijacked} hijacked, {resisted} resisted; \
+         {} of a task without a scope\n",
+        agents.without_scope
+    );
+    let _ = writeln!(
+        text,
+        "  {:<32}{:>10}{:>14}{:>28}{:>18}",
+        "", "hits", "false alarms", "at or before malicious call", "resisted flagged"
+    );
+    let mut line = |name: &str, shares: &Shares| {
+        let _ = writeln!(
+            text,
+            "  {name:<32}{:>10}{:>14}{:>28}{:>18}",
+            percent(&shares.hits),
+            percent(&shares.false_alarms),
+            percent(&shares.at_or_before_malicious_call),
+            percent(&shares.resisted_flagged)
+        );
+    };
+    line("task scope", &agents.task_scope);
+    line(
+        "task scope, reading restricted",
+        &agents.task_scope_every_operation,
+    );
+    line("role only", &agents.role_only);
+    text
+}
+
+fn state(report: &Report) -> String {
+    let state = &report.state;
+    format!(
+        "state\n  {} bytes an identity, {} bytes a live token\n",
+        state.bytes_per_identity, state.bytes_per_token
+    )
+}
+
+fn found<T>(value: Option<&T>, write: impl Fn(&T) -> String) -> String {
+    value.map_or_else(|| "not measured".to_owned(), write)
+}
+
+fn percent(share: &f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn point(point: crate::drift_eval::metrics::windows::Point) -> String {
+    format!(
+        "{:.1} ({} at {})",
+        point.cost,
+        percent(&point.hits),
+        percent(&point.false_alarms)
+    )
+}

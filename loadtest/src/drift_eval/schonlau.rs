@@ -1,0 +1,125 @@
+//! The standard benchmark for "is this credential in other hands": people whose calls somebody else continued.
+//!
+//! ```text
+//! population ─► peers, and one threshold (its labels choose it, here, never in the engine)
+//! data       ─► each identity's first 5,000 calls are its history; then windows of 100, once, in order, online
+//! ```
+//! A window is scored before it can be learned, and the engine alone decides whether it learns. The peers of a
+//! reported person are the people of the population: of other reported people nothing is used, not even their
+//! history. The people of the population are scored in the same way, each with the others as peers.
+
+mod budget;
+mod cold;
+mod poisoning;
+
+use std::collections::BTreeMap;
+
+use super::metrics;
+use super::metrics::calls::{Caught, caught};
+use super::metrics::windows::{Point, Roc};
+use super::people::{Labels, People, Person};
+use super::subject::{self, Peers, Scored, Subject};
+use super::tally::Tally;
+pub(super) use budget::{BUDGETS, Paging};
+pub(super) use cold::HISTORIES;
+pub(super) use poisoning::RAMPS;
+
+/// Shares of false alarms at which hits are told, in percent.
+pub(super) const RATES: [&str; 6] = ["1.0", "1.3", "1.7", "2.5", "4.6", "6.7"];
+/// False alarms in 10,000 calls at which runs are told.
+pub(super) const CALL_RATES: [&str; 2] = ["1.0", "2.5"];
+/// The share of false alarms at which poisoning and cold starts are told: the middle of the published range.
+const WORKING_RATE: f64 = 0.025;
+
+/// What was measured in one direction.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) auc: f64,
+    pub(super) hits_at: BTreeMap<&'static str, f64>,
+    pub(super) fixed: Point,
+    pub(super) best: Point,
+    /// `None` where the engine has no score for each call.
+    pub(super) per_request: Option<BTreeMap<&'static str, Caught>>,
+    pub(super) poisoning: BTreeMap<&'static str, f64>,
+    pub(super) cold_start: BTreeMap<&'static str, f64>,
+    pub(super) budget: BTreeMap<&'static str, Paging>,
+    pub(super) roc: Roc,
+}
+
+/// Tunes on the population, then reads the data once.
+pub(super) fn evaluate(population: &People, data: &People, tally: &Tally) -> Found {
+    // Everybody of the data is scored once, then with each ramp's donors, then with each shorter history.
+    let passes = 2 + HISTORIES.len();
+    tally.begin(
+        "masquerades",
+        population.people.len() + passes * data.people.len(),
+    );
+    let knowing = |person: &Person| Subject::knowing(person.known());
+    let members: Vec<Subject> = population.people.iter().map(knowing).collect();
+    let threshold = {
+        let scored = score_each_other(&population.people, &members, tally);
+        metrics::roc(&scored, &population.labels).best_threshold()
+    };
+
+    let peers = Peers::of(&members);
+    let scored: Vec<Scored> = data
+        .people
+        .iter()
+        .map(|person| {
+            tally.step();
+            subject::score(person, knowing(person), &peers)
+        })
+        .collect();
+    report(&scored, &data.labels, threshold, |working_threshold| {
+        let ramps =
+            poisoning::take_overs(&population.people, &members, data, working_threshold, tally);
+        let cold = cold::starts(data, &peers, tally);
+        (ramps, cold)
+    })
+}
+
+/// People with one another as peers, each without itself.
+fn score_each_other(people: &[Person], subjects: &[Subject], tally: &Tally) -> Vec<Scored> {
+    let one = |(place, (person, subject)): (usize, (&Person, &Subject))| {
+        tally.step();
+        let others = subjects
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place)
+            .map(|(_, subject)| subject);
+        subject::score(person, subject.clone(), &Peers::of(others))
+    };
+    people.iter().zip(subjects).enumerate().map(one).collect()
+}
+
+type Shares = BTreeMap<&'static str, f64>;
+
+fn report(
+    scored: &[Scored],
+    labels: &Labels,
+    threshold: f64,
+    further: impl FnOnce(f64) -> (Shares, Shares),
+) -> Found {
+    let roc = metrics::roc(scored, labels);
+    let hits_at = RATES.map(|rate| (rate, roc.hits_at(number(rate) / 100.0)));
+    let calls_are_scored = scored.iter().any(|person| !person.calls.is_empty());
+    let per_request = CALL_RATES.map(|rate| (rate, caught(scored, labels, number(rate))));
+    let (mut poisoning, cold_start) = further(roc.threshold_at(WORKING_RATE));
+    poisoning.insert("ordinary_hits", roc.hits_at(WORKING_RATE));
+    Found {
+        auc: roc.auc(),
+        hits_at: hits_at.into(),
+        fixed: roc.at(threshold),
+        best: roc.at(roc.best_threshold()),
+        per_request: calls_are_scored.then(|| per_request.into()),
+        poisoning,
+        cold_start,
+        budget: budget::paging(scored),
+        roc,
+    }
+}
+
+/// The number that one of the names above writes.
+fn number(name: &str) -> f64 {
+    name.parse().unwrap_or(f64::NAN)
+}
