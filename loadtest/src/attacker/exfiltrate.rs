@@ -1,0 +1,48 @@
+//! Slow exfiltration: for three days as many reads again as the owner makes, with the owner's program, at the
+//! owner's hours, from the owner's network. No call is unlike the owner's; there are twice as many.
+
+use lanyard_drift::Millis;
+
+use super::{Blow, Plan, View};
+use crate::world::calendar::DAY;
+use crate::world::catalogue::OperationIndex;
+use crate::world::random::Random;
+use crate::world::{REQUESTS_PER_SECOND, calendar};
+
+/// How long it goes on.
+const LASTS: u64 = 3 * DAY;
+
+/// A second copy of a replica, which only reads.
+#[derive(Default)]
+pub(super) struct Exfiltrate {
+    began: Option<Millis>,
+    left: Vec<OperationIndex>,
+}
+
+impl Plan for Exfiltrate {
+    fn next(&mut self, view: &View<'_>, random: &mut Random) -> Option<Blow> {
+        let began = *self.began.get_or_insert(view.now);
+        if view.now.since(began) > LASTS {
+            return None;
+        }
+        let mut pause = random.log_normal(60.0, 0.8);
+        while self.left.is_empty() {
+            let rate = REQUESTS_PER_SECOND * calendar::load(view.now);
+            pause += random.exponential(1_000.0 / rate.max(1e-6));
+            let flow = random.weighted(&view.habits.flows)?;
+            let reads = |index: &&OperationIndex| {
+                view.catalogue.get(**index).is_some_and(|known| known.reads)
+            };
+            self.left = flow.iter().rev().filter(reads).copied().collect();
+        }
+        let operation = self.left.pop()?;
+        let mut blow = view.beside(operation, pause as u64);
+        blow.object = view
+            .catalogue
+            .get(operation)
+            .and_then(|known| known.objects)
+            .map(|resource| view.catalogue.usual_object(resource, view.now, random));
+        blow.takes = true;
+        Some(blow)
+    }
+}
