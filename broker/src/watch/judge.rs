@@ -306,6 +306,7 @@ fn never_issued(entry: &Entry, now: UnixMillis) -> Verdict {
             .map_or(Millis(now.0), |(first, _)| first),
         judged_at: Millis(now.0),
         mix_score: 0.0,
+        heaviest: Vec::new(),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::baseline::Baseline;
 use crate::event::Millis;
 use crate::evidence::{Evidence, Level, Measure, Strength, significant};
 use crate::habits::Sequence;
-use crate::model::{Model, Peers};
+use crate::model::{Contribution, Model, Peers};
 use crate::report::TokenReport;
 use crate::signal::HardRule;
 use crate::thresholds::{Bar, Thresholds};
@@ -60,15 +60,14 @@ pub fn judge(
         evidence.extend(destination::never_seen(&case));
     }
     evidence.extend(outside_task(report));
-    evidence.sort_by(|left, right| {
-        // Weights of different channels have different bars: a witness goes before any hint.
-        let by_strength = right.strength.cmp(&left.strength);
-        by_strength
-            .then(right.weight.total_cmp(&left.weight))
-            .then(left.measure.cmp(&right.measure))
-    });
+    sort(&mut evidence);
+    let level = level(report.hard_rule(), baseline.calls(), &evidence, thresholds);
+    let heaviest = match level {
+        Level::Benign => Vec::new(),
+        Level::Anomalous | Level::Malicious => case.heaviest(),
+    };
     Verdict {
-        level: level(report, baseline, &evidence, thresholds),
+        level,
         evidence,
         hard_rule: report.hard_rule(),
         calls: report.calls(),
@@ -78,6 +77,7 @@ pub fn judge(
         mix_score: significant(
             case.against_adaptive_and_anchor(|model, window| model.mix_score(window)),
         ),
+        heaviest,
     }
 }
 
@@ -93,17 +93,33 @@ impl Case<'_> {
     /// A score of the window against the adaptive counts and against the anchor, the greater one:
     /// who moved the adaptive counts slowly has not moved the anchor.
     fn against_adaptive_and_anchor(&self, score: fn(&Model<'_>, &Sequence) -> f64) -> f64 {
+        let against = |own| self.with_model(own, |model| score(model, &self.report.sequence));
+        let adaptive = against(&self.baseline.sequence);
+        self.baseline
+            .anchor()
+            .map_or(adaptive, |anchor| adaptive.max(against(anchor)))
+    }
+
+    /// The calls that weighed most, against whichever of the two the order score was the greater.
+    fn heaviest(&self) -> Vec<Contribution> {
+        let window = &self.report.sequence;
+        let score = |own| self.with_model(own, |model| model.order_score(window));
+        let adaptive = &self.baseline.sequence;
+        let anchor = self.baseline.anchor();
+        let own = anchor
+            .filter(|anchor| score(anchor) > score(adaptive))
+            .unwrap_or(adaptive);
+        self.with_model(own, |model| model.heaviest(window))
+    }
+
+    fn with_model<T>(&self, own: &Sequence, look: impl FnOnce(&Model<'_>) -> T) -> T {
         let users = |operation| self.peers.map_or(0, |peers| peers.users(operation));
         let peers = self.peers.map(|peers| Peers {
             sequence: &peers.sequence,
             identities: peers.identities(),
             users: &users,
         });
-        let against = |own| score(&Model::new(own, peers), &self.report.sequence);
-        let adaptive = against(&self.baseline.sequence);
-        self.baseline
-            .anchor()
-            .map_or(adaptive, |anchor| adaptive.max(against(anchor)))
+        look(&Model::new(own, peers))
     }
 
     /// What the own baseline says, or else the role's: for an identity that is still young.
@@ -128,13 +144,25 @@ fn outside_task(report: &TokenReport) -> Option<Evidence> {
         .flatten()
 }
 
-fn level(
-    report: &TokenReport,
-    baseline: &Baseline,
+/// Strongest first.
+pub(crate) fn sort(evidence: &mut [Evidence]) {
+    evidence.sort_by(|left, right| {
+        // Weights of different channels have different bars: a witness goes before any hint.
+        let by_strength = right.strength.cmp(&left.strength);
+        by_strength
+            .then(right.weight.total_cmp(&left.weight))
+            .then(left.measure.cmp(&right.measure))
+    });
+}
+
+/// What evidence comes to.
+pub(crate) fn level(
+    hard_rule: Option<HardRule>,
+    history: u64,
     evidence: &[Evidence],
     thresholds: &Thresholds,
 ) -> Level {
-    if report.hard_rule().is_some_and(HardRule::proves_abuse) {
+    if hard_rule.is_some_and(HardRule::proves_abuse) {
         return Level::Malicious;
     }
     let witnesses: BTreeSet<_> = evidence
@@ -142,7 +170,7 @@ fn level(
         .filter(|found| found.strength == Strength::Strong)
         .map(Evidence::family)
         .collect();
-    if witnesses.len() >= 2 && baseline.calls() >= thresholds.minimum_history {
+    if witnesses.len() >= 2 && history >= thresholds.minimum_history {
         Level::Malicious
     } else if evidence.is_empty() {
         Level::Benign

@@ -67,6 +67,7 @@ pub use budget::Budget;
 pub use event::{Event, Millis, Object, OperationId, Outcome, TaskFit, stable_hash};
 pub use evidence::{Channel, Evidence, Family, Level, Measure, Strength};
 pub use judge::judge;
+pub use model::Contribution;
 pub use report::TokenReport;
 pub use rhythm::ResponseMix;
 pub use signal::{HardRule, Reason, Signal};

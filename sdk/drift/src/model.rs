@@ -22,8 +22,11 @@
 //! Without peers the base is one in [`ASSUMED_OPERATIONS`] for every operation: "others" are then
 //! somebody who might do anything.
 
+mod heaviest;
+
 use crate::event::OperationId;
 use crate::habits::Sequence;
+pub use heaviest::Contribution;
 
 /// The longest sum: calls in one window.
 pub(crate) const WINDOW: f64 = 100.0;

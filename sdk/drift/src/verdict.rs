@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Millis, OperationId};
 use crate::evidence::{Evidence, Level};
+use crate::model::Contribution;
 use crate::signal::HardRule;
 
+mod findings;
 mod sentence;
 
 /// A judgement of one window of calls, with everything that led to it.
@@ -29,6 +31,10 @@ pub struct Verdict {
     /// greater of adaptive baseline and anchor. Up to
     /// [`Thresholds::mix_tolerance`](crate::Thresholds::mix_tolerance) the window may be learned.
     pub mix_score: f64,
+    /// The calls that weighed most in the order score, heaviest first, a handful; none for a benign
+    /// window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heaviest: Vec<Contribution>,
 }
 
 impl Verdict {
@@ -45,10 +51,12 @@ impl Verdict {
         sentence::of(self, &name)
     }
 
-    /// The operations that the sentence speaks of; some may come twice.
+    /// The operations that the verdict speaks of; some may come twice.
     pub fn operations(&self) -> impl Iterator<Item = OperationId> + '_ {
         let rule = self.hard_rule.and_then(HardRule::operation);
         let found = self.evidence.iter().filter_map(|found| found.operation);
-        rule.into_iter().chain(found)
+        let calls = self.heaviest.iter();
+        let calls = calls.flat_map(|calls| calls.after.into_iter().chain([calls.operation]));
+        rule.into_iter().chain(found).chain(calls)
     }
 }

@@ -45,6 +45,7 @@ fn verdict(level: Level, hard_rule: Option<HardRule>, measures: &[Measure]) -> V
         since: Millis(0),
         judged_at: Millis(1),
         mix_score: 1.0,
+        heaviest: Vec::new(),
     }
 }
 

@@ -279,6 +279,7 @@ mod tests {
             since: Millis(1),
             judged_at: Millis(2),
             mix_score: -12.0,
+            heaviest: Vec::new(),
         };
         let names = |operation| (operation == OperationId::of(ORDERS)).then(|| ORDERS.to_owned());
         verdict.sentence_with(names)
