@@ -84,7 +84,8 @@ pub enum Mode {
 }
 
 /// The numbers of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Whether statistics act.
     pub mode: Mode,

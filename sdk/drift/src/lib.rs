@@ -25,7 +25,8 @@
 //!
 //! Reports of many gateways meet on a [`desk`]: a window per token, one per identity, and the habits
 //! they are put beside. The [`ladder`] is the table that says what is done about a verdict, and how
-//! much may be done per minute; the [`Budget`] says which windows a person is told of. A broker, a simulation and a rehearsal run this one piece of code.
+//! much may be done per minute; the [`Budget`] says which windows a person is told of; a [`rehearsal`]
+//! tells what other rules would have done. A broker, a simulation and a rehearsal run this one piece of code.
 //!
 //! # What is never done here
 //!
@@ -51,6 +52,7 @@ mod known;
 pub mod ladder;
 mod model;
 mod rate;
+pub mod rehearsal;
 mod report;
 mod rhythm;
 mod signal;

@@ -6,12 +6,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::subject::SubjectId;
 use super::{Allowance, Response};
 use crate::event::Millis;
 
 /// The caps, per sliding minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Caps {
     /// Suspensions and revocations of anything above a token.
     pub ends: usize,
