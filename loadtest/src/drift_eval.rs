@@ -19,6 +19,7 @@ mod schonlau;
 mod state;
 mod subject;
 mod tally;
+mod trails;
 
 use std::error::Error;
 use std::io::Write;
@@ -56,6 +57,8 @@ pub fn run(args: &DriftEvalArgs) -> Result<(), Box<dyn Error>> {
     let report = Report {
         schonlau: report::Schonlau::of(&masquerades),
         agentdojo: agentdojo(&population, &data, &tally)?.map(|found| report::Agents::of(&found)),
+        cloudtrail: trails::cloud(&population, &data)?,
+        web: trails::web(&population, &data)?,
         state: state::measure(),
     };
     tally.done();

@@ -8,6 +8,10 @@ use crate::replay::Recording;
 /// The recordings that are known.
 pub(super) const SCHONLAU: &str = "schonlau.csv.zst";
 pub(super) const AGENTDOJO: &str = "agentdojo.csv.zst";
+pub(super) const INVICTUS: &str = "cloudtrail-invictus.csv.zst";
+pub(super) const STRATUS: &str = "cloudtrail-stratus.csv.zst";
+pub(super) const WEBLOG: &str = "weblog-secrepo.csv.zst";
+pub(super) const WEBSCAN: &str = "webscan.csv.zst";
 
 /// Where recordings lie.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use super::metrics::calls::Caught;
 use super::metrics::windows::Point;
 use super::schonlau;
 use super::state::State;
+use super::trails::{CloudTrail, Visitors};
 
 pub(super) mod table;
 
@@ -19,10 +20,15 @@ pub(super) struct Report {
     pub(super) schonlau: Option<Schonlau>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agentdojo: Option<Agents>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cloudtrail: Option<CloudTrail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) web: Option<Visitors>,
     pub(super) state: State,
 }
 
-/// The masquerade data. With two directions the figures are their mean, and delays are pooled.
+/// The masquerade data. With two directions the figures are their mean; runs and their delays are pooled, and the
+/// worst quarter is the worst of both.
 #[derive(Debug, Serialize)]
 pub(super) struct Schonlau {
     #[serde(flatten)]
@@ -146,10 +152,14 @@ impl Figures {
                 .map(|rates| rates.iter().map(pooled).collect()),
             poisoning: mean_of(&left.poisoning, &right.poisoning, middle),
             cold_start: mean_of(&left.cold_start, &right.cold_start, middle),
-            budget: mean_of(&left.budget, &right.budget, |left, right| Paging {
-                realised: middle(left.realised, right.realised),
-                worst_quarter: middle(left.worst_quarter, right.worst_quarter),
-            }),
+            budget: left
+                .budget
+                .iter()
+                .map(|(budget, one)| {
+                    let other = right.budget.get(budget).copied().unwrap_or(*one);
+                    (*budget, one.with(other, schonlau::number(budget) / 100.0))
+                })
+                .collect(),
         }
     }
 }
@@ -159,6 +169,23 @@ impl PerRequest {
         Self {
             runs_caught: caught.share(),
             median_delay: caught.median_delay(),
+        }
+    }
+}
+
+impl Paging {
+    /// The mean share, and the quarter of either that is furthest from the budget: two that miss it on different
+    /// sides do not make a good one.
+    fn with(self, other: Self, budget: f64) -> Self {
+        let far = |paging: &Self| (paging.worst_quarter - budget).abs();
+        let worst = if far(&other) > far(&self) {
+            other
+        } else {
+            self
+        };
+        Self {
+            realised: middle(self.realised, other.realised),
+            worst_quarter: worst.worst_quarter,
         }
     }
 }
@@ -199,4 +226,20 @@ fn mean_of<T: Copy>(
             (*name, both)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_quarter_of_two_directions_is_the_one_further_from_the_budget() {
+        let paging = |worst_quarter| Paging {
+            realised: worst_quarter,
+            worst_quarter,
+        };
+        let both = paging(0.01).with(paging(0.07), 0.05);
+        assert_eq!(both.worst_quarter, 0.01);
+        assert!((both.realised - 0.04).abs() < 1e-12);
+    }
 }

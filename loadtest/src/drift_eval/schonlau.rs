@@ -120,6 +120,6 @@ fn report(
 }
 
 /// The number that one of the names above writes.
-fn number(name: &str) -> f64 {
+pub(super) fn number(name: &str) -> f64 {
     name.parse().unwrap_or(f64::NAN)
 }

@@ -27,12 +27,17 @@ fn missing() {
     println!("\n*** {what}: the measurement was not tested ***\n");
 }
 
-/// A folder with the first people and all the sessions.
+/// A folder with the first people and all else.
 fn subset(recordings: &Path) -> io::Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     let dev = recordings.join("dev");
-    let sessions = "agentdojo.csv.zst";
-    fs::copy(dev.join(sessions), folder.path().join(sessions))?;
+    for file in fs::read_dir(&dev)? {
+        let file = file?;
+        // Written below, with fewer people.
+        if file.file_name() != "schonlau.csv.zst" {
+            fs::copy(file.path(), folder.path().join(file.file_name()))?;
+        }
+    }
     let all = zstd::Decoder::new(File::open(dev.join("schonlau.csv.zst"))?)?;
     let some = File::create(folder.path().join("schonlau.csv.zst"))?;
     let mut some = zstd::Encoder::new(some, 1)?;
@@ -79,7 +84,7 @@ fn two_runs_tell_the_same_and_every_share_is_one() {
     let report = measured(folder.path(), &recordings).unwrap();
     let again = measured(folder.path(), &recordings).unwrap();
     // The state holds times, which no two runs share.
-    for part in ["schonlau", "agentdojo"] {
+    for part in ["schonlau", "agentdojo", "cloudtrail", "web"] {
         assert_eq!(report[part], again[part], "{part}");
     }
 
@@ -122,7 +127,14 @@ fn a_folder_without_recordings_is_said_to_be_without_them() {
     let run = drift_eval(folder.path(), None, &["--json", "-"]).unwrap();
     assert!(run.status.success());
     let words = String::from_utf8_lossy(&run.stderr).into_owned();
-    for file in ["schonlau.csv.zst", "agentdojo.csv.zst"] {
+    for file in [
+        "schonlau.csv.zst",
+        "agentdojo.csv.zst",
+        "cloudtrail-invictus.csv.zst",
+        "cloudtrail-stratus.csv.zst",
+        "weblog-secrepo.csv.zst",
+        "webscan.csv.zst",
+    ] {
         assert!(words.contains(file), "{words}");
     }
     let report: Value = serde_json::from_slice(&run.stdout).unwrap();

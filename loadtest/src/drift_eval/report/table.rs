@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{Agents, Figures, Report, Schonlau, Shares};
 use crate::drift_eval::schonlau::{BUDGETS, CALL_RATES, HISTORIES, RAMPS, RATES};
+use crate::drift_eval::trails::{CloudTrail, Visitors};
 
 /// The whole table.
 pub(in crate::drift_eval) fn of(report: &Report) -> String {
@@ -13,6 +14,12 @@ pub(in crate::drift_eval) fn of(report: &Report) -> String {
     }
     if let Some(agents) = &report.agentdojo {
         text.push_str(&sessions(agents));
+    }
+    if let Some(trail) = &report.cloudtrail {
+        text.push_str(&cloud(trail));
+    }
+    if let Some(visitors) = &report.web {
+        text.push_str(&web(visitors));
     }
     text.push_str(&state(report));
     text
@@ -126,6 +133,53 @@ fn sessions(agents: &Agents) -> String {
     );
     line("role only", &agents.role_only);
     text
+}
+
+fn cloud(trail: &CloudTrail) -> String {
+    let mut text = "cloud trails\n".to_owned();
+    if let Some(found) = &trail.invictus {
+        let delay = found.median_delay.map_or_else(
+            || "never".to_owned(),
+            |delay| format!("after {delay} calls"),
+        );
+        let _ = writeln!(
+            text,
+            "  account: {} of {} attacking credentials flagged, {delay}; {} of {} attacking calls, {} of {} windows \
+             with one; {} of {} windows without",
+            found.attackers_flagged,
+            found.attackers,
+            percent(&found.attack_calls_flagged),
+            found.attack_calls,
+            percent(&found.attack_windows_flagged),
+            found.attack_windows,
+            percent(&found.false_alarms),
+            found.benign_windows
+        );
+    }
+    if let Some(found) = &trail.stratus {
+        let _ = writeln!(
+            text,
+            "  techniques spliced into its honest part: {} of {} noticed, {} from the owner's own machine",
+            found.noticed, found.techniques, found.noticed_from_within
+        );
+    }
+    text
+}
+
+fn web(found: &Visitors) -> String {
+    let delay = found.median_delay.map_or_else(
+        || "never".to_owned(),
+        |delay| format!("after {delay} calls"),
+    );
+    format!(
+        "web\n  {} of {} scanners flagged, {delay}, in {} of {} windows; {} of {} ordinary visitors\n",
+        found.scanners_flagged,
+        found.scanners,
+        percent(&found.scanner_windows_flagged),
+        found.scanner_windows,
+        percent(&found.visitors_flagged),
+        found.visitors
+    )
 }
 
 fn state(report: &Report) -> String {
