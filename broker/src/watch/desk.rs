@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use lanyard_drift::desk::{self, Register};
+use lanyard_drift::desk::{self, Register, RoleId};
 use lanyard_drift::ladder::{Spent, SubjectId};
 use lanyard_drift::{Baseline, Thresholds};
 use lanyard_token::NodeId;
@@ -96,6 +96,10 @@ impl ByKind {
 impl Register for Roles<'_> {
     fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
         subjects(&self.state.peers(node(identity), ROLE_MEMBERS))
+    }
+
+    fn role(&self, identity: SubjectId) -> RoleId {
+        self.state.role(node(identity))
     }
 
     fn thresholds(&self, identity: SubjectId) -> &Thresholds {

@@ -1,6 +1,6 @@
 //! What people see of verdicts, and what they say about them.
 
-use lanyard_drift::ladder::History;
+use lanyard_drift::ladder::{Abuse, History};
 use lanyard_token::NodeId;
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::opaque::subject;
 use super::state::{Clearing, Subject, Taken, VerdictRecord};
 use super::{Watch, baseline};
 use crate::clock::UnixMillis;
-use crate::store::event::{By, NamedOperation};
+use crate::store::event::{By, Cause, NamedOperation, Response};
 use crate::store::plain::is_plain_line;
 use crate::store::{Event, StoreError};
 
@@ -30,6 +30,8 @@ pub struct VerdictView {
     pub token: NodeId,
     /// One sentence.
     pub sentence: String,
+    /// What kind of abuse it looks like: what the table of responses goes by.
+    pub abuse: Option<Abuse>,
     /// Level, evidence with its numbers, hard rule.
     pub verdict: lanyard_drift::Verdict,
     /// What the operations in it are called.
@@ -133,7 +135,8 @@ impl Watch {
         })
     }
 
-    /// "This is fine": ends the suspensions that still run because of it, teaches the habits, and
+    /// "This is fine": ends the suspensions that still run because of it and recycles what it narrowed,
+    /// teaches the habits, and
     /// takes it out of the history that decides about the next response. Revocations stay: enabling
     /// again is a decision of its own.
     pub async fn clear(&self, id: NodeId, by: By, reason: &str) -> Result<Cleared, ClearError> {
@@ -154,11 +157,20 @@ impl Watch {
             .filter(|(_, until)| *until > now)
             .map(|(node, _)| *node)
             .collect();
-        let mut events = vec![Event::VerdictCleared {
+        let narrowed = self.narrowed_by(&record);
+        let mut events: Vec<Event> = narrowed
+            .map(|token| Event::Revoked {
+                node: token,
+                cause: Cause::Recycled(id),
+                by: by.clone(),
+            })
+            .collect();
+        // After the recycling, which so does not count towards the next response either.
+        events.push(Event::VerdictCleared {
             verdict: id,
             by: by.clone(),
             reason: reason.to_owned(),
-        }];
+        });
         events.extend(paused.iter().map(|node| Event::Resumed {
             node: *node,
             by: by.clone(),
@@ -169,6 +181,18 @@ impl Watch {
             learned,
             resumed: paused.len(),
         })
+    }
+
+    /// Living tokens that a verdict narrowed. They are recycled when it is cleared: what the owner's
+    /// client mints in their place is not narrowed, and it loses milliseconds.
+    fn narrowed_by<'a>(&'a self, record: &'a VerdictRecord) -> impl Iterator<Item = NodeId> + 'a {
+        let narrowed = record
+            .responses
+            .iter()
+            .filter(|taken| taken.response == Response::Narrow && taken.enforced);
+        narrowed
+            .filter_map(|taken| taken.node)
+            .filter(|token| self.state.is_alive(*token))
     }
 
     fn learn_cleared(&self, verdict: NodeId, identity: NodeId) -> bool {
@@ -200,6 +224,7 @@ impl Watch {
             token: judgement.token,
             sentence: judgement.sentence(),
             never_issued: judgement.forged.is_some(),
+            abuse: Abuse::of(&judgement.verdict).filter(|_| judgement.forged.is_none()),
             verdict: judgement.verdict,
             operations: judgement.names,
             gateways: judgement.gateways,

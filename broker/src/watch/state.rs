@@ -14,7 +14,8 @@ mod verdicts;
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use lanyard_drift::ladder::{History, Recycled};
+use lanyard_drift::desk::RoleId;
+use lanyard_drift::ladder::{History, Recycled, Response};
 use lanyard_token::{NodeId, Rev};
 
 pub use frozen::InForce;
@@ -69,6 +70,11 @@ impl WatchState {
             .subjects
             .get(identity)
             .map(|subject| subject.kind)
+    }
+
+    /// The role of an identity, as a number that all its members share.
+    pub fn role(&self, identity: NodeId) -> RoleId {
+        self.read().subjects.role(identity)
     }
 
     /// The thresholds that were frozen for a kind; `None`: the product's are in force.
@@ -239,7 +245,13 @@ impl Inner {
                     .get(*verdict)
                     .is_some_and(|kept| kept.judgement.forged.is_some());
                 if !forged {
-                    self.histories.responded(*identity, *response, record.at);
+                    match (response, node) {
+                        (Response::Alert, _) => self.histories.alerted(*identity, record.at),
+                        (Response::Narrow, Some(node)) if *enforced => {
+                            self.histories.narrowed(*identity, *node, *verdict);
+                        }
+                        _ => {}
+                    }
                     self.changed.insert(Key::History(*identity));
                 }
             }

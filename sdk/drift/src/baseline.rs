@@ -26,6 +26,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::Bounds;
+use crate::desk::News;
 use crate::event::{Millis, OperationId};
 use crate::evidence::{Family, Level, Strength};
 use crate::habits::{OBJECTS, OPERATIONS, ORIGINS, ObjectHabit, Sequence};
@@ -163,6 +164,18 @@ impl Baseline {
     /// Freezes the sequence as it is now as the anchor.
     pub fn set_anchor(&mut self) {
         self.anchor = Some(Box::new(self.sequence.clone()));
+    }
+
+    /// The anchor learns of a window what is being deployed, and nothing else of it.
+    pub(crate) fn anchor_deployed(&mut self, report: &TokenReport, deployed: &[News]) {
+        let is = |operation| deployed.contains(&News::Operation(operation));
+        let Some(anchor) = self.anchor.as_mut().filter(|_| !deployed.is_empty()) else {
+            return;
+        };
+        let mut release = report.sequence.clone();
+        release.operations.retain(is);
+        release.transitions.retain(|(from, to)| is(from) || is(to));
+        anchor.merge(&release);
     }
 
     /// Adds another identity's baseline: how the baseline of a role is made. Anchors stay with

@@ -61,6 +61,19 @@ impl Bounds {
         }
     }
 
+    /// Whether a history stands behind them.
+    #[must_use]
+    pub const fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// Whether the identity is known to use an operation. Never wrong about one that it uses; about
+    /// one in some hundreds that it does not.
+    #[must_use]
+    pub fn knows(&self, operation: OperationId) -> bool {
+        self.operations.may_contain(u64::from(operation.get()))
+    }
+
     pub(crate) fn of(baseline: &Baseline, thresholds: &Thresholds) -> Self {
         let mut bounds = Self::cold(thresholds);
         for (operation, _) in baseline.sequence.operations.entries() {

@@ -16,10 +16,15 @@
 //! Everything here is bounded: identities, open windows, gateways behind a window, windows kept for
 //! clearing. There is no clock: `now` comes with the [`Bench`].
 
+mod deployment;
 mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+pub(crate) use deployment::News;
+
+use deployment::Deployments;
+pub use deployment::RoleId;
 use window::Window;
 pub use window::{Noted, Sight};
 
@@ -29,6 +34,7 @@ use crate::evidence::Level;
 use crate::judge::judge;
 use crate::ladder::SubjectId;
 use crate::report::TokenReport;
+use crate::signal::HardRule;
 use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
 
@@ -65,6 +71,8 @@ impl Default for Limits {
 pub trait Register {
     /// The members of an identity's role, the identity itself left out.
     fn peers(&self, identity: SubjectId) -> Vec<SubjectId>;
+    /// The role itself.
+    fn role(&self, identity: SubjectId) -> RoleId;
     /// The thresholds of its kind.
     fn thresholds(&self, identity: SubjectId) -> &Thresholds;
 }
@@ -123,6 +131,7 @@ pub struct Desk {
     habits: HashMap<SubjectId, Habits>,
     windows: HashMap<SubjectId, Window>,
     withheld: VecDeque<(SubjectId, Box<TokenReport>)>,
+    deployments: Deployments,
     tally: Tally,
 }
 
@@ -132,6 +141,8 @@ struct Habits {
     baseline: Box<Baseline>,
     role: Option<Box<Baseline>>,
     role_at: Option<Millis>,
+    /// Members of the role with habits, itself included.
+    members: usize,
     pending: Box<TokenReport>,
     pending_since: Millis,
 }
@@ -154,7 +165,7 @@ impl Desk {
             self.tally.crowded_out += 1;
             let habits = self.habits.get(&heard.identity);
             return Sight {
-                verdict: Habits::judge(habits, bench, heard.identity, report),
+                verdict: weigh(habits, &mut self.deployments, bench, heard.identity, report),
                 gateways: vec![heard.gateway],
                 last: None,
             };
@@ -165,7 +176,13 @@ impl Desk {
             .or_insert_with(|| Window::new(heard.identity));
         window.hear(heard.gateway, report, bench.now);
         let habits = self.habits.get(&heard.identity);
-        let verdict = Habits::judge(habits, bench, heard.identity, &window.report);
+        let verdict = weigh(
+            habits,
+            &mut self.deployments,
+            bench,
+            heard.identity,
+            &window.report,
+        );
         window.sight(verdict)
     }
 
@@ -241,6 +258,12 @@ impl Desk {
         }
     }
 
+    /// Opens a learning window: until then what is new in windows of this role is learned, not held
+    /// against them. Hard rules and amounts are judged as ever.
+    pub fn announce_deployment(&mut self, role: RoleId, until: Millis, now: Millis) {
+        self.deployments.announce(role, until, now);
+    }
+
     /// The habits of an identity, when they are at hand.
     #[must_use]
     pub fn habits(&self, identity: SubjectId) -> Option<&Baseline> {
@@ -279,7 +302,8 @@ impl Desk {
         }
         let report = std::mem::take(&mut window.report);
         let (identity, last) = (window.identity, window.last);
-        let verdict = Habits::judge(self.habits.get(&identity), bench, identity, &report);
+        let habits = self.habits.get(&identity);
+        let verdict = weigh(habits, &mut self.deployments, bench, identity, &report);
         if verdict.level == Level::Benign {
             let habits = self.habits.get_mut(&identity)?;
             if habits.pending.calls() == 0 {
@@ -305,7 +329,13 @@ impl Desk {
             return None;
         }
         let report = std::mem::take(&mut habits.pending);
-        let verdict = Habits::judge(Some(habits), bench, identity, &report);
+        let verdict = weigh(
+            Some(habits),
+            &mut self.deployments,
+            bench,
+            identity,
+            &report,
+        );
         self.offer(bench, identity, &report, &verdict);
         (verdict.level != Level::Benign).then_some(verdict)
     }
@@ -325,6 +355,10 @@ impl Desk {
             Absorption::Learned => {
                 self.tally.absorbed += 1;
                 self.tally.learned.insert(identity);
+                let role = bench.register.role(identity);
+                let window = (report, &*habits.baseline);
+                let deployed = self.deployments.deployed(role, window, bench.now);
+                habits.baseline.anchor_deployed(report, &deployed);
             }
             Absorption::Refused(_) => self.tally.withheld += 1,
         }
@@ -350,6 +384,10 @@ impl Desk {
         }
         let role = self.role(&bench.register.peers(identity));
         if let Some(habits) = self.habits.get_mut(&identity) {
+            let peers = role.as_ref().map_or(0, |role| role.identities());
+            habits.members = usize::try_from(peers)
+                .unwrap_or(usize::MAX)
+                .saturating_add(1);
             habits.role = role;
             habits.role_at = Some(bench.now);
         }
@@ -361,6 +399,37 @@ impl Desk {
             self.withheld.pop_front();
         }
         self.withheld.push_back((verdict, report));
+    }
+}
+
+/// Judges a window, and judges it again without what is being deployed: the milder verdict holds.
+/// Hard rules are never discounted.
+fn weigh(
+    habits: Option<&Habits>,
+    deployments: &mut Deployments,
+    bench: &Bench<'_>,
+    identity: SubjectId,
+    report: &TokenReport,
+) -> Verdict {
+    let verdict = Habits::judge(habits, bench, identity, report);
+    let proven = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
+    let grown = habits.filter(|habits| habits.is_grown(bench.register.thresholds(identity)));
+    let Some(habits) = grown.filter(|_| verdict.level != Level::Benign && !proven) else {
+        return verdict;
+    };
+    let role = bench.register.role(identity);
+    let window = (report, &*habits.baseline);
+    deployments.note((role, habits.members), identity, window, bench.now);
+    let deployed = deployments.deployed(role, window, bench.now);
+    if deployed.is_empty() {
+        return verdict;
+    }
+    let rest = report.without(&deployed);
+    let milder = Habits::judge(Some(habits), bench, identity, &rest);
+    if milder.level < verdict.level {
+        milder
+    } else {
+        verdict
     }
 }
 

@@ -1,11 +1,8 @@
-//! What is done about a verdict: a fixed table, decided here and nowhere else.
+//! What is done about a verdict: a fixed [`Table`] by kind of [`Abuse`], applied here and nowhere else.
 //!
-//! | what was seen | first time | by one token minted after the recycling | by two or more |
-//! | --- | --- | --- | --- |
-//! | anomalous | recycle | recycle | recycle |
-//! | malicious, by statistics | alert, recycle | suspend | revoke, if it may; else suspend |
-//! | walk through object ids (hard rule) | alert, recycle | recycle | revoke |
-//! | outside the task (hard rule) | alert, recycle | suspend | revoke |
+//! An anomalous window costs its token at most: recycle or narrow. For a malicious one it counts how
+//! many tokens drifted that were minted *after* one of the same credential was recycled: none, one,
+//! two or more choose the rung.
 //!
 //! **Why recycling comes first.** It costs the owner milliseconds and a thief with a copied bearer
 //! token everything, so it may be wrong. Whoever still drifts with a token minted *after* that can
@@ -18,10 +15,14 @@
 //! [`Policy::minimum_history`] own calls, and reports of more than one gateway. Otherwise they
 //! suspend for at most [`Policy::longest_suspension`]. A hard rule needs none of that.
 //!
+//! **When a token is narrowed.** Only with a witness and a history: a baseline of few calls knows too
+//! few scopes. A token that was narrowed before is recycled instead: narrowing it again changes nothing.
+//!
 //! **What it does not do.** It does not weigh: the judge has done that. It does not page: alerts are
 //! one per identity and day. In observe mode statistics are written down and nothing more, and since
 //! nothing was recycled, nothing escalates.
 
+mod abuse;
 mod caps;
 mod history;
 mod subject;
@@ -30,8 +31,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use abuse::{Abuse, Rungs, Table};
 pub use caps::{Caps, Spent};
-pub use history::{Drifted, History, Recycled};
+pub use history::{Drifted, History, Narrowed, Recycled};
 pub use subject::{Place, SubjectId};
 
 use crate::event::Millis;
@@ -89,6 +91,8 @@ pub enum Mode {
 pub struct Policy {
     /// Whether statistics act.
     pub mode: Mode,
+    /// What is done about each kind of abuse.
+    pub table: Table,
     /// How long a recycling is remembered, in milliseconds: a token minted within it counts as
     /// minted after it. An hour is the longest a token lives.
     pub recycling_memory: u64,
@@ -102,6 +106,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
+            table: Table::default(),
             recycling_memory: 3_600_000,
             longest_suspension: 900_000,
             minimum_history: 1_000,
@@ -207,19 +212,26 @@ pub fn respond(
     allowance: Allowance,
     now: Millis,
 ) -> Vec<Action> {
-    let offence = Offence::of(verdict);
-    if offence == Offence::None {
+    let Some(abuse) = Abuse::of(verdict) else {
         return Vec::new();
-    }
-    let enforced = offence.is_hard() || policy.mode == Mode::Enforce;
+    };
+    let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
+    let grave = hard || verdict.level == Level::Malicious;
+    let enforced = hard || policy.mode == Mode::Enforce;
+    let rungs = policy.table.rungs(abuse);
     let successors = successors(situation, policy, now);
-    let wanted = match (offence, successors.len()) {
-        (Offence::None | Offence::Anomaly, _) | (_, 0) | (Offence::Walk, 1) => Response::Recycle,
-        (Offence::Task | Offence::Statistics, 1) => Response::Suspend,
-        (Offence::Statistics, _) if !statistics_may_revoke(verdict, situation, policy) => {
+    let wanted = match successors.len() {
+        _ if !grave => rungs.anomalous.min(Response::Narrow),
+        0 => rungs.first,
+        1 => rungs.again,
+        _ => rungs.then,
+    };
+    let wanted = match wanted {
+        Response::Revoke if !hard && !statistics_may_revoke(verdict, situation, policy) => {
             Response::Suspend
         }
-        (Offence::Walk | Offence::Task | Offence::Statistics, _) => Response::Revoke,
+        Response::Narrow if !may_narrow(verdict, situation, policy) => Response::Recycle,
+        wanted => wanted,
     };
     let (response, capped) = within(wanted, allowance);
     let above = lowest_common_node(&successors, credential(situation.path));
@@ -228,10 +240,11 @@ pub fn respond(
         .suspended
         .iter()
         .any(|(node, until)| *node == above && *until > now);
+    let told = grave || wanted == Response::Alert || carries_out_data(verdict, abuse);
 
     let mut actions = Vec::with_capacity(2);
     // A full cap is told every time: either many identities are attacked, or a gateway lies.
-    if capped || (offence.is_grave() && !situation.history.is_alerted(now)) {
+    if capped || (told && !situation.history.is_alerted(now)) {
         actions.push(Action {
             response: Response::Alert,
             node: None,
@@ -240,7 +253,7 @@ pub fn respond(
         });
     }
     actions.extend(match response {
-        Response::Recycle => Some(Action {
+        Response::Recycle | Response::Narrow => Some(Action {
             response,
             node: Some(situation.token),
             enforced,
@@ -268,44 +281,15 @@ pub fn respond(
             enforced,
             until: None,
         }),
-        Response::Observe | Response::Alert | Response::Narrow => None,
+        Response::Observe => Some(Action {
+            response,
+            node: Some(situation.token),
+            enforced: true,
+            until: None,
+        }),
+        Response::Alert => None,
     });
     actions
-}
-
-/// A verdict by what the table tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offence {
-    None,
-    Anomaly,
-    Statistics,
-    Walk,
-    Task,
-}
-
-impl Offence {
-    const fn of(verdict: &Verdict) -> Self {
-        match (verdict.hard_rule, verdict.level) {
-            (Some(HardRule::EnumerationRun { .. } | HardRule::EnumerationDistinct { .. }), _) => {
-                Self::Walk
-            }
-            (Some(HardRule::TaskOperation { .. } | HardRule::TaskDestination { .. }), _) => {
-                Self::Task
-            }
-            (_, Level::Malicious) => Self::Statistics,
-            (_, Level::Anomalous) => Self::Anomaly,
-            // A spent number of calls is refused by the gateway, and proves nothing.
-            (None | Some(HardRule::TaskCalls), Level::Benign) => Self::None,
-        }
-    }
-
-    const fn is_hard(self) -> bool {
-        matches!(self, Self::Walk | Self::Task)
-    }
-
-    const fn is_grave(self) -> bool {
-        matches!(self, Self::Walk | Self::Task | Self::Statistics)
-    }
 }
 
 /// The path of each token of this credential that drifted gravely although it was minted after one
@@ -390,6 +374,25 @@ fn statistics_may_revoke(verdict: &Verdict, situation: &Situation<'_>, policy: &
         && situation.gateways.len() >= 2
 }
 
+/// Only what the baseline knows well enough can be narrowed to, and only once.
+fn may_narrow(verdict: &Verdict, situation: &Situation<'_>, policy: &Policy) -> bool {
+    let witness = verdict
+        .evidence
+        .iter()
+        .any(|evidence| evidence.strength == Strength::Strong);
+    let before = situation.history.is_narrowed(situation.token);
+    witness && !before && verdict.history >= policy.minimum_history
+}
+
+/// Data that has left does not come back: somebody should look, however mild it seems.
+fn carries_out_data(verdict: &Verdict, abuse: Abuse) -> bool {
+    let witness = verdict
+        .evidence
+        .iter()
+        .any(|evidence| evidence.strength == Strength::Strong);
+    abuse == Abuse::Exfiltration && witness
+}
+
 /// The mildest of what is wanted and what the caps leave; `true` when a cap was met.
 const fn within(wanted: Response, allowance: Allowance) -> (Response, bool) {
     match wanted {
@@ -400,7 +403,7 @@ const fn within(wanted: Response, allowance: Allowance) -> (Response, bool) {
                 (Response::Alert, true)
             }
         }
-        Response::Recycle if !allowance.recycle => (Response::Alert, true),
+        Response::Recycle | Response::Narrow if !allowance.recycle => (Response::Alert, true),
         within => (within, false),
     }
 }

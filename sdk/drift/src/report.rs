@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
+use crate::desk::News;
 use crate::event::{Millis, OperationId};
 use crate::habits::{OBJECTS, ORIGINS, ObjectUse, Origin, Sequence};
 use crate::rate::Rate;
@@ -95,6 +97,49 @@ impl TokenReport {
         self.task_violations = self.task_violations.saturating_add(other.task_violations);
         self.bound_violations = self.bound_violations.saturating_add(other.bound_violations);
         self.hard_rule = self.hard_rule.max(other.hard_rule);
+    }
+
+    /// What the habits do not know. A history without networks or clients cannot call one new.
+    pub(crate) fn news<'a>(&'a self, habits: &'a Baseline) -> impl Iterator<Item = News> + 'a {
+        let operations = self.sequence.operations.entries().iter();
+        let operations = operations
+            .filter(|(operation, _)| habits.sequence.operations.get(*operation).is_none())
+            .map(|(operation, _)| News::Operation(*operation));
+        let origins = self.origins.entries().iter().map(|(origin, _)| origin);
+        let clients = origins.clone().filter_map(|origin| origin.client);
+        let clients = clients.filter(|client| habits.clients.get(*client).is_none());
+        let networks = origins.filter_map(|origin| origin.source);
+        let networks = networks.filter(|network| habits.sources.get(*network).is_none());
+        let destinations = self.destinations.entries().iter();
+        let destinations = destinations
+            .map(|(destination, _)| *destination)
+            .filter(|destination| habits.destinations.get(*destination).is_none());
+        operations
+            .chain(clients.map(News::Client))
+            .chain(networks.map(News::Network))
+            .chain(destinations.map(News::Destination))
+    }
+
+    /// The same window as if these had not been in it: for judging what remains.
+    pub(crate) fn without(&self, news: &[News]) -> Box<Self> {
+        let is = |one: News| news.contains(&one);
+        let mut rest = Box::new(self.clone());
+        let operation = |operation| !is(News::Operation(operation));
+        rest.sequence.operations.retain(operation);
+        rest.sequence
+            .transitions
+            .retain(|(from, to)| operation(from) && operation(to));
+        rest.destinations
+            .retain(|destination| !is(News::Destination(destination)));
+        rest.origins = Table::new();
+        for (origin, count) in self.origins.entries() {
+            let origin = Origin {
+                source: origin.source.filter(|source| !is(News::Network(*source))),
+                client: origin.client.filter(|client| !is(News::Client(*client))),
+            };
+            rest.origins.add(origin, count);
+        }
+        rest
     }
 
     /// Calls in the report.

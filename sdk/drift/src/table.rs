@@ -98,6 +98,16 @@ impl<K: Copy + Ord + Default, V: Value, const N: usize> Table<K, V, N> {
         self.overflow = self.overflow.saturating_add(other.overflow);
     }
 
+    /// Drops every entry that is not to be kept. What leaves is not overflow: it never was there.
+    pub(crate) fn retain(&mut self, keep: impl Fn(K) -> bool) {
+        let mut kept = Self::new();
+        for (key, value) in self.entries().iter().filter(|(key, _)| keep(*key)) {
+            kept.add(*key, value);
+        }
+        kept.overflow = self.overflow;
+        *self = kept;
+    }
+
     /// Forgets half of every value; entries with nothing left leave.
     pub(crate) fn halve(&mut self) {
         let mut kept = Self::new();

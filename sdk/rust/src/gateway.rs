@@ -25,6 +25,7 @@ mod grant;
 mod layer;
 mod lease;
 mod link;
+mod narrow;
 mod observation;
 mod refusals;
 mod report;
@@ -170,6 +171,9 @@ impl Inner {
         }
         let (event, fit) = observation::event(&grant, index, route, path, request, time)?;
         self.observe(&grant, &event, fit, time, now)?;
+        if !self.within_baseline(&grant, route) {
+            return Err(Rejection::OutsideBaseline.into());
+        }
         grant.called(now.boot);
         Ok(Lease::new(grant, self.link.view.reached()))
     }
@@ -217,6 +221,7 @@ impl Inner {
             },
             &self.link,
         );
+        self.note_narrowing(&grant);
         self.seen.keep(token, &grant);
         Ok(grant)
     }
@@ -236,6 +241,7 @@ impl Inner {
             {
                 return Err(Rejection::UnknownKey.into());
             }
+            self.note_narrowing(grant);
             grant.check_held_at(generation);
         }
         if time.seconds() >= grant.ends {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lanyard_drift::Level;
-use lanyard_drift::ladder::{Drifted, History, Recycled, Response};
+use lanyard_drift::ladder::{Drifted, History, Narrowed, Recycled};
 use lanyard_token::NodeId;
 
 use super::issued::Issued;
@@ -52,10 +52,15 @@ impl Histories {
             .add_suspended(subject(node), millis(until));
     }
 
-    pub(super) fn responded(&mut self, identity: NodeId, response: Response, at: UnixMillis) {
-        if response == Response::Alert {
-            self.of(identity).alerted(millis(at));
-        }
+    pub(super) fn alerted(&mut self, identity: NodeId, at: UnixMillis) {
+        self.of(identity).alerted(millis(at));
+    }
+
+    pub(super) fn narrowed(&mut self, identity: NodeId, token: NodeId, verdict: NodeId) {
+        self.of(identity).add_narrowed(Narrowed {
+            token: subject(token),
+            verdict: subject(verdict),
+        });
     }
 
     pub(super) fn cleared(&mut self, identity: NodeId, verdict: NodeId) {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use lanyard_drift::desk::RoleId;
+use lanyard_drift::stable_hash;
 use lanyard_token::{Audience, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,13 @@ impl Subject {
     /// Whether a gateway serves this audience. Anything but a gateway serves none.
     pub fn serves(&self, audience: &Audience) -> bool {
         self.kind == Kind::Gateway && self.audiences.contains(audience)
+    }
+
+    /// Kind and tags, as a number that all members of the role share.
+    pub fn role(&self) -> RoleId {
+        // Tags are sorted and hold no line break.
+        let text = format!("{:?}\n{}", self.kind, self.tags.join("\n"));
+        RoleId(stable_hash(text.as_bytes()))
     }
 
     /// Whether a gateway serves any audience this identity's tokens may be good for.
@@ -61,6 +70,14 @@ impl Subjects {
         let role = (subject.kind, subject.tags.clone());
         self.roles.entry(role).or_default().insert(identity);
         self.all.insert(identity, subject);
+    }
+
+    /// The number of an identity's role; one that does not exist plays none.
+    pub(super) fn role(&self, identity: NodeId) -> RoleId {
+        self.all
+            .get(&identity)
+            .map(Subject::role)
+            .unwrap_or_default()
     }
 
     pub(super) fn peers(&self, identity: NodeId, limit: usize) -> Vec<NodeId> {

@@ -251,3 +251,52 @@ async fn the_same_verdict_is_not_written_down_again_at_once() {
     );
     assert!(!verdicts.is_empty());
 }
+
+#[tokio::test]
+async fn probing_is_narrowed_and_clearing_gives_the_owner_a_token_that_is_not() {
+    let world = World::with(enforcing()).await;
+    world.learn(SERVICE).await;
+    let token = world.issue(SERVICE).await;
+    let mut tracker = world.tracker(SERVICE).await;
+    world.probe(&mut tracker);
+    world
+        .report(GATEWAY, &token, &tracker.report().unwrap())
+        .await;
+    let verdict = world.verdicts().pop().unwrap();
+    assert!(
+        world.responses().contains(&(Response::Narrow, true)),
+        "{:?}: {}",
+        world.responses(),
+        verdict.sentence()
+    );
+    assert!(world.state.is_alive(token.jti), "narrowed, not ended");
+    let (_, shown) = world
+        .get(&format!("/v1/drift/verdicts/{}", verdict.id))
+        .await;
+    assert_eq!(shown["abuse"], "probing");
+
+    let path = format!("/v1/drift/verdicts/{}/clear", verdict.id);
+    let (status, answer) = world.post(&path, r#"{"reason":"our own scanner"}"#).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(world.revoked(), [(token.jti, Cause::Recycled(verdict.id))]);
+    let history = world.state.history(node(SERVICE));
+    assert!(history.recycled.is_empty() && history.narrowed.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_goes_on_probing_with_a_narrowed_token_loses_it() {
+    let world = World::with(enforcing()).await;
+    world.learn(SERVICE).await;
+    let token = world.issue(SERVICE).await;
+    let mut tracker = world.tracker(SERVICE).await;
+    for _ in 0..2 {
+        world.probe(&mut tracker);
+        world
+            .report(GATEWAY, &token, &tracker.report().unwrap())
+            .await;
+        world.clock.advance_millis(20_000);
+    }
+    assert!(world.responses().contains(&(Response::Narrow, true)));
+    assert!(!world.state.is_alive(token.jti));
+    assert!(world.suspended().is_empty());
+}

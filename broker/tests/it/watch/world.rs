@@ -335,6 +335,21 @@ impl World {
         }
     }
 
+    /// Mostly ordinary calls, and a few operations that the service never uses.
+    pub(super) fn probe(&self, tracker: &mut Tracker) {
+        self.ordinary(tracker, 40);
+        for name in [
+            "DELETE /orders",
+            "GET /admin",
+            "PUT /roles",
+            "GET /keys",
+            "POST /keys",
+        ] {
+            self.clock.advance_millis(1_000);
+            tracker.observe(&event(name, None, 1), self.millis());
+        }
+    }
+
     /// A call to a destination outside the token's task.
     pub(super) fn leave_task(&self, tracker: &mut Tracker) {
         self.clock.advance_millis(100);

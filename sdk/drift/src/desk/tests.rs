@@ -12,6 +12,9 @@ impl Register for Pair {
     fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
         vec![SubjectId(3 - identity.0)]
     }
+    fn role(&self, _: SubjectId) -> RoleId {
+        RoleId(1)
+    }
     fn thresholds(&self, _: SubjectId) -> &Thresholds {
         &self.0
     }
@@ -169,4 +172,106 @@ fn nothing_on_the_desk_grows_without_bound() {
     assert_eq!((desk.habits.len(), desk.windows.len()), (2, 3));
     assert!(desk.withheld.len() <= WITHHELD);
     assert!(desk.take_tally().crowded_out > 900);
+}
+
+/// Four replicas of one role.
+struct Fleet(Thresholds);
+
+impl Register for Fleet {
+    fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
+        let others = (1..=4).map(SubjectId);
+        others.filter(|other| *other != identity).collect()
+    }
+    fn role(&self, _: SubjectId) -> RoleId {
+        RoleId(1)
+    }
+    fn thresholds(&self, _: SubjectId) -> &Thresholds {
+        &self.0
+    }
+}
+
+/// A full window of one replica; the verdict.
+fn window(desk: &mut Desk, fleet: &Fleet, replica: u64, now: u64, operations: &[&str]) -> Verdict {
+    let bench = Bench {
+        register: fleet,
+        limits: Limits::default(),
+        now: Millis(now),
+    };
+    let mut tracker = Tracker::new(Millis(now), Bounds::cold(&fleet.0));
+    for n in 0..100 {
+        let operation = operations[usize::try_from(n).unwrap() % operations.len()];
+        let event = Event::of(OperationId::of(operation));
+        let _ = tracker.observe(&event, Millis(now + n * 500));
+    }
+    let heard = Heard {
+        token: SubjectId(now * 10 + replica),
+        identity: SubjectId(replica),
+        gateway: GATEWAY,
+    };
+    let sight = desk.look(&bench, heard, &tracker.report().unwrap());
+    let _ = desk.close_if_full(&bench, heard.token);
+    sight.verdict
+}
+
+fn learned_fleet(fleet: &Fleet) -> Desk {
+    let mut desk = Desk::default();
+    for round in 0..15 {
+        for replica in 1..=4 {
+            let verdict = window(
+                &mut desk,
+                fleet,
+                replica,
+                round * 60_000,
+                &["GET /a", "GET /b"],
+            );
+            assert_eq!(verdict.level, Level::Benign, "{}", verdict.sentence());
+        }
+    }
+    desk
+}
+
+const RELEASE: [&str; 6] = ["GET /a", "GET /b", "GET /c", "GET /d", "PUT /e", "PUT /f"];
+
+#[test]
+fn what_is_new_on_a_third_of_a_role_at_once_is_learned_and_not_recycled() {
+    let fleet = Fleet(Thresholds::default());
+    let mut desk = learned_fleet(&fleet);
+    let now = 1_000_000;
+    let levels: Vec<Level> = (1..=4)
+        .map(|replica| window(&mut desk, &fleet, replica, now + replica, &RELEASE).level)
+        .collect();
+    assert_ne!(levels[0], Level::Benign, "one alone may be a thief");
+    assert_ne!(levels[1], Level::Benign);
+    assert_eq!(levels[2..], [Level::Benign, Level::Benign]);
+    assert_eq!(desk.habits(SubjectId(4)).unwrap().operations().count(), 6);
+    for round in 1..=30 {
+        for replica in 1..=4 {
+            let then = now + round * 3_600_000;
+            let verdict = window(&mut desk, &fleet, replica, then, &RELEASE);
+            assert_eq!(verdict.level, Level::Benign, "{}", verdict.sentence());
+        }
+    }
+}
+
+#[test]
+fn one_replica_that_changes_alone_stays_anomalous() {
+    let fleet = Fleet(Thresholds::default());
+    let mut desk = learned_fleet(&fleet);
+    for round in 0..5 {
+        let now = 1_000_000 + round * 60_000;
+        let verdict = window(&mut desk, &fleet, 1, now, &RELEASE);
+        assert_ne!(verdict.level, Level::Benign);
+    }
+}
+
+#[test]
+fn an_announced_deployment_is_learned_from_the_first_replica_and_not_after_its_end() {
+    let fleet = Fleet(Thresholds::default());
+    let mut desk = learned_fleet(&fleet);
+    desk.announce_deployment(RoleId(1), Millis(1_100_000), Millis(1_000_000));
+    let verdict = window(&mut desk, &fleet, 1, 1_000_000, &RELEASE);
+    assert_eq!(verdict.level, Level::Benign, "{}", verdict.sentence());
+    let other = ["GET /u", "GET /v", "GET /w", "GET /x", "GET /y"];
+    let late = window(&mut desk, &fleet, 2, 1_100_000, &other);
+    assert_ne!(late.level, Level::Benign);
 }

@@ -20,7 +20,7 @@ pub struct Caps {
     pub ends: usize,
     /// The same, when the reports of one gateway alone led to them.
     pub ends_by_one_gateway: usize,
-    /// Recycled tokens. Each costs its owner milliseconds, all of them together a mint storm.
+    /// Recycled and narrowed tokens. Each costs its owner milliseconds, all of them together a mint storm.
     pub recycles: usize,
     /// Tokens ended because a gateway reported a digest that the log never issued.
     pub never_issued_by_one_gateway: usize,
@@ -70,9 +70,9 @@ impl Spent {
     /// Takes note of a response that is carried out.
     pub fn spend(&mut self, response: Response, gateways: &[SubjectId], now: Millis) {
         match response {
-            Response::Recycle => self.recycles.push_back(now),
+            Response::Recycle | Response::Narrow => self.recycles.push_back(now),
             Response::Suspend | Response::Revoke => self.ends.push_back((now, sole(gateways))),
-            Response::Observe | Response::Alert | Response::Narrow => {}
+            Response::Observe | Response::Alert => {}
         }
     }
 

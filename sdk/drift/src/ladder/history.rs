@@ -20,6 +20,9 @@ pub struct History {
     pub recycled: VecDeque<Recycled>,
     /// Tokens that drifted gravely, oldest first: a hard rule, or malicious by two witnesses.
     pub drifted: VecDeque<Drifted>,
+    /// Tokens that were narrowed to their baseline, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub narrowed: VecDeque<Narrowed>,
     /// What is paused, and until when.
     pub suspended: VecDeque<(SubjectId, Millis)>,
     /// The last day (since the origin of time) on which somebody was alerted.
@@ -37,6 +40,15 @@ pub struct Recycled {
     pub at: Millis,
     /// Where it ended: tokens issued above it were minted after.
     pub rev: Place,
+    /// Because of.
+    pub verdict: SubjectId,
+}
+
+/// A token that was narrowed to its baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Narrowed {
+    /// Which.
+    pub token: SubjectId,
     /// Because of.
     pub verdict: SubjectId,
 }
@@ -63,6 +75,17 @@ impl History {
         self.alerted_on == Some(now.0 / DAY)
     }
 
+    /// Whether this token was narrowed.
+    #[must_use]
+    pub fn is_narrowed(&self, token: SubjectId) -> bool {
+        self.narrowed.iter().any(|narrowed| narrowed.token == token)
+    }
+
+    /// A token was narrowed.
+    pub fn add_narrowed(&mut self, narrowed: Narrowed) {
+        push(&mut self.narrowed, narrowed);
+    }
+
     /// A token drifted gravely.
     pub fn add_drifted(&mut self, drifted: Drifted) {
         push(&mut self.drifted, drifted);
@@ -86,6 +109,7 @@ impl History {
     /// What was fine does not count towards the next response.
     pub fn clear(&mut self, verdict: SubjectId) {
         self.recycled.retain(|recycled| recycled.verdict != verdict);
+        self.narrowed.retain(|narrowed| narrowed.verdict != verdict);
         self.drifted.retain(|drifted| drifted.verdict != verdict);
     }
 }

@@ -386,3 +386,87 @@ fn a_met_cap_makes_the_response_milder_and_tells_somebody() {
     };
     assert_eq!(case.strongest(), (Response::Alert, None, true));
 }
+
+fn probing(strength: Strength) -> Verdict {
+    let mut verdict = verdict(Level::Anomalous, None, &[Measure::NewOperations]);
+    verdict.evidence[0].strength = strength;
+    verdict
+}
+
+#[test]
+fn probing_is_narrowed_once_and_then_recycled() {
+    let mut history = History::default();
+    let strongest =
+        |history: &History, verdict| Case::new(verdict, issued(&[], 5), history).strongest();
+    let narrowed = (Response::Narrow, Some(node(200)), true);
+    assert_eq!(strongest(&history, probing(Strength::Strong)), narrowed);
+    history.add_narrowed(Narrowed {
+        token: node(200),
+        verdict: node(900),
+    });
+    let recycled = (Response::Recycle, Some(node(200)), true);
+    assert_eq!(strongest(&history, probing(Strength::Strong)), recycled);
+    history.clear(node(900));
+    assert_eq!(strongest(&history, probing(Strength::Strong)), narrowed);
+}
+
+#[test]
+fn a_hint_of_probing_or_a_short_history_recycles_instead_of_narrowing() {
+    let history = History::default();
+    let hint = Case::new(probing(Strength::Notable), issued(&[], 5), &history);
+    assert_eq!(hint.strongest().0, Response::Recycle);
+    let mut young = Case::new(probing(Strength::Strong), issued(&[], 5), &history);
+    young.verdict.history = 999;
+    assert_eq!(young.strongest().0, Response::Recycle);
+}
+
+#[test]
+fn scraping_is_suspended_and_never_revoked() {
+    let history = after_recycling(&[(150, &[], 15), (151, &[], 16)]);
+    let scraping = verdict(
+        Level::Malicious,
+        None,
+        &[Measure::CallsPerMinute, Measure::OrderScore],
+    );
+    let case = Case::new(scraping, issued(&[], 20), &history);
+    assert_eq!(case.strongest().0, Response::Suspend);
+}
+
+#[test]
+fn bytes_with_a_witness_are_told_at_once_even_when_only_anomalous() {
+    let history = History::default();
+    let bytes = verdict(Level::Anomalous, None, &[Measure::BytesPerMinute]);
+    let actions = Case::new(bytes, issued(&[], 5), &history).actions();
+    let taken: Vec<_> = actions.iter().map(|action| action.response).collect();
+    assert_eq!(taken, [Response::Alert, Response::Recycle]);
+}
+
+#[test]
+fn no_table_ends_more_than_a_token_because_of_an_anomaly() {
+    let history = after_recycling(&[(150, &[], 15), (151, &[], 16)]);
+    let harsh = Rungs {
+        anomalous: Response::Revoke,
+        first: Response::Revoke,
+        again: Response::Revoke,
+        then: Response::Revoke,
+    };
+    let policy = Policy {
+        mode: Mode::Enforce,
+        table: Table {
+            change: harsh,
+            ..Table::default()
+        },
+        ..Policy::default()
+    };
+    let situation = Situation {
+        token: node(200),
+        path: &path(&[]),
+        place: Place(20),
+        gateways: &[node(1), node(2)],
+        history: &history,
+    };
+    let verdict = verdict(Level::Anomalous, None, &[Measure::OrderScore]);
+    for action in respond(&verdict, &situation, &policy, Allowance::FULL, NOW) {
+        assert!(action.response <= Response::Narrow, "{action:?}");
+    }
+}

@@ -164,6 +164,15 @@ impl FeedView {
         self.watches.wake(std::iter::once(node));
     }
 
+    /// Narrows what is at and under this node and older than `rev` to its baseline, here alone. It can
+    /// only take access away; the next snapshot neither confirms nor lifts it.
+    pub fn narrow(&self, node: NodeId, rev: Rev) {
+        self.narrowed
+            .pin()
+            .update_or_insert(node, |known| (*known).max(rev), rev);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Whether a token with this `rev` and these nodes is narrowed to its baseline.
     pub fn is_narrowed(&self, rev: Rev, nodes: &[NodeId]) -> bool {
         if self.narrowed.is_empty() {

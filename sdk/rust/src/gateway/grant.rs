@@ -38,6 +38,8 @@ pub(super) struct Grant {
     retired: AtomicBool,
     /// The broker has not been told of it yet.
     first_seen: AtomicBool,
+    /// Narrowed to its baseline, as of the generation at which it was last found alive.
+    narrowed: AtomicBool,
     /// Waits for an early report already.
     queued: AtomicBool,
     tracker: Mutex<Tracker>,
@@ -69,6 +71,7 @@ impl Grant {
             last_call: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             first_seen: AtomicBool::new(true),
+            narrowed: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             tracker: Mutex::new(Tracker::new(link.drift_time(time), bounds)),
             claims,
@@ -82,6 +85,14 @@ impl Grant {
     /// It was alive when asked after `generation` had been read.
     pub(super) fn check_held_at(&self, generation: u64) {
         self.generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.narrowed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_narrowed(&self, narrowed: bool) {
+        self.narrowed.store(narrowed, Ordering::Release);
     }
 
     pub(super) fn called(&self, now: BootTime) {

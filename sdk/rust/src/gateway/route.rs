@@ -233,6 +233,11 @@ impl RouteTable {
             .map(|entry| (index, entry))
     }
 
+    /// All routes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
     /// What of a token's scopes this table knows.
     pub(crate) fn scope_bits(&self, scopes: &ScopeSet) -> ScopeBits {
         ScopeBits::of(&self.scopes, scopes)
@@ -257,6 +262,13 @@ impl ScopeBits {
             }
         }
         bits
+    }
+
+    /// These and those.
+    pub(crate) fn add(&mut self, those: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(&those.0) {
+            *mine |= theirs;
+        }
     }
 
     /// Whether all of `needed` are among these.

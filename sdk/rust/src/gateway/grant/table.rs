@@ -122,7 +122,8 @@ impl Grants {
         }
     }
 
-    fn bounds_of(&self, identity: NodeId) -> Option<Bounds> {
+    /// As they arrived: a tracker adds what its own token does.
+    pub(crate) fn bounds_of(&self, identity: NodeId) -> Option<Bounds> {
         self.bounds
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
