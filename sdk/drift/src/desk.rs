@@ -16,13 +16,16 @@
 //! Everything here is bounded: identities, open windows, gateways behind a window, windows kept for
 //! clearing. There is no clock: `now` comes with the [`Bench`].
 
+mod closed;
 mod deployment;
 mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+pub use closed::ClosedWindow;
 pub(crate) use deployment::News;
 
+use closed::Unfetched;
 use deployment::Deployments;
 pub use deployment::RoleId;
 use window::Window;
@@ -121,6 +124,8 @@ pub struct Tally {
     pub withheld: u64,
     /// Observations not kept because a table was full.
     pub crowded_out: u64,
+    /// Closed windows that were let go of because nobody fetched them.
+    pub unfetched: u64,
     /// Whose habits have grown.
     pub learned: BTreeSet<SubjectId>,
 }
@@ -131,6 +136,7 @@ pub struct Desk {
     habits: HashMap<SubjectId, Habits>,
     windows: HashMap<SubjectId, Window>,
     withheld: VecDeque<(SubjectId, Box<TokenReport>)>,
+    closed: Unfetched,
     deployments: Deployments,
     tally: Tally,
 }
@@ -155,6 +161,16 @@ impl Desk {
             habits: habits.into_iter().map(known).collect(),
             ..Self::default()
         }
+    }
+
+    /// Keeps every window that closes from now on until it is fetched.
+    pub const fn keep_closed(&mut self) {
+        self.closed.want();
+    }
+
+    /// The windows that closed since this was last asked, oldest first.
+    pub fn take_closed(&mut self) -> Vec<ClosedWindow> {
+        self.closed.take()
     }
 
     /// Adds a report to its token's window and judges the window.
@@ -252,7 +268,7 @@ impl Desk {
     /// Remembers that a verdict on this token was written down, and the window behind it.
     pub fn note(&mut self, token: SubjectId, noted: Noted) {
         if let Some(window) = self.windows.get_mut(&token) {
-            window.last = Some(noted);
+            window.noted(noted);
             let report = window.report.clone();
             self.withhold(noted.id, report);
         }
@@ -303,7 +319,9 @@ impl Desk {
         let report = std::mem::take(&mut window.report);
         let (identity, last) = (window.identity, window.last);
         let habits = self.habits.get(&identity);
-        let verdict = weigh(habits, &mut self.deployments, bench, identity, &report);
+        let (verdict, rest) = discount(habits, &mut self.deployments, bench, identity, &report);
+        let judged = rest.as_deref().unwrap_or(&report);
+        self.keep(bench, token, (&report, judged), verdict.level);
         if verdict.level == Level::Benign {
             let habits = self.habits.get_mut(&identity)?;
             if habits.pending.calls() == 0 {
@@ -319,6 +337,37 @@ impl Desk {
             self.withhold(noted.id, report);
         }
         None
+    }
+
+    /// Keeps a window that closes, if somebody wants it.
+    fn keep(
+        &mut self,
+        bench: &Bench<'_>,
+        token: SubjectId,
+        (report, judged): (&TokenReport, &TokenReport),
+        level: Level,
+    ) {
+        let Some(window) = self.windows.get_mut(&token) else {
+            return;
+        };
+        let verdicts = std::mem::take(&mut window.verdicts);
+        if !self.closed.is_wanted() {
+            return;
+        }
+        let identity = window.identity;
+        let findings = Habits::findings(self.habits.get(&identity), bench, identity, judged);
+        let kept = self.closed.keep(ClosedWindow {
+            at: bench.now,
+            token,
+            identity,
+            gateways: window.gateways.clone(),
+            report: Box::new(report.clone()),
+            reach: findings.reach(bench.register.thresholds(identity)),
+            findings,
+            level,
+            verdicts,
+        });
+        self.tally.unfetched += u64::from(!kept);
     }
 
     /// Judges an identity's own window once it is full or old; its verdict unless it is benign.
@@ -402,8 +451,7 @@ impl Desk {
     }
 }
 
-/// Judges a window, and judges it again without what is being deployed: the milder verdict holds.
-/// Hard rules are never discounted.
+/// Judges a window, less what is being deployed.
 fn weigh(
     habits: Option<&Habits>,
     deployments: &mut Deployments,
@@ -411,25 +459,37 @@ fn weigh(
     identity: SubjectId,
     report: &TokenReport,
 ) -> Verdict {
+    discount(habits, deployments, bench, identity, report).0
+}
+
+/// Judges a window, and judges it again without what is being deployed: the milder verdict holds, and
+/// then the rest of the window comes along. Hard rules are never discounted.
+fn discount(
+    habits: Option<&Habits>,
+    deployments: &mut Deployments,
+    bench: &Bench<'_>,
+    identity: SubjectId,
+    report: &TokenReport,
+) -> (Verdict, Option<Box<TokenReport>>) {
     let verdict = Habits::judge(habits, bench, identity, report);
     let proven = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
     let grown = habits.filter(|habits| habits.is_grown(bench.register.thresholds(identity)));
     let Some(habits) = grown.filter(|_| verdict.level != Level::Benign && !proven) else {
-        return verdict;
+        return (verdict, None);
     };
     let role = bench.register.role(identity);
     let window = (report, &*habits.baseline);
     deployments.note((role, habits.members), identity, window, bench.now);
     let deployed = deployments.deployed(role, window, bench.now);
     if deployed.is_empty() {
-        return verdict;
+        return (verdict, None);
     }
     let rest = report.without(&deployed);
     let milder = Habits::judge(Some(habits), bench, identity, &rest);
     if milder.level < verdict.level {
-        milder
+        (milder, Some(rest))
     } else {
-        verdict
+        (verdict, None)
     }
 }
 
@@ -442,15 +502,39 @@ impl Habits {
         }
     }
 
-    /// By the clock of the calls, not of the receiver: recorded traffic is judged in its own time.
     fn judge(
         habits: Option<&Self>,
         bench: &Bench<'_>,
         identity: SubjectId,
         report: &TokenReport,
     ) -> Verdict {
-        let thresholds = bench.register.thresholds(identity);
-        let now = report.span().map_or(bench.now, |(_, last)| last);
+        Self::judge_by(
+            habits,
+            bench.register.thresholds(identity),
+            bench.now,
+            report,
+        )
+    }
+
+    /// The same before any bar.
+    fn findings(
+        habits: Option<&Self>,
+        bench: &Bench<'_>,
+        identity: SubjectId,
+        report: &TokenReport,
+    ) -> Verdict {
+        let opened = bench.register.thresholds(identity).opened();
+        Self::judge_by(habits, &opened, bench.now, report)
+    }
+
+    /// By the clock of the calls, not of the receiver: recorded traffic is judged in its own time.
+    fn judge_by(
+        habits: Option<&Self>,
+        thresholds: &Thresholds,
+        now: Millis,
+        report: &TokenReport,
+    ) -> Verdict {
+        let now = report.span().map_or(now, |(_, last)| last);
         let Some(habits) = habits else {
             return judge(report, &Baseline::empty(), None, thresholds, now);
         };

@@ -35,7 +35,7 @@ pub use window::{Done, RecordedWindow};
 use crate::event::Millis;
 use crate::evidence::Level;
 use crate::ladder::{
-    Action, Drifted, History, Recycled, Response, Situation, Spent, SubjectId, decide,
+    Action, Drifted, History, Narrowed, Recycled, Response, Situation, Spent, SubjectId, decide,
 };
 use crate::signal::HardRule;
 use crate::verdict::Verdict;
@@ -201,6 +201,10 @@ impl<'a> Rehearsing<'a> {
         for action in actions.iter().filter(|action| action.enforced) {
             match (action.response, action.node) {
                 (Response::Alert, _) => history.alerted(window.at),
+                (Response::Narrow, _) => history.add_narrowed(Narrowed {
+                    token: window.token,
+                    verdict: number,
+                }),
                 (Response::Recycle, _) => {
                     history.add_recycled(Recycled {
                         token: window.token,

@@ -275,3 +275,60 @@ fn an_announced_deployment_is_learned_from_the_first_replica_and_not_after_its_e
     let late = window(&mut desk, &fleet, 2, 1_100_000, &other);
     assert_ne!(late.level, Level::Benign);
 }
+
+#[test]
+fn closed_windows_are_kept_only_when_somebody_wants_them() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let bench = bench(&register, 1_000_000);
+    desk.look(&bench, heard(10), &calls("GET /a", 100, 0));
+    let _ = desk.close_if_full(&bench, SubjectId(10));
+    assert_eq!(desk.take_closed(), []);
+    desk.keep_closed();
+    desk.look(&bench, heard(10), &calls("GET /a", 100, 100_000));
+    let _ = desk.close_if_full(&bench, SubjectId(10));
+    let closed = desk.take_closed();
+    let [window] = &closed[..] else {
+        panic!("{closed:?}")
+    };
+    assert_eq!(
+        (window.token, window.identity),
+        (SubjectId(10), SubjectId(1))
+    );
+    assert_eq!((window.report.calls(), window.level), (100, Level::Benign));
+    assert_eq!(window.gateways, [GATEWAY]);
+    assert!((0.0..1.0).contains(&window.reach), "{}", window.reach);
+    assert_eq!(desk.take_closed(), []);
+}
+
+#[test]
+fn a_closed_window_names_its_own_verdicts_and_not_those_of_the_window_before() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let bench = bench(&register, 1_000_000);
+    desk.keep_closed();
+    for verdict in [77, 78] {
+        let sight = desk.look(
+            &bench,
+            heard(10),
+            &calls("GET /a", 100, verdict * 1_000_000),
+        );
+        desk.note(SubjectId(10), sight.noted(SubjectId(verdict), bench.now));
+        let _ = desk.close_if_full(&bench, SubjectId(10));
+    }
+    let named: Vec<_> = desk.take_closed().into_iter().map(|w| w.verdicts).collect();
+    assert_eq!(named, [vec![SubjectId(77)], vec![SubjectId(78)]]);
+}
+
+#[test]
+fn what_nobody_fetches_is_let_go_of_and_counted() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let bench = bench(&register, 1_000_000);
+    desk.keep_closed();
+    let window = calls("GET /a", 100, 0);
+    for token in 0..4_100 {
+        desk.look(&bench, heard(token), &window);
+        let _ = desk.close_if_full(&bench, SubjectId(token));
+    }
+    assert_eq!(desk.take_tally().unfetched, 4);
+    let closed = desk.take_closed();
+    assert_eq!((closed.len(), closed[0].token), (4_096, SubjectId(4)));
+}

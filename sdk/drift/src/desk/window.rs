@@ -10,6 +10,9 @@ use crate::verdict::Verdict;
 /// Gateways named behind one window.
 const GATEWAYS: usize = 16;
 
+/// Verdicts named with one window: it says the same every few seconds, or something worse.
+const VERDICTS: usize = 16;
+
 /// How long the same verdict on the same token is no news, in milliseconds: a drifting token would
 /// otherwise fill a log by itself.
 const QUIET: u64 = 10_000;
@@ -22,6 +25,8 @@ pub(super) struct Window {
     pub(super) heard: Millis,
     /// The latest verdict on this token that was written down.
     pub(super) last: Option<Noted>,
+    /// Verdicts that were written down since it was opened.
+    pub(super) verdicts: Vec<SubjectId>,
 }
 
 /// A verdict that was written down.
@@ -83,6 +88,14 @@ impl Window {
             gateways: Vec::new(),
             heard: Millis(0),
             last: None,
+            verdicts: Vec::new(),
+        }
+    }
+
+    pub(super) fn noted(&mut self, noted: Noted) {
+        self.last = Some(noted);
+        if self.verdicts.len() < VERDICTS {
+            self.verdicts.push(noted.id);
         }
     }
 

@@ -131,6 +131,16 @@ fn later_windows_of_a_recycled_token_had_moved_to_another() {
 }
 
 #[test]
+fn who_probes_is_narrowed_once_and_then_recycled() {
+    let probing = |minute| window(10, minute, &[(Measure::NewOperations, 50.0)]);
+    let enforced = rehearse(&[probing(1), probing(2)], &enforcing());
+    assert_eq!(
+        did(&enforced),
+        [(Response::Narrow, Some(10)), (Response::Recycle, Some(10))]
+    );
+}
+
+#[test]
 fn higher_bars_of_a_kind_hold_for_that_kind_alone() {
     let mut other = mild(11, 2);
     other.kind = "agent".to_owned();
