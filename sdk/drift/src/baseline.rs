@@ -39,12 +39,14 @@ use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
 use crate::version::Version;
 
+mod destinations;
 mod novelty;
 
+use destinations::Destinations;
 pub(crate) use novelty::Novelty;
 
 /// Version of the serialised form.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
 /// days, a quiet one years.
 const AGE_AT: u64 = 65_536;
@@ -68,7 +70,7 @@ pub struct Baseline {
     pub(crate) responses: ResponseMix,
     pub(crate) sources: Table<u64, u32, ORIGINS>,
     pub(crate) clients: Table<u64, u32, ORIGINS>,
-    pub(crate) destinations: Table<u64, u32, ORIGINS>,
+    pub(crate) destinations: Destinations,
     anchor: Option<Box<Sequence>>,
     mild_windows: u32,
 }
@@ -125,7 +127,7 @@ impl Baseline {
             responses: ResponseMix::default(),
             sources: Table::new(),
             clients: Table::new(),
-            destinations: Table::new(),
+            destinations: Destinations::new(),
             anchor: None,
             mild_windows: 0,
         }
@@ -342,7 +344,7 @@ impl Baseline {
                 self.clients.add(client, count);
             }
         }
-        self.destinations.merge(&report.destinations);
+        self.destinations.learn(report);
         if self.sequence.operations.total() > AGE_AT {
             self.age();
         }

@@ -1,13 +1,17 @@
 //! A small set of hashes that can say "surely never seen" (a Bloom filter with two bits a member).
 //!
-//! It decides only how *soon* a report leaves, never what a report says, so a false "seen" costs
-//! at most the wait for the next regular report. With 128 members in 1,024 bits that happens to
+//! In a token it decides only how *soon* a report leaves, never what a report says, so a false "seen" costs
+//! at most the wait for the next regular report; in a baseline it makes the destinations' channel a little
+//! more patient than it need be, never noisier. With 128 members in 1,024 bits that happens to
 //! one newcomer in twenty. Filled up by junk it calls everything seen: quiet, never noisy. An exact
 //! list would need four times the bytes in every live token.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::mix;
+
+/// Bits that a member sets.
+const BITS_A_MEMBER: f64 = 2.0;
 
 /// A set of hashes in `WORDS` x 64 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,31 @@ impl<const WORDS: usize> KnownSet<WORDS> {
         let first = self.set(hash as u32);
         let second = self.set((hash >> 32) as u32);
         first || second
+    }
+
+    /// Adds all members of another set.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (word, more) in self.words.iter_mut().zip(other.words) {
+            *word |= more;
+        }
+    }
+
+    /// About how many members it has: by the share of bits that are set (Swamidass and Baldi 2007).
+    pub(crate) fn members(&self) -> f64 {
+        let bits = (WORDS * 64) as f64;
+        let set: u32 = self.words.iter().map(|word| word.count_ones()).sum();
+        // A full set has lost count; one bit less is the most that can be told.
+        let set = f64::from(set).min(bits - 1.0);
+        -(bits / BITS_A_MEMBER) * (1.0 - set / bits).ln()
+    }
+
+    /// What may be in both sets: the members that they share, and now and then one more.
+    pub(crate) fn in_both(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        for (word, other) in both.words.iter_mut().zip(other.words) {
+            *word &= other;
+        }
+        both
     }
 
     /// False only if the hash was surely never added.
@@ -71,6 +100,20 @@ mod tests {
             mistaken < 1_000,
             "{mistaken} of 10,000 strangers passed as known"
         );
+    }
+
+    #[test]
+    fn members_are_counted_by_the_bits_they_set() {
+        let mut known = KnownSet::<16>::new();
+        assert_eq!(known.members(), 0.0);
+        for n in 0..100u64 {
+            known.insert(n);
+        }
+        assert!((known.members() - 100.0).abs() < 8.0, "{}", known.members());
+        (0..100_000u64).for_each(|n| {
+            known.insert(n);
+        });
+        assert!(known.members().is_finite());
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub struct TokenReport {
     pub(crate) sequence: Sequence,
     pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
     pub(crate) origins: Table<Origin, u32, ORIGINS>,
+    /// By operation and destination together.
     pub(crate) destinations: Table<u64, u32, ORIGINS>,
     pub(crate) responses: ResponseMix,
     /// Outcomes that came with a byte count; 0 means the channel is absent.
@@ -113,7 +114,7 @@ impl TokenReport {
         let destinations = self.destinations.entries().iter();
         let destinations = destinations
             .map(|(destination, _)| *destination)
-            .filter(|destination| habits.destinations.get(*destination).is_none());
+            .filter(|destination| !habits.destinations.is_habit(*destination));
         operations
             .chain(clients.map(News::Client))
             .chain(networks.map(News::Network))

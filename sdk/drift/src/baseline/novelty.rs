@@ -20,9 +20,6 @@ pub(crate) struct Novelty {
     pub(crate) windows: u32,
     pub(crate) with_new_source: u32,
     pub(crate) with_new_client: u32,
-    /// Windows that knew destinations, and those of them with a new one.
-    pub(crate) destination_windows: u32,
-    pub(crate) with_new_destination: u32,
 }
 
 impl Novelty {
@@ -39,7 +36,6 @@ impl Novelty {
             news.calls = report.calls;
         }
         news.note_origins(known, report);
-        news.note_destinations(known, report);
         news
     }
 
@@ -58,27 +54,12 @@ impl Novelty {
         self.with_new_client = any_new(&known.clients, clients);
     }
 
-    fn note_destinations(&mut self, known: &Baseline, report: &TokenReport) {
-        let destinations = report.destinations.entries();
-        self.destination_windows = u32::from(!destinations.is_empty());
-        if known.destinations.len() > 0 {
-            let destinations = destinations.iter().map(|(destination, _)| *destination);
-            self.with_new_destination = any_new(&known.destinations, destinations);
-        }
-    }
-
     pub(super) fn merge(&mut self, other: &Self) {
         self.operations = self.operations.saturating_add(other.operations);
         self.calls = self.calls.saturating_add(other.calls);
         self.windows = self.windows.saturating_add(other.windows);
         self.with_new_source = self.with_new_source.saturating_add(other.with_new_source);
         self.with_new_client = self.with_new_client.saturating_add(other.with_new_client);
-        self.destination_windows = self
-            .destination_windows
-            .saturating_add(other.destination_windows);
-        self.with_new_destination = self
-            .with_new_destination
-            .saturating_add(other.with_new_destination);
     }
 
     pub(super) fn age(&mut self) {
@@ -87,8 +68,6 @@ impl Novelty {
         self.windows /= 2;
         self.with_new_source /= 2;
         self.with_new_client /= 2;
-        self.destination_windows /= 2;
-        self.with_new_destination /= 2;
     }
 }
 

@@ -1,39 +1,40 @@
-//! Where to: destinations never seen before.
+//! Where to: operations that go where they never went.
 //!
-//! **Catches** an agent that was talked into sending data somewhere else, and a service that starts
-//! to call out to a stranger. **Misses** a stranger's account at a known destination. **Warms up**
-//! with the number of windows in which no new destination appeared; **recovers** when it is learned.
-//! Only a hint: a destination outside the task is a hard rule and far surer, but needs a task scope.
-//! An identity whose destinations have overflowed (a webhook sender) is never surprising. Why the
-//! history of the role counts too: an agent's next session goes where its siblings have been.
+//! **Catches** an agent that was talked into sending something somewhere else, and a service that starts
+//! to call out to a stranger, also when the destination is known from another operation: whose page the
+//! agent reads is not whom it pays. **Misses** a stranger's account at a known destination, and whatever
+//! only reads. **Warms up** with the windows in which nothing new appeared: from one window in seven
+//! that brings something new downwards it speaks up; **recovers** when a pair has been learned twice. Only a hint: a
+//! destination outside the task is a hard rule and far surer, but needs a task scope. An identity that is
+//! for ever somewhere new (a webhook sender) is never surprising. Why not destinations by themselves: a
+//! role that reads many pages would then pay to any of them. Why the history of the role counts too: an
+//! agent's next session goes where its siblings have been.
 
 use super::Case;
-use super::origin::{rarity, weight};
+use super::origin::weight;
 use crate::evidence::{Evidence, Measure};
 
-/// Calls to destinations that neither the identity nor its peers have seen.
+/// Calls that go where neither the identity nor its peers usually go.
 pub(super) fn never_seen(case: &Case<'_>) -> Option<Evidence> {
-    let usual = case.baseline;
-    if usual.destinations.len() == 0 {
+    let usual = &case.baseline.destinations;
+    if usual.is_empty() {
         return None;
     }
-    let mut calls = 0u64;
-    for (destination, count) in case.report.destinations.entries() {
-        let own = usual.destinations.get(*destination).is_some();
-        let role = case
-            .peers
-            .is_some_and(|peers| peers.destinations.get(*destination).is_some());
-        calls = calls.saturating_add(if own || role { 0 } else { u64::from(*count) });
-    }
+    let of_role = |pair| {
+        case.peers
+            .is_some_and(|peers| peers.destinations.is_habit(pair))
+    };
+    let calls = case
+        .report
+        .destinations
+        .entries()
+        .iter()
+        .filter(|(pair, _)| !usual.is_habit(*pair) && !of_role(*pair))
+        .fold(0u64, |calls, (_, count)| calls + u64::from(*count));
     if calls == 0 {
         return None;
     }
-    let novelty = &usual.novelty;
-    let probability = rarity(
-        novelty.with_new_destination,
-        novelty.destination_windows,
-        &usual.destinations,
-    );
+    let probability = usual.rarity();
     let expected = case.report.calls() as f64 * probability;
     Evidence::weigh(
         Measure::NewDestinations,

@@ -1,7 +1,7 @@
 //! The counts of one token that the next report takes along: smaller tables than a report's, because
 //! a token does little between two reports, and there is one such set per live token.
 
-use crate::event::{Event, Millis, OperationId, Outcome};
+use crate::event::{Event, Millis, OperationId, Outcome, mix};
 use crate::habits::Origin;
 use crate::rate::Rate;
 use crate::report::TokenReport;
@@ -25,6 +25,7 @@ pub(super) struct Unreported {
     operations: Table<OperationId, u32, OPERATIONS>,
     transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
     origins: Table<Origin, u32, ORIGINS>,
+    /// By operation and destination together.
     destinations: Table<u64, u32, ORIGINS>,
     responses: ResponseMix,
     measured: u64,
@@ -88,7 +89,9 @@ impl Unreported {
             self.origins.add(origin, &1);
         }
         if let Some(destination) = event.destination {
-            self.destinations.add(destination, &1);
+            // As pairs: to pay somebody and to read his page are two habits.
+            let operation = u64::from(event.operation.get());
+            self.destinations.add(mix(destination ^ mix(operation)), &1);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Verdicts.
 
 use lanyard_drift::{
-    Channel, Event, Family, HardRule, Level, Measure, Millis, Outcome, Strength, TaskFit,
-    Thresholds, TokenReport, judge, stable_hash,
+    Absorption, Channel, Event, Family, HardRule, Level, Measure, Millis, Outcome, Strength,
+    TaskFit, Thresholds, TokenReport, judge, stable_hash,
 };
 use proptest::prelude::*;
 
@@ -322,6 +322,55 @@ fn a_new_destination_after_many_old_ones_is_a_hint() {
     let found = verdict.evidence.first().unwrap();
     assert_eq!(found.measure, Measure::NewDestinations);
     assert_eq!(found.family(), Family::Scope);
+}
+
+#[test]
+fn a_known_destination_is_new_for_an_operation_that_never_went_there() {
+    let mut identity = Identity::new();
+    let to_host = |operation: &str| Event {
+        destination: Some(stable_hash(b"shop.example")),
+        ..owner(Event::of(op(operation)))
+    };
+    let to_bank = Event {
+        destination: Some(stable_hash(b"bank.example")),
+        ..owner(Event::of(op("pay")))
+    };
+    for _ in 0..30 {
+        for _ in 0..20 {
+            identity.call(&to_host("read_page"), 700);
+            identity.call(&to_bank, 700);
+        }
+        identity.judge_and_learn();
+    }
+    identity.call(&to_host("pay"), 700);
+    let (_, verdict) = identity.judged();
+    let measures: Vec<_> = verdict.evidence.iter().map(|found| found.measure).collect();
+    assert!(measures.contains(&Measure::NewDestinations), "{measures:?}");
+}
+
+#[test]
+fn what_one_agent_of_a_role_did_once_is_not_usual_for_the_next() {
+    let mut role = Identity::new();
+    let send = |to: u64| Event {
+        destination: Some(to),
+        ..owner(Event::of(op("send_email")))
+    };
+    // Sessions of five people's tasks; in one of them something went to a stranger.
+    for session in 0..60u64 {
+        role.recycle();
+        role.call(&send(session % 5), 700);
+        if session == 20 {
+            role.call(&send(666), 700);
+        }
+        let (report, _) = role.judged();
+        let learned = role.baseline.absorb_cleared(&report);
+        assert_eq!(learned, Absorption::Learned);
+    }
+    role.recycle();
+    role.call(&send(3), 700);
+    assert_eq!(role.judged().1.level, Level::Benign);
+    role.call(&send(666), 700);
+    assert_eq!(role.judged().1.level, Level::Anomalous);
 }
 
 #[test]
