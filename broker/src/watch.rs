@@ -7,26 +7,29 @@
 //! there is all of it or nothing.
 
 pub mod baseline;
+mod brokers;
 mod changes;
 pub mod counters;
-mod desk;
 pub mod frozen;
 pub mod intake;
 mod judge;
 mod learning;
 mod names;
+mod naming;
 mod opaque;
 mod outbox;
 pub mod review;
+mod roles;
 mod shadow;
+mod shards;
 pub mod state;
 mod telling;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_drift::desk::Bench;
 pub use lanyard_drift::desk::Limits;
+use lanyard_drift::desk::{Bench, Desk};
 pub use lanyard_drift::ladder::{Caps, Mode, Policy};
 use lanyard_drift::{Bounds, Thresholds};
 use lanyard_token::NodeId;
@@ -36,12 +39,14 @@ use crate::clock::Clock;
 use crate::store::event::Kind;
 use crate::store::{Event, Store, StoreError};
 use baseline::{BaselineError, BaselineStore};
+use brokers::Brokers;
 use counters::Counters;
-use desk::{ByKind, Desk, Roles};
 use intake::{Receipt, Report, ReportError};
 use judge::{Judge, Ruling};
-use opaque::{millis, subjects};
+use opaque::millis;
 use outbox::Outbox;
+use roles::{ByKind, ROLE_MEMBERS, Roles};
+use shards::Shards;
 use state::{Subject, WatchState};
 
 /// How the watch room works.
@@ -63,7 +68,8 @@ pub struct Watch {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     config: WatchConfig,
-    desk: Mutex<Desk>,
+    shards: Shards,
+    brokers: Brokers,
     counters: Counters,
     outbox: Outbox,
     learning: learning::Saver,
@@ -115,8 +121,7 @@ impl Watch {
         baselines: Box<dyn BaselineStore>,
         config: WatchConfig,
     ) -> (Arc<Self>, Option<BaselineError>) {
-        let (learning, desk, refused) = learning::Saver::open(baselines, &state, config.limits);
-        let desk = Mutex::new(desk);
+        let (learning, shards, refused) = learning::Saver::open(baselines, &state, config.limits);
         let (counters, outbox) = (Counters::default(), Outbox::default());
         (
             Arc::new(Self {
@@ -124,7 +129,8 @@ impl Watch {
                 store,
                 clock,
                 config,
-                desk,
+                shards,
+                brokers: Brokers::default(),
                 counters,
                 outbox,
                 learning,
@@ -138,8 +144,9 @@ impl Watch {
         let served = self.gateway(gateway)?;
         let entries = report.entries.len() as u64;
         if !self
-            .desk()
+            .shards
             .seen
+            .lock()
             .entry(gateway)
             .or_default()
             .count(report.epoch, report.seq)
@@ -151,7 +158,10 @@ impl Watch {
             self.counters.received(receipt);
             return Ok(receipt);
         }
-        self.desk().names.hear(gateway, &served, &report.operations);
+        self.shards
+            .names
+            .lock()
+            .hear(gateway, &served, &report.operations);
         shadow::say(gateway, &report.shadow_routes, &self.counters);
         let (receipt, consequences) = self.judge_entries(gateway, &served, &report);
         self.counters.received(receipt);
@@ -174,13 +184,10 @@ impl Watch {
         let by_kind = ByKind::now(&self.state, self.config.thresholds);
         let thresholds = by_kind.of(Some(subject.kind));
         let peers = self.state.peers(identity, ROLE_MEMBERS);
-        let (own, role) = {
-            let desk = self.desk();
-            let own = desk.habits(identity);
-            let young = own.calls() < thresholds.established_calls;
-            let role = young.then(|| desk.windows.role(&subjects(&peers)));
-            (own, role.flatten())
-        };
+        let own = self.shards.habits(subject.role(), identity);
+        let young = own.calls() < thresholds.established_calls;
+        let role = young.then(|| self.shards.role(subject.role(), &peers));
+        let role = role.flatten();
         let calls = own.calls();
         let habits = match role {
             Some(mut role) => {
@@ -211,12 +218,18 @@ impl Watch {
             let subject = self.state.subject(identity);
             subject.is_some_and(|subject| subject.is_served_by(&gateway))
         };
-        let desk = self.desk();
+        let changes = self.shards.changes.lock();
         let (at, changed) = match since {
-            Some((of, after)) if of == run => desk.changes.after(after, served),
-            _ => (desk.changes.last(), Vec::new()),
+            Some((of, after)) if of == run => changes.after(after, served),
+            _ => (changes.last(), Vec::new()),
         };
         Ok(BoundsChanges { run, at, changed })
+    }
+
+    /// Judges only identities that the rendezvous hash gives to `own` among the brokers `live`. A
+    /// broker that is not told judges everybody.
+    pub fn share_with(&self, own: u64, live: Vec<u64>) {
+        self.brokers.set(own, live);
     }
 
     /// What the room counts.
@@ -248,7 +261,11 @@ impl Watch {
     /// One turn of the background work.
     pub async fn tick(&self) {
         self.flush().await;
-        let verdicts = self.judging(|judge| judge.close_silent());
+        let mut verdicts = Vec::new();
+        for shard in self.shards.all() {
+            let closed = self.judging(shard, |judge| judge.close_silent());
+            verdicts.extend(closed.unwrap_or_default());
+        }
         // What the log does not take now waits in the outbox for the next turn.
         let _ = self.append(verdicts).await;
         self.save_baselines(false).await;
@@ -260,10 +277,27 @@ impl Watch {
         served: &Subject,
         report: &Report,
     ) -> (Receipt, Vec<Vec<Event>>) {
-        self.judging(|judge| {
-            let (mut receipt, mut consequences) = (Receipt::default(), Vec::new());
-            for entry in &report.entries {
-                match judge.take(gateway, served, entry) {
+        // Each shard is locked once for all that it is to hear.
+        let mut by_shard = vec![Vec::new(); self.shards.all().len()];
+        for entry in &report.entries {
+            let shard = self.shards.of(self.state.role(entry.identity));
+            if let Some(entries) = by_shard.get_mut(shard) {
+                entries.push(entry);
+            }
+        }
+        let (mut receipt, mut consequences) = (Receipt::default(), Vec::new());
+        for (shard, entries) in by_shard.into_iter().enumerate() {
+            if entries.is_empty() {
+                continue;
+            }
+            let rulings = self.judging(shard, |judge| {
+                let rulings = entries.iter();
+                rulings
+                    .map(|entry| judge.take(gateway, served, entry))
+                    .collect::<Vec<_>>()
+            });
+            for ruling in rulings.unwrap_or_default() {
+                match ruling {
                     Ruling::Refused => receipt.refused += 1,
                     Ruling::Counted(events) => {
                         receipt.accepted += 1;
@@ -271,32 +305,35 @@ impl Watch {
                     }
                 }
             }
-            (receipt, consequences)
+        }
+        (receipt, consequences)
+    }
+
+    fn judging<T>(&self, shard: usize, work: impl FnOnce(&mut Judge<'_>) -> T) -> Option<T> {
+        let (roles, now) = (self.roles(), self.clock.now());
+        self.at_desk(shard, |desk, limits| {
+            work(&mut Judge {
+                state: &self.state,
+                desk,
+                shards: &self.shards,
+                brokers: &self.brokers,
+                bench: Bench {
+                    register: &roles,
+                    limits,
+                    now: millis(now),
+                },
+                counters: &self.counters,
+                now,
+                policy: &self.config.policy,
+                caps: self.config.caps,
+            })
         })
     }
 
-    fn judging<T>(&self, work: impl FnOnce(&mut Judge<'_>) -> T) -> T {
-        let number = || self.store.nodes().next();
-        let (roles, now) = (self.roles(), self.clock.now());
-        let mut desk = self.desk();
-        let bench = Bench {
-            register: &roles,
-            limits: self.config.limits,
-            now: millis(now),
-        };
-        let mut judge = Judge {
-            state: &self.state,
-            desk: &mut desk,
-            bench,
-            counters: &self.counters,
-            now,
-            policy: &self.config.policy,
-            caps: self.config.caps,
-            number: &number,
-        };
-        let done = work(&mut judge);
-        desk.settle(&roles, &self.counters);
-        done
+    fn at_desk<T>(&self, shard: usize, work: impl FnOnce(&mut Desk, Limits) -> T) -> Option<T> {
+        let roles = self.roles();
+        self.shards
+            .at(shard, (self.config.limits, &roles, &self.counters), work)
     }
 
     fn roles(&self) -> Roles<'_> {
@@ -328,12 +365,4 @@ impl Watch {
             .filter(|subject| subject.kind == Kind::Gateway);
         subject.ok_or(ReportError::NotAGateway(gateway))
     }
-
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        // What a panic could leave half done is a count in a window; the habits stay whole.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
-
-/// How many members speak for a role: more would not make its habits clearer.
-const ROLE_MEMBERS: usize = 32;

@@ -8,15 +8,17 @@
 //! the identity the log gave the token. So a gateway that was taken over can hurt those it serves,
 //! within the caps, and nobody else.
 
-use lanyard_drift::desk::{Bench, Heard, Sight};
+use lanyard_drift::desk::{Bench, Desk, Heard, Sight};
 use lanyard_drift::ladder::{Action, Caps, Policy, Situation, decide, on_identity};
-use lanyard_drift::{Level, Millis, Verdict};
+use lanyard_drift::{Level, Millis, TokenReport, Verdict};
 use lanyard_token::NodeId;
 
+use super::brokers::Brokers;
 use super::counters::Counters;
-use super::desk::Desk;
 use super::intake::Entry;
+use super::naming;
 use super::opaque::{millis, node, nodes, place, subject, subjects, unix};
+use super::shards::Shards;
 use super::state::{Issued, Lookup, Subject, WatchState};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Cause, Event, Judgement, Response, TokenDigest};
@@ -37,13 +39,13 @@ pub(super) enum Ruling {
 pub(super) struct Judge<'a> {
     pub(super) state: &'a WatchState,
     pub(super) desk: &'a mut Desk,
+    pub(super) shards: &'a Shards,
+    pub(super) brokers: &'a Brokers,
     pub(super) bench: Bench<'a>,
     pub(super) counters: &'a Counters,
     pub(super) now: UnixMillis,
     pub(super) policy: &'a Policy,
     pub(super) caps: Caps,
-    /// Numbers for verdicts.
-    pub(super) number: &'a dyn Fn() -> NodeId,
 }
 
 impl Judge<'_> {
@@ -65,7 +67,7 @@ impl Judge<'_> {
 
     /// Verdicts on identities as a whole, from windows that closed because of silence.
     pub(super) fn close_silent(&mut self) -> Vec<Vec<Event>> {
-        let verdicts = self.desk.windows.close_silent(&self.bench);
+        let verdicts = self.desk.close_silent(&self.bench);
         verdicts
             .into_iter()
             .map(|closed| {
@@ -82,9 +84,9 @@ impl Judge<'_> {
             identity,
             gateway: subject(gateway),
         };
-        let sight = self.desk.windows.look(&self.bench, heard, &entry.report);
-        let mut events = self.on_token(entry.token, issued, sight);
-        if let Some((identity, verdict)) = self.desk.windows.close_if_full(&self.bench, token) {
+        let sight = self.desk.look(&self.bench, heard, &entry.report);
+        let mut events = self.on_token(issued, entry, sight);
+        if let Some((identity, verdict)) = self.desk.close_if_full(&self.bench, token) {
             events.extend(self.identity_drifts(
                 entry.token,
                 node(identity),
@@ -95,12 +97,21 @@ impl Judge<'_> {
         events
     }
 
-    fn on_token(&mut self, token: NodeId, issued: &Issued, mut sight: Sight) -> Vec<Event> {
-        if !sight.is_news(self.bench.now) {
+    fn on_token(&mut self, issued: &Issued, entry: &Entry, mut sight: Sight) -> Vec<Event> {
+        let token = entry.token;
+        let identity = issued.identity();
+        if !sight.is_news(self.bench.now) || !self.brokers.is_judge(identity) {
+            return Vec::new();
+        }
+        let gateways = nodes(&sight.gateways);
+        let id = self.name_of(token, identity, &gateways, &entry.report);
+        let noted = sight.noted(subject(id), self.bench.now);
+        self.desk.note(subject(token), noted);
+        if self.state.verdict(id).is_some() {
+            // Another judge has said this very verdict.
             return Vec::new();
         }
         sight.verdict = storable(sight.verdict);
-        let identity = issued.identity();
         let history = self.state.history(identity);
         let situation = Situation {
             token: subject(token),
@@ -113,18 +124,14 @@ impl Judge<'_> {
             &sight.verdict,
             &situation,
             self.policy,
-            (self.caps, &mut self.desk.spent),
+            (self.caps, &mut self.shards.spent.lock()),
             self.bench.now,
         );
         if decision.capped {
             self.counters.capped.add(1);
         }
-        let id = (self.number)();
-        let noted = sight.noted(subject(id), self.bench.now);
-        self.desk.windows.note(subject(token), noted);
         self.counters.judged(sight.verdict.level);
-        let gateways = nodes(&sight.gateways);
-        let names = self.desk.names.of(&sight.verdict, &gateways);
+        let names = self.shards.names.lock().of(&sight.verdict, &gateways);
         let judgement = Judgement {
             id,
             identity,
@@ -144,11 +151,15 @@ impl Judge<'_> {
         gateways: Vec<NodeId>,
         verdict: Verdict,
     ) -> Vec<Event> {
+        let verdict = storable(verdict);
+        let id = naming::of_identity(identity, &verdict, self.desk.habits(subject(identity)));
+        if !self.brokers.is_judge(identity) || self.state.verdict(id).is_some() {
+            return Vec::new();
+        }
         let history = self.state.history(identity);
         let action = on_identity(subject(identity), &history, self.bench.now);
         self.counters.judged(verdict.level);
-        let (id, verdict) = ((self.number)(), storable(verdict));
-        let names = self.desk.names.of(&verdict, &gateways);
+        let names = self.shards.names.lock().of(&verdict, &gateways);
         let judgement = Judgement {
             id,
             identity,
@@ -161,21 +172,39 @@ impl Judge<'_> {
         self.events(judgement, &[action])
     }
 
+    /// What the verdict on a token's window is called; on the report alone when there was no room for
+    /// a window.
+    fn name_of(
+        &self,
+        token: NodeId,
+        identity: NodeId,
+        gateways: &[NodeId],
+        report: &TokenReport,
+    ) -> NodeId {
+        let window = self.desk.window(subject(token)).unwrap_or(report);
+        let habits = self.desk.habits(subject(identity));
+        naming::of_window((identity, token), gateways, window, habits)
+    }
+
     /// A valid signature that the log never issued: the signing key leaked, or the gateway lies. In
     /// both cases nobody honest loses anything by the end of this one number.
     fn forged(&mut self, gateway: NodeId, entry: &Entry) -> Ruling {
         let now = self.now;
-        if !self
-            .desk
-            .spent
-            .spend_never_issued(self.caps, subject(gateway), millis(now))
-        {
+        let id = naming::of_forgery(entry.token, entry.digest);
+        if self.state.verdict(id).is_some() {
+            // Ended already, whoever saw it first.
+            return Ruling::Counted(Vec::new());
+        }
+        let mut spent = self.shards.spent.lock();
+        let allowed = spent.spend_never_issued(self.caps, subject(gateway), millis(now));
+        drop(spent);
+        if !allowed {
             self.counters.capped.add(1);
             return Ruling::Refused;
         }
         self.counters.never_issued.add(1);
         self.counters.judged(Level::Malicious);
-        let (id, token) = ((self.number)(), entry.token);
+        let token = entry.token;
         let judgement = Judgement {
             id,
             identity: entry.identity,

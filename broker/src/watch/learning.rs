@@ -2,14 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lanyard_drift::Baseline;
 use lanyard_drift::desk::Limits;
-use lanyard_token::NodeId;
 
 use super::Watch;
 use super::baseline::{BaselineError, BaselineStore, Saved};
-use super::desk::Desk;
-use super::opaque::node;
+use super::shards::Shards;
 use super::state::WatchState;
 use crate::clock::UnixMillis;
 use crate::store::Event;
@@ -38,7 +35,7 @@ impl Saver {
         store: Box<dyn BaselineStore>,
         state: &WatchState,
         limits: Limits,
-    ) -> (Self, Desk, Option<BaselineError>) {
+    ) -> (Self, Shards, Option<BaselineError>) {
         let store: Arc<dyn BaselineStore> = Arc::from(store);
         let told = state.saved_baselines();
         let (saved, refused) = match Saved::load(store.as_ref(), told) {
@@ -61,7 +58,7 @@ impl Saver {
                 store,
                 at: Mutex::new(progress),
             },
-            Desk::of(known),
+            Shards::with_habits(known, state),
             refused,
         )
     }
@@ -101,13 +98,13 @@ impl Watch {
     /// Saves baselines if they changed and a minute has passed, or at the end.
     pub(super) async fn save_baselines(&self, last: bool) {
         let now = self.clock.now();
-        if !self.desk().changed {
+        if !self.shards.is_changed() {
             return;
         }
         let Some(version) = self.learning.begin(now, last) else {
             return;
         };
-        let baselines = copy(&mut self.desk());
+        let baselines = self.shards.copy();
         let store = Arc::clone(&self.learning.store);
         let saving =
             tokio::task::spawn_blocking(move || Saved { version, baselines }.save(store.as_ref()));
@@ -115,7 +112,7 @@ impl Watch {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(error = %error, "baselines were not saved");
-                self.desk().changed = true;
+                self.shards.keep_changed();
                 return;
             }
             Err(_) => return,
@@ -131,15 +128,4 @@ impl Watch {
             }
         }
     }
-}
-
-fn copy(desk: &mut Desk) -> Vec<(NodeId, Box<Baseline>)> {
-    desk.changed = false;
-    let learned = desk
-        .windows
-        .all_habits()
-        .map(|(identity, habits)| (node(identity), Box::new(habits.clone())));
-    let mut baselines: Vec<_> = learned.collect();
-    baselines.sort_unstable_by_key(|(identity, _)| *identity);
-    baselines
 }

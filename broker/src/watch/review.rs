@@ -121,7 +121,7 @@ impl Watch {
     /// One identity.
     pub fn identity(&self, identity: NodeId) -> Option<IdentityView> {
         let subject = self.state.subject(identity)?;
-        let habits = self.desk().habits(identity);
+        let habits = self.shards.habits(subject.role(), identity);
         Some(IdentityView {
             identity,
             subject,
@@ -196,12 +196,11 @@ impl Watch {
     }
 
     fn learn_cleared(&self, verdict: NodeId, identity: NodeId) -> bool {
-        let mut desk = self.desk();
-        let learned = desk
-            .windows
-            .learn_cleared(subject(verdict), subject(identity));
-        desk.settle(&self.roles(), &self.counters);
-        learned
+        let shard = self.shards.of(self.state.role(identity));
+        let learned = self.at_desk(shard, |desk, _| {
+            desk.learn_cleared(subject(verdict), subject(identity))
+        });
+        learned.unwrap_or(false)
     }
 
     fn view(&self, record: VerdictRecord) -> VerdictView {

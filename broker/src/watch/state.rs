@@ -196,7 +196,11 @@ impl Inner {
                 cause: Cause::Drift(verdict),
                 ..
             } => {
-                self.on_verdict(*verdict, |kept| kept.suspended.push((*node, *until)));
+                self.on_verdict(*verdict, |kept| {
+                    if !kept.suspended.contains(&(*node, *until)) {
+                        kept.suspended.push((*node, *until));
+                    }
+                });
                 if let Some(identity) = self
                     .verdicts
                     .get(*verdict)
@@ -239,7 +243,11 @@ impl Inner {
                     node: *node,
                     enforced: *enforced,
                 };
-                self.on_verdict(*verdict, |kept| kept.responses.push(taken));
+                self.on_verdict(*verdict, |kept| {
+                    if !kept.responses.contains(&taken) {
+                        kept.responses.push(taken);
+                    }
+                });
                 let forged = self
                     .verdicts
                     .get(*verdict)

@@ -11,5 +11,6 @@ mod abuse;
 mod doors;
 mod framing;
 mod frozen;
+mod judges;
 mod learning;
 mod world;

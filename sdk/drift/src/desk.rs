@@ -306,6 +306,21 @@ impl Desk {
         role
     }
 
+    /// How many identities have habits here, and how many windows are open.
+    #[must_use]
+    pub fn sizes(&self) -> Limits {
+        Limits {
+            identities: self.habits.len(),
+            windows: self.windows.len(),
+        }
+    }
+
+    /// A token's open window.
+    #[must_use]
+    pub fn window(&self, token: SubjectId) -> Option<&TokenReport> {
+        self.windows.get(&token).map(|window| &*window.report)
+    }
+
     /// What became of windows since this was last asked.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)

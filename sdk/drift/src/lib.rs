@@ -53,6 +53,7 @@ pub mod ladder;
 mod model;
 mod rate;
 pub mod rehearsal;
+mod rendezvous;
 mod report;
 mod rhythm;
 mod signal;
@@ -70,6 +71,7 @@ pub use event::{Event, Millis, Object, OperationId, Outcome, TaskFit, stable_has
 pub use evidence::{Channel, Evidence, Family, Level, Measure, Strength};
 pub use judge::judge;
 pub use model::Contribution;
+pub use rendezvous::rendezvous;
 pub use report::TokenReport;
 pub use rhythm::ResponseMix;
 pub use signal::{HardRule, Reason, Signal};

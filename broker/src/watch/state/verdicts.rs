@@ -97,8 +97,12 @@ impl Verdicts {
     }
 
     /// Adds one and drops the oldest when there are too many: the ids of both.
+    /// One that is known already stays as it is: two judges may say the same.
     pub(super) fn add(&mut self, record: VerdictRecord) -> (NodeId, Option<NodeId>) {
         let id = record.judgement.id;
+        if self.places.contains_key(&id) {
+            return (id, None);
+        }
         self.places.insert(id, record.place);
         self.by_place.insert(record.place, record);
         if self.by_place.len() <= KEPT {

@@ -156,6 +156,10 @@ impl World {
         world
     }
 
+    pub(super) async fn create_service(&self, identity: u64) {
+        self.create(identity, Kind::Service, ORDERS).await;
+    }
+
     async fn create(&self, identity: u64, kind: Kind, audience: &str) {
         let grant = Identity {
             name: format!("n{identity:x}"),

@@ -83,17 +83,28 @@ impl History {
 
     /// A token was narrowed.
     pub fn add_narrowed(&mut self, narrowed: Narrowed) {
-        push(&mut self.narrowed, narrowed);
+        if !self.narrowed.contains(&narrowed) {
+            push(&mut self.narrowed, narrowed);
+        }
     }
 
-    /// A token drifted gravely.
+    /// A token drifted gravely. Saying so twice because of one verdict is saying it once, as with
+    /// everything that is added here.
     pub fn add_drifted(&mut self, drifted: Drifted) {
-        push(&mut self.drifted, drifted);
+        let told =
+            |known: &Drifted| (known.token, known.verdict) == (drifted.token, drifted.verdict);
+        if !self.drifted.iter().any(told) {
+            push(&mut self.drifted, drifted);
+        }
     }
 
     /// A token was recycled.
     pub fn add_recycled(&mut self, recycled: Recycled) {
-        push(&mut self.recycled, recycled);
+        let told =
+            |known: &Recycled| (known.token, known.verdict) == (recycled.token, recycled.verdict);
+        if !self.recycled.iter().any(told) {
+            push(&mut self.recycled, recycled);
+        }
     }
 
     /// Something was paused.
