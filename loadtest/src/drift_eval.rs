@@ -25,7 +25,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use agents::{Dictionary, Sessions};
+use agents::{Dictionary, DictionaryError, Sessions};
 use folder::Folder;
 use people::People;
 use report::Report;
@@ -107,8 +107,16 @@ fn agentdojo(
         return Ok(None);
     };
     let elsewhere = std::env::var_os("LANYARD_DATA").map(PathBuf::from);
-    let dictionary = Dictionary::find(data.path(), elsewhere.as_deref())
-        .or_else(|_| Dictionary::find(population.path(), elsewhere.as_deref()))?;
+    let dictionary = match Dictionary::find(data.path(), elsewhere.as_deref())
+        .or_else(|_| Dictionary::find(population.path(), elsewhere.as_deref()))
+    {
+        Ok(dictionary) => dictionary,
+        Err(missing @ DictionaryError::Missing { .. }) => {
+            folder::say_missing(&missing);
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let reported = Sessions::of(&reported, &dictionary);
     if population.is(data) {
         let (a, b) = reported.halves();
@@ -135,4 +143,65 @@ fn write(report: &Report, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
     }
     print!("{}", report::table::of(report));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    /// Everything through which the engine is called.
+    const DRIVING: [(&str, &str); 4] = [
+        ("subject.rs", include_str!("drift_eval/subject.rs")),
+        ("state.rs", include_str!("drift_eval/state.rs")),
+        (
+            "agents/engine.rs",
+            include_str!("drift_eval/agents/engine.rs"),
+        ),
+        (
+            "trails/watch.rs",
+            include_str!("drift_eval/trails/watch.rs"),
+        ),
+    ];
+    /// What holds a label, and what leads to one.
+    const LABELLED: [&str; 6] = [
+        "Label",
+        "Recording",
+        "People",
+        "Sessions",
+        "scenario",
+        "labels",
+    ];
+
+    #[test]
+    fn the_files_that_call_the_engine_name_nothing_that_holds_a_label() {
+        for (file, text) in DRIVING {
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            for line in code {
+                let names = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+                for name in names {
+                    assert!(!LABELLED.contains(&name), "{file}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_judges_or_watches() {
+        let others = [
+            include_str!("drift_eval/schonlau.rs"),
+            include_str!("drift_eval/schonlau/cold.rs"),
+            include_str!("drift_eval/schonlau/poisoning.rs"),
+            include_str!("drift_eval/agents.rs"),
+            include_str!("drift_eval/trails/cloud.rs"),
+            include_str!("drift_eval/trails/web.rs"),
+            include_str!("drift_eval/metrics.rs"),
+        ];
+        for text in others {
+            for engine in ["Tracker", "Baseline", "judge("] {
+                let called = format!("lanyard_drift::{engine}");
+                assert!(!text.contains(&called), "{engine}");
+            }
+            assert!(!text.contains("use lanyard_drift::{"), "{text}");
+        }
+    }
 }

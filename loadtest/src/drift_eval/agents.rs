@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::metrics::windows::share;
 use super::tally::Tally;
-pub(super) use dictionary::Dictionary;
+pub(super) use dictionary::{Dictionary, DictionaryError};
 use engine::Role;
 use scope::{Scopes, Width};
 pub(super) use session::Sessions;

@@ -1,6 +1,7 @@
 //! A folder of recordings, of which any may be missing.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::replay::Recording;
@@ -41,20 +42,18 @@ impl Folder {
     pub(super) fn read(&self, file: &str) -> Result<Option<Recording>, Box<dyn Error>> {
         let path = self.0.join(file);
         if !path.exists() {
-            say_missing(&path);
+            say_missing(&format_args!("`{}`", path.display()));
             return Ok(None);
         }
         Ok(Some(Recording::open(&path)?))
     }
 }
 
+/// Says aloud what is missing.
 #[expect(
     clippy::print_stderr,
     reason = "messages to people go to standard error"
 )]
-fn say_missing(path: &Path) {
-    eprintln!(
-        "missing: `{}`; what is measured on it is left out",
-        path.display()
-    );
+pub(super) fn say_missing(what: &impl Display) {
+    eprintln!("missing: {what}; what is measured on it is left out");
 }

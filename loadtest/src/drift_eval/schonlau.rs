@@ -54,42 +54,69 @@ pub(super) fn evaluate(population: &People, data: &People, tally: &Tally) -> Fou
         "masquerades",
         population.people.len() + passes * data.people.len(),
     );
-    let knowing = |person: &Person| Subject::knowing(person.known());
-    let members: Vec<Subject> = population.people.iter().map(knowing).collect();
+    let members = Members::of(&population.people);
     let threshold = {
-        let scored = score_each_other(&population.people, &members, tally);
+        let scored = members.score_each_other(tally);
         metrics::roc(&scored, &population.labels).best_threshold()
     };
-
-    let peers = Peers::of(&members);
     let scored: Vec<Scored> = data
         .people
         .iter()
         .map(|person| {
             tally.step();
+            let peers = members.without(&[&person.identity]);
             subject::score(person, knowing(person), &peers)
         })
         .collect();
     report(&scored, &data.labels, threshold, |working_threshold| {
-        let ramps =
-            poisoning::take_overs(&population.people, &members, data, working_threshold, tally);
-        let cold = cold::starts(data, &peers, tally);
+        let ramps = poisoning::take_overs(&members, data, working_threshold, tally);
+        let cold = cold::starts(&members, data, tally);
         (ramps, cold)
     })
 }
 
-/// People with one another as peers, each without itself.
-fn score_each_other(people: &[Person], subjects: &[Subject], tally: &Tally) -> Vec<Scored> {
-    let one = |(place, (person, subject)): (usize, (&Person, &Subject))| {
-        tally.step();
-        let others = subjects
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != place)
-            .map(|(_, subject)| subject);
-        subject::score(person, subject.clone(), &Peers::of(others))
-    };
-    people.iter().zip(subjects).enumerate().map(one).collect()
+fn knowing(person: &Person) -> Subject {
+    Subject::knowing(person.known())
+}
+
+/// The people of the population, as the engine knows them from their history.
+struct Members<'a> {
+    members: Vec<(&'a Person, Subject)>,
+}
+
+impl<'a> Members<'a> {
+    fn of(people: &'a [Person]) -> Self {
+        let members = people.iter().map(|person| (person, knowing(person)));
+        Self {
+            members: members.collect(),
+        }
+    }
+
+    /// All but some as peers: nobody is its own peer, whatever folder it comes from.
+    fn without(&self, names: &[&str]) -> Peers {
+        let others = self.members.iter();
+        let others = others.filter(|(person, _)| !names.contains(&person.identity.as_str()));
+        Peers::of(others.map(|(_, subject)| subject))
+    }
+
+    fn score_each_other(&self, tally: &Tally) -> Vec<Scored> {
+        let members = self.members.iter();
+        let one = |(person, subject): &(&Person, Subject)| {
+            tally.step();
+            let peers = self.without(&[&person.identity]);
+            subject::score(person, subject.clone(), &peers)
+        };
+        members.map(one).collect()
+    }
+
+    /// The member in this place, in the order of the recording.
+    fn member(&self, place: usize) -> Option<&Person> {
+        self.members.get(place).map(|(person, _)| *person)
+    }
+
+    fn count(&self) -> usize {
+        self.members.len()
+    }
 }
 
 type Shares = BTreeMap<&'static str, f64>;

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 
 use lanyard_drift::OperationId;
 
-use super::number;
+use super::{Members, number};
 use crate::drift_eval::dice::Dice;
 use crate::drift_eval::metrics::windows::share;
-use crate::drift_eval::people::{KNOWN, People, Person, WINDOW};
-use crate::drift_eval::subject::{self, Peers, Subject};
+use crate::drift_eval::people::{KNOWN, People, WINDOW};
+use crate::drift_eval::subject::{self, Subject};
 use crate::drift_eval::tally::Tally;
 
 /// Windows over which the share grows.
@@ -31,8 +31,7 @@ const SEED: u64 = 2001;
 
 /// Shares of take-over windows flagged, by the length of the ramp.
 pub(super) fn take_overs(
-    population: &[Person],
-    members: &[Subject],
+    members: &Members<'_>,
     data: &People,
     threshold: f64,
     tally: &Tally,
@@ -49,13 +48,10 @@ pub(super) fn take_overs(
             .collect();
         let mut dice = Dice::named(SEED, &person.identity);
         for _ in 0..DONORS {
-            let chosen = dice.below(population.len());
-            let Some(donor) = population.get(chosen) else {
+            let Some(donor) = members.member(dice.below(members.count())) else {
                 continue;
             };
-            let others = members.iter().enumerate();
-            let others = others.filter(|(place, _)| *place != chosen);
-            let peers = Peers::of(others.map(|(_, subject)| subject));
+            let peers = members.without(&[&person.identity, &donor.identity]);
             for ramp in RAMPS {
                 let windows = number(ramp) as usize;
                 let calls = ramped(&owner, donor.known(), windows, &mut dice);
