@@ -355,6 +355,21 @@ impl SigningKeyPair {
 /// What signing keys are sealed for; the place is the key's name.
 const SIGNING_KEY: &str = "signing key";
 
+/// The public half of a key in the log, read from the delegation the log carries.
+///
+/// The log is sealed and chained and the broker itself wrote the delegation, so its signature is not
+/// checked again here; gateways check it under the root they pinned.
+pub fn delegated_key(key: KeyId, delegation: &str) -> Option<PublicKey> {
+    #[derive(serde::Deserialize)]
+    struct Delegated {
+        jwk: PublicKey,
+    }
+    let payload = delegation.split('.').nth(1)?;
+    let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let public = serde_json::from_slice::<Delegated>(&json).ok()?.jwk;
+    (public.thumbprint() == key).then_some(public)
+}
+
 /// Seals a private signing key (PKCS#8) as the log keeps it.
 pub fn seal_signing_key(
     root: &SealingRoot,

@@ -177,14 +177,17 @@ impl Issue {
         Ok((holder, proven.claims.jti, proven.claims.scope))
     }
 
-    /// Keeps signing keys ready until the task is dropped.
+    /// Keeps signing keys ready until the task is dropped: every minute, and as soon as one was removed.
     pub async fn run(self: Arc<Self>) {
         /// Far shorter than any key is published ahead.
         const PERIOD: Duration = Duration::from_secs(60);
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.state.key_is_gone() => {}
+            }
             if let Err(error) = self.keep_keys().await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

@@ -11,6 +11,7 @@ mod brokers;
 mod changes;
 pub mod counters;
 pub mod frozen;
+mod golden;
 pub mod intake;
 mod judge;
 mod learning;
@@ -41,12 +42,13 @@ use crate::store::{Event, Store, StoreError};
 use baseline::{BaselineError, BaselineStore};
 use brokers::Brokers;
 use counters::Counters;
-use intake::{Receipt, Report, ReportError};
+use golden::Proven;
+use intake::{MAX_SHOWN, Receipt, Report, ReportError, ShownToken, Wanted};
 use judge::{Judge, Ruling};
 use opaque::millis;
 use outbox::Outbox;
 use roles::{ByKind, ROLE_MEMBERS, Roles};
-use shards::Shards;
+use shards::{Shards, Shared};
 use state::{Subject, WatchState};
 
 /// How the watch room works.
@@ -70,6 +72,7 @@ pub struct Watch {
     config: WatchConfig,
     shards: Shards,
     brokers: Brokers,
+    proven: Shared<Proven>,
     counters: Counters,
     outbox: Outbox,
     learning: learning::Saver,
@@ -131,6 +134,7 @@ impl Watch {
                 config,
                 shards,
                 brokers: Brokers::default(),
+                proven: Shared::default(),
                 counters,
                 outbox,
                 learning,
@@ -155,7 +159,7 @@ impl Watch {
                 duplicate: entries,
                 ..Receipt::default()
             };
-            self.counters.received(receipt);
+            self.counters.received(&receipt);
             return Ok(receipt);
         }
         self.shards
@@ -163,8 +167,9 @@ impl Watch {
             .lock()
             .hear(gateway, &served, &report.operations);
         shadow::say(gateway, &report.shadow_routes, &self.counters);
-        let (receipt, consequences) = self.judge_entries(gateway, &served, &report);
-        self.counters.received(receipt);
+        let (receipt, mut consequences) = self.judge_entries(gateway, &served, &report);
+        self.counters.received(&receipt);
+        consequences.extend(self.examine(gateway, &report.shown));
         self.append(consequences).await?;
         Ok(receipt)
     }
@@ -296,9 +301,20 @@ impl Watch {
                     .map(|entry| judge.take(gateway, served, entry))
                     .collect::<Vec<_>>()
             });
-            for ruling in rulings.unwrap_or_default() {
+            let rulings = rulings.unwrap_or_default();
+            for (ruling, entry) in rulings.into_iter().zip(entries) {
                 match ruling {
                     Ruling::Refused => receipt.refused += 1,
+                    Ruling::NeverIssued(events) => {
+                        receipt.accepted += 1;
+                        if receipt.wanted.len() < MAX_SHOWN {
+                            receipt.wanted.push(Wanted {
+                                token: entry.token,
+                                digest: entry.digest,
+                            });
+                        }
+                        consequences.push(events);
+                    }
                     Ruling::Counted(events) => {
                         receipt.accepted += 1;
                         consequences.push(events);

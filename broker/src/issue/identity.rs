@@ -6,7 +6,9 @@ mod row;
 
 use std::sync::{PoisonError, RwLock};
 
-use crate::store::{DamagedRow, Projection, Record, Row};
+use tokio::sync::Notify;
+
+use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 pub use book::{Book, Credential, Identified, LiveToken, Owner, Unusable};
 
@@ -17,6 +19,8 @@ pub use book::{Book, Credential, Identified, LiveToken, Owner, Unusable};
 #[derive(Default)]
 pub struct IssueState {
     book: RwLock<Book>,
+    /// A signing key was removed, by whomever: another one may be due.
+    key_gone: Notify,
 }
 
 impl IssueState {
@@ -32,6 +36,11 @@ impl IssueState {
         look(&self.book.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits until a signing key has been removed.
+    pub(in crate::issue) async fn key_is_gone(&self) {
+        self.key_gone.notified().await;
+    }
+
     fn write<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
         change(&mut self.book.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -44,6 +53,10 @@ impl Projection for IssueState {
 
     fn apply(&self, record: &Record) {
         self.write(|book| book.apply(record));
+        let removed = |event: &Event| matches!(event, Event::SigningKeyRemoved { .. });
+        if record.events.iter().any(removed) {
+            self.key_gone.notify_one();
+        }
     }
 
     fn changed_rows(&self) -> Vec<Row> {

@@ -87,22 +87,9 @@ pub fn create(
     })
 }
 
-/// The public half of a key in the log, read from the delegation the log carries.
-///
-/// The log is sealed and chained and the broker itself wrote the delegation, so its signature is not
-/// checked again here; gateways check it under the root they pinned.
+/// The public half of a key in the log.
 pub fn delegated_key(key: &SigningKey) -> Option<PublicKey> {
-    use base64::Engine;
-    #[derive(serde::Deserialize)]
-    struct Delegated {
-        jwk: PublicKey,
-    }
-    let payload = key.delegation.split('.').nth(1)?;
-    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(payload)
-        .ok()?;
-    let public = serde_json::from_slice::<Delegated>(&json).ok()?.jwk;
-    (public.thumbprint() == key.key).then_some(public)
+    crypto::delegated_key(key.key, &key.delegation)
 }
 
 /// The newest key of a use that signs at `now`.

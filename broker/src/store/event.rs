@@ -287,17 +287,25 @@ pub struct Judgement {
     /// Set when it is about a token that this log never issued: the digest a gateway saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forged: Option<TokenDigest>,
+    /// Set when the broker has seen that token itself and checked its signature: the key that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forged_by: Option<KeyId>,
 }
 
 impl Judgement {
     /// One sentence a person understands, with the numbers.
     pub fn sentence(&self) -> String {
-        match self.forged {
-            Some(_) => format!(
+        match (self.forged, self.forged_by) {
+            (Some(_), Some(key)) => format!(
+                "malicious: token `{}` carries a good signature of key `{key}`, checked here, but this log \
+                 never issued it",
+                self.token
+            ),
+            (Some(_), None) => format!(
                 "malicious: token `{}` has a valid signature, but this log never issued it",
                 self.token
             ),
-            None => self.verdict.sentence_with(|operation| {
+            (None, _) => self.verdict.sentence_with(|operation| {
                 let named = self.names.iter().find(|named| named.operation == operation);
                 named.map(|named| named.name.clone())
             }),

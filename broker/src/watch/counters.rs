@@ -24,6 +24,8 @@ pub struct Counters {
     pub malicious: Counter,
     /// Tokens with a valid signature that the log never issued.
     pub never_issued: Counter,
+    /// Signing keys that ended because of such tokens.
+    pub keys_ended: Counter,
     /// Responses that were carried out, by rung: see [`Counters::response`].
     enforced: [Counter; 6],
     /// Responses that were only written down.
@@ -89,7 +91,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn received(&self, receipt: Receipt) {
+    pub(super) fn received(&self, receipt: &Receipt) {
         self.accepted.add(receipt.accepted);
         self.duplicate.add(receipt.duplicate);
         self.refused.add(receipt.refused);

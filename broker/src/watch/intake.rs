@@ -21,6 +21,8 @@ pub const MAX_ENTRIES: usize = 512;
 pub const MAX_SHADOW_ROUTES: usize = 64;
 /// The most operations that one report names.
 pub const MAX_OPERATIONS: usize = 1_024;
+/// The most tokens that one report shows, and that one receipt asks for.
+pub const MAX_SHOWN: usize = 16;
 /// The longest method and path of such a route, in bytes.
 const MAX_SHADOW_BYTES: usize = 512;
 
@@ -41,6 +43,27 @@ pub struct Report {
     /// Calls that matched no route.
     #[serde(default)]
     pub shadow_routes: Vec<ShadowRoute>,
+    /// Tokens that an earlier receipt asked to see.
+    #[serde(default)]
+    pub shown: Vec<ShownToken>,
+}
+
+/// The text of a token: whoever holds it can use it, so it is never printed.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct ShownToken(String);
+
+impl ShownToken {
+    /// The text.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ShownToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ShownToken(..)")
+    }
 }
 
 /// What one token did.
@@ -73,7 +96,7 @@ pub struct ShadowRoute {
 }
 
 /// What became of a report, in entries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Receipt {
     /// Counted now.
     pub accepted: u64,
@@ -81,6 +104,18 @@ pub struct Receipt {
     pub duplicate: u64,
     /// About tokens this gateway has no business with, or that are long gone.
     pub refused: u64,
+    /// Tokens that the gateway should show: the log does not know them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<Wanted>,
+}
+
+/// A token that the broker wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// Its number, as the gateway reported it.
+    pub token: NodeId,
+    /// Its digest, as the gateway reported it.
+    pub digest: TokenDigest,
 }
 
 /// Why a report was not read.
@@ -92,7 +127,7 @@ pub enum ReportError {
     Malformed(String),
     /// Split it.
     #[error(
-        "a report has at most {MAX_ENTRIES} entries, {MAX_OPERATIONS} operations and {MAX_SHADOW_ROUTES} shadow routes"
+        "a report has at most {MAX_ENTRIES} entries, {MAX_OPERATIONS} operations, {MAX_SHADOW_ROUTES} shadow routes and {MAX_SHOWN} shown tokens"
     )]
     TooLong,
     /// Only enrolled gateways report.
@@ -108,6 +143,7 @@ impl Report {
         if report.entries.len() > MAX_ENTRIES
             || report.operations.len() > MAX_OPERATIONS
             || report.shadow_routes.len() > MAX_SHADOW_ROUTES
+            || report.shown.len() > MAX_SHOWN
         {
             return Err(ReportError::TooLong);
         }

@@ -31,6 +31,9 @@ const FORGED_FOR: u64 = 3_720_000;
 pub(super) enum Ruling {
     /// Nothing to do with this gateway, or with any living token.
     Refused,
+    /// The log does not know the token; these events become durable together (none: it was ended
+    /// before, or a cap was met).
+    NeverIssued(Vec<Event>),
     /// Counted; these events become durable together (none: nothing to say).
     Counted(Vec<Event>),
 }
@@ -140,6 +143,7 @@ impl Judge<'_> {
             verdict: sight.verdict,
             names,
             forged: None,
+            forged_by: None,
         };
         self.events(judgement, &decision.actions)
     }
@@ -168,6 +172,7 @@ impl Judge<'_> {
             verdict,
             names,
             forged: None,
+            forged_by: None,
         };
         self.events(judgement, &[action])
     }
@@ -193,14 +198,14 @@ impl Judge<'_> {
         let id = naming::of_forgery(entry.token, entry.digest);
         if self.state.verdict(id).is_some() {
             // Ended already, whoever saw it first.
-            return Ruling::Counted(Vec::new());
+            return Ruling::NeverIssued(Vec::new());
         }
         let mut spent = self.shards.spent.lock();
         let allowed = spent.spend_never_issued(self.caps, subject(gateway), millis(now));
         drop(spent);
         if !allowed {
             self.counters.capped.add(1);
-            return Ruling::Refused;
+            return Ruling::NeverIssued(Vec::new());
         }
         self.counters.never_issued.add(1);
         self.counters.judged(Level::Malicious);
@@ -210,9 +215,10 @@ impl Judge<'_> {
             identity: entry.identity,
             token,
             gateways: vec![gateway],
-            verdict: never_issued(entry, now),
+            verdict: never_issued(Some(entry), now),
             names: Vec::new(),
             forged: Some(entry.digest),
+            forged_by: None,
         };
         let alert = Action {
             response: Response::Alert,
@@ -246,7 +252,7 @@ impl Judge<'_> {
             by,
         });
         say_forged(gateway, token, entry.digest);
-        Ruling::Counted(events)
+        Ruling::NeverIssued(events)
     }
 
     /// The verdict, what is done about it, and what that means, in this order.
@@ -322,16 +328,16 @@ fn consequence(verdict: NodeId, action: &Action) -> Option<Event> {
 }
 
 /// There is no behaviour to speak of: the token itself is the evidence.
-fn never_issued(entry: &Entry, now: UnixMillis) -> Verdict {
+pub(super) fn never_issued(entry: Option<&Entry>, now: UnixMillis) -> Verdict {
+    let report = entry.map(|entry| &entry.report);
     Verdict {
         level: Level::Malicious,
         evidence: Vec::new(),
         hard_rule: None,
-        calls: entry.report.calls(),
+        calls: report.map_or(0, TokenReport::calls),
         history: 0,
-        since: entry
-            .report
-            .span()
+        since: report
+            .and_then(TokenReport::span)
             .map_or(Millis(now.0), |(first, _)| first),
         judged_at: Millis(now.0),
         mix_score: 0.0,

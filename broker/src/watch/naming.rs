@@ -6,7 +6,7 @@
 //! Sixty-four bits: among a million verdicts the chance of one collision is below one in ten million.
 
 use lanyard_drift::{Baseline, TokenReport, Verdict};
-use lanyard_token::NodeId;
+use lanyard_token::{KeyId, NodeId};
 use ring::digest::{Context, SHA256};
 use serde::Serialize;
 
@@ -36,6 +36,11 @@ pub(super) fn of_identity(
 /// The number of a verdict on a token that was never issued: the token is the whole evidence.
 pub(super) fn of_forgery(token: NodeId, digest: TokenDigest) -> NodeId {
     named("never issued", &(token, digest))
+}
+
+/// The number of the verdict that a token proves by itself that its key is stolen.
+pub(super) fn of_proof(token: NodeId, digest: TokenDigest, key: KeyId) -> NodeId {
+    named("stolen key", &(token, digest, key))
 }
 
 fn named(kind: &str, content: &impl Serialize) -> NodeId {

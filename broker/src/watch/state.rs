@@ -7,6 +7,7 @@
 mod frozen;
 mod history;
 mod issued;
+mod keys;
 mod rows;
 mod subjects;
 mod verdicts;
@@ -16,9 +17,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lanyard_drift::desk::RoleId;
 use lanyard_drift::ladder::{History, Recycled, Response};
-use lanyard_token::{NodeId, Rev};
+use lanyard_token::{KeyId, NodeId, PublicKey, Rev};
 
 pub use frozen::InForce;
+pub(super) use issued::LATE_REPORTS;
 pub use issued::{Issued, Lookup};
 pub use subjects::Subject;
 pub use verdicts::{Clearing, Taken, VerdictRecord};
@@ -30,6 +32,7 @@ use crate::watch::opaque::{millis, place, subject};
 use frozen::{Frozen, Rehearsed};
 use history::Histories;
 use issued::IssuedTokens;
+use keys::SigningKeys;
 use rows::Key;
 use subjects::Subjects;
 use verdicts::Verdicts;
@@ -47,6 +50,9 @@ struct Inner {
     verdicts: Verdicts,
     histories: Histories,
     frozen: Frozen,
+    keys: SigningKeys,
+    /// Of the newest record.
+    epoch: u16,
     /// The newest version of the saved baselines that the log was told of.
     baselines: u64,
     changed: HashSet<Key>,
@@ -126,6 +132,22 @@ impl WatchState {
         self.read().verdicts.newest(identity, limit)
     }
 
+    /// A key that signs access tokens, if it is believed at `now`.
+    pub fn signing_key(&self, key: KeyId, now: UnixMillis) -> Option<PublicKey> {
+        self.read().keys.public(key, now)
+    }
+
+    /// Forged tokens that carried a key's signature lately.
+    pub(super) fn forgeries(&self, key: KeyId, now: UnixMillis) -> Vec<TokenDigest> {
+        let since = UnixMillis(now.0.saturating_sub(super::golden::WITHIN));
+        self.read().keys.forgeries(key, since)
+    }
+
+    /// The epoch the log is in.
+    pub(super) fn epoch(&self) -> u16 {
+        self.read().epoch
+    }
+
     /// The newest version of the saved baselines that the log was told of; 0 before the first.
     pub fn saved_baselines(&self) -> u64 {
         self.read().baselines
@@ -143,7 +165,7 @@ impl WatchState {
 
 impl Projection for WatchState {
     fn name(&self) -> &'static str {
-        "watch-v1"
+        "watch-v2"
     }
 
     fn apply(&self, record: &Record) {
@@ -151,6 +173,7 @@ impl Projection for WatchState {
         for (place, event) in record.entries() {
             inner.apply(event, place, record);
         }
+        inner.epoch = record.rev.epoch();
         inner.forget(record.at);
     }
 
@@ -225,6 +248,10 @@ impl Inner {
                         .chain(dropped.map(Key::Verdict)),
                 );
                 // A lie about a token must not add to the history of whoever holds the genuine one.
+                if let (Some(digest), Some(key)) = (judgement.forged, judgement.forged_by) {
+                    self.keys.forged(key, digest, record.at);
+                    self.changed.insert(Key::SigningKeys);
+                }
                 if judgement.forged.is_none() {
                     let issued = self.issued.get(judgement.token);
                     self.histories.judged(judgement, issued, record.at);
@@ -282,6 +309,14 @@ impl Inner {
                     self.histories.cleared(identity, *verdict);
                     self.changed.insert(Key::History(identity));
                 }
+            }
+            Event::SigningKeyAdded(key) => {
+                self.keys.add(key);
+                self.changed.insert(Key::SigningKeys);
+            }
+            Event::SigningKeyRemoved { key, .. } => {
+                self.keys.remove(*key);
+                self.changed.insert(Key::SigningKeys);
             }
             Event::Rehearsed {
                 rehearsal,
@@ -345,6 +380,9 @@ impl Inner {
     fn forget(&mut self, now: UnixMillis) {
         for token in self.issued.forget(now) {
             self.changed.insert(Key::Issued(token));
+        }
+        if self.keys.forget(now) {
+            self.changed.insert(Key::SigningKeys);
         }
     }
 }

@@ -11,6 +11,7 @@ mod abuse;
 mod doors;
 mod framing;
 mod frozen;
+mod golden;
 mod judges;
 mod learning;
 mod world;

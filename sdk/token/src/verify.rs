@@ -9,7 +9,7 @@
 use ring::digest::{SHA256, digest};
 
 use crate::header::Header;
-use crate::{Audience, Claims, KeyId, KeySet, Rejection, base64url};
+use crate::{Audience, Claims, KeyId, KeySet, PublicKey, Rejection, base64url};
 
 /// The longest token, in bytes. Refused before anything is decoded.
 pub const MAX_TOKEN_BYTES: usize = 4096;
@@ -158,6 +158,18 @@ impl<'a> UnverifiedToken<'a> {
     /// The key it claims to be signed with.
     pub const fn key_id(&self) -> &KeyId {
         &self.header.kid
+    }
+
+    /// Whether this key signed it. That alone is no reason to believe what it says: it is evidence
+    /// about the key.
+    pub fn is_signed_by(&self, key: &PublicKey) -> bool {
+        key.algorithm() == self.header.algorithm
+            && key.verify(self.signing_input.as_bytes(), &self.signature)
+    }
+
+    /// Its [`token_digest`].
+    pub fn digest(&self) -> [u8; 8] {
+        token_digest(self.signing_input)
     }
 
     /// Checks signature and claims at `now` (Unix seconds).

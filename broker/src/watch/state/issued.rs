@@ -16,7 +16,7 @@ use crate::store::event::{IssuedToken, TokenDigest};
 const LAST_REPORT: u64 = 120;
 /// How long after that a report about it may still arrive, in seconds. A gateway that was cut off
 /// longer drops what it has; a shorter time would call honest late reports forgeries.
-const LATE_REPORTS: u64 = 3_600;
+pub(in crate::watch) const LATE_REPORTS: u64 = 3_600;
 
 /// A token as the watch room needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@ pub(super) enum Key {
     History(NodeId),
     Baselines,
     Frozen,
+    SigningKeys,
 }
 
 impl Key {
@@ -33,6 +34,7 @@ impl Key {
             Self::History(node) => (b'h', node),
             Self::Baselines => (b'b', NodeId::from_u64(0)),
             Self::Frozen => (b'f', NodeId::from_u64(0)),
+            Self::SigningKeys => (b'k', NodeId::from_u64(0)),
         };
         let mut bytes = vec![sort];
         bytes.extend_from_slice(&node.as_u64().to_be_bytes());
@@ -50,6 +52,7 @@ impl Key {
             b'h' => Self::History(node),
             b'b' => Self::Baselines,
             b'f' => Self::Frozen,
+            b'k' => Self::SigningKeys,
             _ => return None,
         })
     }
@@ -65,6 +68,7 @@ impl Inner {
             Key::History(node) => self.histories.get(node).and_then(json),
             Key::Baselines => json(&self.baselines),
             Key::Frozen => json(&self.frozen),
+            Key::SigningKeys => json(&self.keys),
         };
         Row {
             key: key.bytes(),
@@ -83,6 +87,7 @@ impl Inner {
             Key::History(node) => self.histories.load(node, read::<History>(value)?),
             Key::Baselines => self.baselines = read(value)?,
             Key::Frozen => self.frozen = read(value)?,
+            Key::SigningKeys => self.keys = read(value)?,
         }
         Ok(())
     }

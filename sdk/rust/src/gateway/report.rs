@@ -1,8 +1,11 @@
 //! Telling the broker what was seen.
 //!
 //! At once when a tracker asks for it (on a lane of its own, so that it never waits behind what could
-//! wait), after a few seconds when there are tokens the broker has not
-//! heard of (a valid signature that its log never issued is a stolen key), else once a minute.
+//! wait), within a second when there are tokens the broker has not heard of, else once a minute.
+//!
+//! A good signature that the broker's log never issued is a stolen key. For such a token the receipt
+//! asks, and the token itself is shown with the next report, at once: it is its own evidence. No other
+//! token's text ever leaves.
 //!
 //! A report is numbered within its lane's random epoch and sent again, unchanged, until it is
 //! answered; so one that arrived and whose answer was lost counts once. While the broker is away,
@@ -22,17 +25,22 @@ use http::Method;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use lanyard_token::NodeId;
+use serde::Deserialize;
 
 use self::baseline::Baselines;
+pub(super) use self::outbox::hex;
 use self::outbox::{Names, Outbox, Parcel};
 use super::Gateway;
 use super::grant::Grant;
-use crate::client::{ClientTokens, random_u64};
+use crate::client::{ClientTokens, random_u64, read_limited};
 
-/// How often tokens that the broker has not heard of are looked for.
-const FIRST_SEEN_INTERVAL: Duration = Duration::from_secs(3);
+/// How often tokens that the broker has not heard of are looked for. A forged one is to be known within
+/// two seconds of its first use: one of waiting, the other for the way and the answer.
+const FIRST_SEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Every so many of those intervals everything is reported: once a minute.
-const REGULAR_EVERY: u64 = 20;
+const REGULAR_EVERY: u64 = 60;
+/// The longest receipt that is read, in bytes: the broker asks for sixteen tokens at most.
+const MAX_RECEIPT_BYTES: usize = 16 * 1024;
 /// How long an early report waits for others that want to go along. Below the 10 ms in which a
 /// broken bound should be known. While one is not answered the next ones gather too, so a storm is
 /// one report per round trip.
@@ -138,8 +146,9 @@ impl Reporter {
     }
 
     async fn deliver(&mut self) {
-        self.early.deliver(&self.tokens, &self.counters).await;
-        self.regular.deliver(&self.tokens, &self.counters).await;
+        let (gateway, tokens, counters) = (&self.gateway, &self.tokens, &self.counters);
+        self.early.deliver(gateway, tokens, counters).await;
+        self.regular.deliver(gateway, tokens, counters).await;
     }
 }
 
@@ -173,7 +182,7 @@ impl Lane {
                 // What the broker did not take.
                 _ = again.tick() => {}
             }
-            self.deliver(tokens, counters).await;
+            self.deliver(gateway, tokens, counters).await;
         }
     }
 
@@ -192,7 +201,7 @@ impl Lane {
             interval.tick().await;
             ticks = ticks.wrapping_add(1);
             self.collect(ticks.is_multiple_of(REGULAR_EVERY), gateway, baselines);
-            self.deliver(tokens, counters).await;
+            self.deliver(gateway, tokens, counters).await;
         }
     }
 
@@ -208,12 +217,13 @@ impl Lane {
     /// Everything when `all`, else what the broker has not heard of.
     fn collect(&mut self, all: bool, gateway: &Gateway, baselines: &Baselines) {
         let inner = &gateway.0;
-        let grants: Vec<_> = inner
-            .grants
-            .all()
-            .into_iter()
-            .filter(|grant| all || grant.is_first_seen())
-            .collect();
+        let fresh = inner.grants.take_fresh();
+        let grants: Vec<_> = if all {
+            inner.grants.all()
+        } else {
+            let unheard = fresh.into_iter();
+            unheard.filter(|grant| grant.is_first_seen()).collect()
+        };
         let time = inner.link.view.now(inner.link.clock.now());
         inner.grants.sweep(time);
         let orphans = inner.grants.take_orphans();
@@ -226,7 +236,12 @@ impl Lane {
     }
 
     /// Sends what there is, until all is taken or the broker cannot be reached.
-    async fn deliver(&mut self, tokens: &ClientTokens, counters: &ReportCounters) {
+    async fn deliver(
+        &mut self,
+        gateway: &Gateway,
+        tokens: &ClientTokens,
+        counters: &ReportCounters,
+    ) {
         loop {
             if self.outbox.sealed().is_none() {
                 self.seq += 1;
@@ -239,9 +254,15 @@ impl Lane {
                 break;
             };
             match send(tokens, parcel).await {
-                Delivery::Taken => {
+                Delivery::Taken(receipt) => {
                     counters.sent.fetch_add(parcel.entries, Ordering::Relaxed);
                     self.outbox.done();
+                    for wanted in receipt.wanted {
+                        let seen = &gateway.0.seen;
+                        if let Some(text) = seen.text_of(wanted.token, &wanted.digest) {
+                            self.outbox.show(text);
+                        }
+                    }
                 }
                 Delivery::Refused(status) => {
                     tracing::error!(
@@ -263,8 +284,22 @@ impl Lane {
     }
 }
 
+/// What the broker says of a report. Other members are its business.
+#[derive(Default, Deserialize)]
+struct Receipt {
+    #[serde(default)]
+    wanted: Vec<Wanted>,
+}
+
+/// A token that the broker wants to see: its log does not know it.
+#[derive(Deserialize)]
+struct Wanted {
+    token: NodeId,
+    digest: String,
+}
+
 enum Delivery {
-    Taken,
+    Taken(Receipt),
     /// Sending it again would not help.
     Refused(StatusCode),
     Later,
@@ -282,7 +317,12 @@ async fn send(tokens: &ClientTokens, parcel: &Parcel) -> Delivery {
     *request.body_mut() = Some(parcel.body.clone().into());
     *request.timeout_mut() = Some(Duration::from_secs(5));
     match tokens.send(request).await {
-        Ok(response) if response.status().is_success() => Delivery::Taken,
+        // It was taken, whatever can be read of the answer.
+        Ok(response) if response.status().is_success() => {
+            let body = read_limited(response, MAX_RECEIPT_BYTES).await;
+            let receipt = body.map(|body| serde_json::from_slice(&body).unwrap_or_default());
+            Delivery::Taken(receipt.unwrap_or_default())
+        }
         Ok(response) => match response.status() {
             StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN

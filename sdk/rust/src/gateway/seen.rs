@@ -20,7 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
+use lanyard_token::NodeId;
+
 use super::grant::Grant;
+use super::report::hex;
 
 /// Places in a set: eight tags of eight bytes are one cache line.
 const PLACES: usize = 8;
@@ -79,6 +82,16 @@ impl SeenTable {
             }
         }
         None
+    }
+
+    /// The text of a token, by number and digest, if it is still here. Looks at every place: for the one
+    /// token in ten million that the broker asks about.
+    pub(super) fn text_of(&self, token: NodeId, digest: &str) -> Option<Box<str>> {
+        let places = self.sets.iter().flat_map(|set| &set.kept);
+        places
+            .filter_map(|kept| kept.load_full())
+            .find(|seen| seen.grant.claims.jti == token && hex(seen.grant.digest) == digest)
+            .map(|seen| seen.token.clone())
     }
 
     /// Keeps a token that passed the gate.

@@ -19,6 +19,9 @@ use crate::clock::UnixMillis;
 const SHARDS: usize = 16;
 /// Identities whose bounds are kept. A gateway that serves more asks again.
 const MAX_BOUNDS: usize = 16_384;
+/// Tokens that were admitted since the last look. A second with more of them reports the rest with the
+/// next regular report.
+const MAX_FRESH: usize = 16_384;
 /// Reports of tokens that were pushed out, until the reporter takes them.
 const MAX_ORPHANS: usize = 4_096;
 
@@ -30,6 +33,7 @@ pub(crate) struct Grants {
     bounds: Mutex<HashMap<NodeId, Bounds>>,
     cold: Bounds,
     orphans: Mutex<Orphans>,
+    fresh: Mutex<Vec<Arc<Grant>>>,
 }
 
 #[derive(Default)]
@@ -47,6 +51,7 @@ impl Grants {
             bounds: Mutex::new(HashMap::new()),
             cold: Bounds::cold(&Thresholds::default()),
             orphans: Mutex::new(Orphans::default()),
+            fresh: Mutex::new(Vec::new()),
         }
     }
 
@@ -69,7 +74,19 @@ impl Grants {
         }
         let grant = Arc::new(make((link, bounds.unwrap_or_else(|| self.cold.clone()))));
         shard.insert(key, Arc::clone(&grant));
+        drop(shard);
+        if link.has_reporter() {
+            let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            if fresh.len() < MAX_FRESH {
+                fresh.push(Arc::clone(&grant));
+            }
+        }
         grant
+    }
+
+    /// What was admitted since this was last asked.
+    pub(crate) fn take_fresh(&self) -> Vec<Arc<Grant>> {
+        std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -24,6 +24,10 @@ const PARCEL_BYTES: usize = 192 * 1024;
 const NAMES_BYTES: usize = 32 * 1024;
 /// Names of operations in a parcel. The broker takes 1,024.
 const NAMES: usize = 1_024;
+/// Tokens shown in one parcel. The broker takes no more, and asks for no more at once.
+const SHOWN_PER_PARCEL: usize = 16;
+/// Tokens that wait to be shown at most; beyond, the broker asks again when they are used again.
+const MAX_SHOWN: usize = 64;
 /// Entries of a parcel.
 const PARCEL_ENTRIES: usize = 256;
 
@@ -35,6 +39,8 @@ pub(super) struct Outbox {
     names: Arc<Names>,
     waiting: VecDeque<(Reported, TokenReport)>,
     shadow_routes: VecDeque<ShadowRoute>,
+    /// Whoever holds one can use it: never printed, and gone once it was sent.
+    shown: Vec<Box<str>>,
     sealed: Option<Parcel>,
     lost: u64,
 }
@@ -69,6 +75,13 @@ impl Outbox {
         }
     }
 
+    /// The broker wants to see this token.
+    pub(super) fn show(&mut self, token: Box<str>) {
+        if self.shown.len() < MAX_SHOWN && !self.shown.contains(&token) {
+            self.shown.push(token);
+        }
+    }
+
     pub(super) fn lose(&mut self, reports: u64) {
         self.lost = self.lost.saturating_add(reports);
     }
@@ -93,7 +106,7 @@ impl Outbox {
 
     /// Seals the next parcel under this number; `false` when nothing waits.
     pub(super) fn seal(&mut self, epoch: u64, seq: u64) -> bool {
-        if self.waiting.is_empty() && self.shadow_routes.is_empty() {
+        if self.waiting.is_empty() && self.shadow_routes.is_empty() && self.shown.is_empty() {
             return false;
         }
         let mut entries = Vec::new();
@@ -125,6 +138,8 @@ impl Outbox {
         }
         let shadow = self.shadow_routes.len().min(SHADOW_ROUTES_PER_PARCEL);
         let shadow_routes: Vec<_> = self.shadow_routes.drain(..shadow).collect();
+        let shown = self.shown.len().min(SHOWN_PER_PARCEL);
+        let shown = self.shown.drain(..shown).collect();
         let count = entries.len() as u64;
         let names = Arc::clone(&self.names);
         let operations = names_of(&operations, &names);
@@ -134,6 +149,7 @@ impl Outbox {
             entries,
             operations,
             shadow_routes,
+            shown,
         }) {
             Ok(body) => {
                 self.sealed = Some(Parcel {
@@ -185,6 +201,8 @@ struct Body<'n> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     operations: Vec<&'n str>,
     shadow_routes: Vec<ShadowRoute>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shown: Vec<Box<str>>,
 }
 
 #[derive(Serialize)]
@@ -195,7 +213,7 @@ struct Entry<'r> {
     report: &'r TokenReport,
 }
 
-fn hex(bytes: [u8; 8]) -> String {
+pub(in crate::gateway) fn hex(bytes: [u8; 8]) -> String {
     format!("{:016x}", u64::from_be_bytes(bytes))
 }
 

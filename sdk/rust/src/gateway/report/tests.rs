@@ -30,6 +30,8 @@ struct Broker {
     answers: Mutex<VecDeque<StatusCode>>,
     bounds: Mutex<Option<Value>>,
     changed: Mutex<Vec<Value>>,
+    /// What the next receipt says.
+    receipt: Mutex<Option<Value>>,
     /// The first report is never answered.
     hold_first: std::sync::atomic::AtomicBool,
 }
@@ -45,17 +47,16 @@ impl Broker {
     }
 }
 
-async fn report(State(broker): State<Arc<Broker>>, body: axum::body::Bytes) -> StatusCode {
+async fn report(State(broker): State<Arc<Broker>>, body: axum::body::Bytes) -> Response {
     broker.reports.lock().unwrap().push(body.to_vec());
     if broker.hold_first.swap(false, Ordering::SeqCst) {
         std::future::pending::<()>().await;
     }
-    broker
-        .answers
-        .lock()
-        .unwrap()
-        .pop_front()
-        .unwrap_or(StatusCode::OK)
+    if let Some(receipt) = broker.receipt.lock().unwrap().take() {
+        return Json(receipt).into_response();
+    }
+    let answer = broker.answers.lock().unwrap().pop_front();
+    answer.unwrap_or(StatusCode::OK).into_response()
 }
 
 async fn changes(State(broker): State<Arc<Broker>>) -> Json<Value> {
@@ -355,10 +356,10 @@ async fn an_early_report_does_not_wait_for_the_answer_to_a_regular_one() {
         assert!((2..2_000).any(|n| !world.call(9, &format!("/orders/{n}"), n)));
         link.urgent().await;
         early.gather(&link.take_urgent(), baselines);
-        early.deliver(tokens, counters).await;
+        early.deliver(gateway, tokens, counters).await;
     };
     tokio::select! {
-        () = regular.deliver(tokens, counters) => panic!("nobody answered it"),
+        () = regular.deliver(gateway, tokens, counters) => panic!("nobody answered it"),
         () = urgent => {}
     }
     let told = world.broker.reports();
@@ -368,4 +369,61 @@ async fn an_early_report_does_not_wait_for_the_answer_to_a_regular_one() {
         told[1]["operations"],
         serde_json::json!(["GET /orders/{id}"])
     );
+}
+
+#[tokio::test]
+async fn a_token_that_the_broker_asks_for_is_shown_at_once_and_no_other_ever() {
+    let (world, mut reporter) = world().await;
+    assert!(world.call(8, "/orders/1", 0) && world.call(9, "/orders/1", 0));
+    let token = world.issuer.token();
+    let digest = lanyard_token::token_digest(token.rsplit_once('.').unwrap().0);
+    let digest = format!("{:016x}", u64::from_be_bytes(digest));
+    *world.broker.receipt.lock().unwrap() = Some(serde_json::json!({
+        "accepted": 2,
+        "wanted": [
+            { "token": "0000000000000009", "digest": digest },
+            { "token": "0000000000000008", "digest": digest },
+            { "token": "00000000000000ff", "digest": digest },
+        ],
+    }));
+    reporter.collect(false);
+    reporter.deliver().await;
+    let [first, second] = world.broker.reports().try_into().unwrap();
+    assert!(first.get("shown").is_none());
+    assert_eq!(second["shown"], serde_json::json!([token]));
+    assert_eq!(second["entries"], serde_json::json!([]));
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    let third = world.broker.reports().pop().unwrap();
+    assert!(third.get("shown").is_none(), "once");
+}
+
+#[tokio::test]
+async fn a_new_token_is_heard_of_within_a_second_of_its_first_use() {
+    let (world, mut reporter) = world().await;
+    let Reporter {
+        gateway,
+        tokens,
+        regular,
+        baselines,
+        counters,
+        ..
+    } = &mut reporter;
+    let began = tokio::time::Instant::now();
+    let used = async {
+        // In the middle of an interval.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(world.call(9, "/orders/1", 0));
+        while world.broker.reports().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = regular.send_regularly(gateway, baselines, tokens, counters) => {}
+        () = used => {}
+    }
+    // Not a measurement: the next tick of the interval brought it, and not one of the minute.
+    assert!(began.elapsed() < REGULAR_EVERY as u32 * FIRST_SEEN_INTERVAL / 4);
+    assert!(FIRST_SEEN_INTERVAL <= Duration::from_secs(1));
 }
