@@ -167,6 +167,8 @@ impl Watch {
             .lock()
             .hear(gateway, &served, &report.operations);
         shadow::say(gateway, &report.shadow_routes, &self.counters);
+        // That it was counted is to be saved too.
+        self.shards.keep_changed();
         let (receipt, mut consequences) = self.judge_entries(gateway, &served, &report);
         self.counters.received(&receipt);
         consequences.extend(self.examine(gateway, &report.shown));

@@ -17,13 +17,16 @@ use serde::{Deserialize, Serialize};
 
 pub use file::BaselineFile;
 
+use super::intake::Seen;
 use crate::crypto::CryptoError;
 
 /// A place that keeps one sealed copy of all baselines.
 pub trait BaselineStore: Send + Sync + 'static {
     /// What was saved last; `None` when nothing ever was.
     fn load(&self) -> Result<Option<Vec<u8>>, BaselineError>;
-    /// Replaces what was saved last, at once or not at all.
+    /// What was saved before that: the last good one when that cannot be read.
+    fn load_before(&self) -> Result<Option<Vec<u8>>, BaselineError>;
+    /// Replaces what was saved last, at once or not at all, and keeps that as what was before.
     fn save(&self, plain: &[u8]) -> Result<(), BaselineError>;
     /// Moves what was saved last out of the way, for a person to look at.
     fn set_aside(&self) -> Result<(), BaselineError>;
@@ -61,12 +64,29 @@ pub(super) struct Saved {
     /// One higher each time.
     pub(super) version: u64,
     pub(super) baselines: Vec<(NodeId, Box<Baseline>)>,
+    /// Reports that were counted, by gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) seen: Vec<(NodeId, Seen)>,
 }
 
 impl Saved {
     /// Reads what was saved last, if the log knows of nothing newer.
     pub(super) fn load(store: &dyn BaselineStore, expected: u64) -> Result<Self, BaselineError> {
-        let saved: Self = match store.load()? {
+        Self::read(store.load()?, expected)
+    }
+
+    /// The same with the copy before it, for when that cannot be read. It may be one version older than
+    /// the log knows, as it is after every orderly end: a minute of learning, where whoever can write
+    /// the folder wins an hour's anyway.
+    pub(super) fn load_before(
+        store: &dyn BaselineStore,
+        expected: u64,
+    ) -> Result<Self, BaselineError> {
+        Self::read(store.load_before()?, expected.saturating_sub(1))
+    }
+
+    fn read(saved: Option<Vec<u8>>, expected: u64) -> Result<Self, BaselineError> {
+        let saved: Self = match saved {
             Some(plain) => serde_json::from_slice(&plain)
                 .map_err(|error| BaselineError::Format(error.to_string()))?,
             None => Self::default(),
@@ -113,6 +133,9 @@ pub(super) mod tests {
         fn load(&self) -> Result<Option<Vec<u8>>, BaselineError> {
             Ok(self.0.lock().unwrap().clone())
         }
+        fn load_before(&self) -> Result<Option<Vec<u8>>, BaselineError> {
+            Ok(None)
+        }
         fn save(&self, plain: &[u8]) -> Result<(), BaselineError> {
             *self.0.lock().unwrap() = Some(plain.to_vec());
             Ok(())
@@ -128,7 +151,7 @@ pub(super) mod tests {
         let store = InMemory::default();
         Saved {
             version: 4,
-            baselines: Vec::new(),
+            ..Saved::default()
         }
         .save(&store)
         .unwrap();

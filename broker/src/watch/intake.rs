@@ -2,8 +2,8 @@
 //!
 //! A report counts once: `(gateway, epoch, seq)` names it, an epoch being one run of one gateway
 //! process (an enrolment may have many), so reports may arrive twice and out of order. What was seen
-//! is forgotten with the process; after a restart a gateway that repeats its last report is counted
-//! once more, which makes a window look busier by one report, for the minutes its token lives.
+//! is saved with the habits, so a report that is repeated after a restart does not count again; a crash
+//! loses both alike, at most the last minute's, so what is counted again then is in no habit yet.
 
 use std::collections::VecDeque;
 
@@ -158,7 +158,8 @@ impl Report {
 }
 
 /// Reports of one gateway that were counted, over its latest runs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Seen {
     /// Least recently heard first.
     runs: VecDeque<Run>,
@@ -168,7 +169,7 @@ pub(super) struct Seen {
 const RUNS: usize = 128;
 
 /// Reports of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     epoch: u64,
     highest: u64,
@@ -177,6 +178,14 @@ struct Run {
 }
 
 impl Seen {
+    /// As it was saved, within bounds whatever was saved.
+    pub(super) fn restored(mut self) -> Self {
+        while self.runs.len() > RUNS {
+            self.runs.pop_front();
+        }
+        self
+    }
+
     /// Counts a report; `false` when it was counted before, or is too far behind to know.
     pub(super) fn count(&mut self, epoch: u64, seq: u64) -> bool {
         let Some(at) = self.runs.iter().position(|run| run.epoch == epoch) else {
@@ -273,6 +282,39 @@ mod tests {
         ] {
             let error = Report::parse(body.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(word), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_known_again_after_it_was_saved() {
+        let mut seen = Seen::default();
+        for seq in [1, 2, 100, 130] {
+            assert!(seen.count(7, seq), "{seq}");
+        }
+        let saved = serde_json::to_string(&seen).unwrap();
+        let mut again = serde_json::from_str::<Seen>(&saved).unwrap().restored();
+        assert_eq!(again, seen);
+        for seq in [2, 100, 130] {
+            assert!(!again.count(7, seq), "{seq}");
+        }
+        assert!(again.count(7, 99) && again.count(7, 131));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused_in_words() {
+        let token = r#""token":"0000000000000001","identity":"0000000000000002""#;
+        for number in ["NaN", "Infinity", "-Infinity", "1e999", "-1", "1.5", "null"] {
+            let bodies = [
+                format!(r#"{{"epoch":{number},"seq":1,"entries":[]}}"#),
+                format!(r#"{{"epoch":1,"seq":{number},"entries":[]}}"#),
+                format!(
+                    r#"{{"epoch":1,"seq":1,"entries":[{{{token},"digest":"0000000000000003","report":{{"calls":{number}}}}}]}}"#
+                ),
+            ];
+            for body in bodies {
+                let error = Report::parse(body.as_bytes()).unwrap_err().to_string();
+                assert!(error.starts_with("not a report: "), "{body}: {error}");
+            }
         }
     }
 

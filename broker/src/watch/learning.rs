@@ -41,11 +41,11 @@ impl Saver {
         let (saved, refused) = match Saved::load(store.as_ref(), told) {
             Ok(saved) => (saved, None),
             Err(error) => {
-                tracing::error!(error = %error, "starting without baselines: everybody is new");
+                tracing::error!(error = %error, "the saved baselines are refused");
                 if let Err(error) = store.set_aside() {
                     tracing::error!(error = %error, "the refused baselines stay where they are until the next save");
                 }
-                (Saved::default(), Some(error))
+                (last_good(store.as_ref(), told), Some(error))
             }
         };
         let progress = Progress {
@@ -58,7 +58,7 @@ impl Saver {
                 store,
                 at: Mutex::new(progress),
             },
-            Shards::with_habits(known, state),
+            Shards::with_habits(known, state).having_seen(saved.seen),
             refused,
         )
     }
@@ -94,6 +94,27 @@ impl Saver {
     }
 }
 
+/// The copy before the refused one, if that is good; else everybody is new.
+fn last_good(store: &dyn BaselineStore, told: u64) -> Saved {
+    match Saved::load_before(store, told) {
+        Ok(before) if !before.baselines.is_empty() => {
+            tracing::warn!(
+                version = before.version,
+                "going on with the copy of the baselines before it"
+            );
+            before
+        }
+        Ok(_) => {
+            tracing::error!("starting without baselines: everybody is new");
+            Saved::default()
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "starting without baselines: everybody is new");
+            Saved::default()
+        }
+    }
+}
+
 impl Watch {
     /// Saves baselines if they changed and a minute has passed, or at the end.
     pub(super) async fn save_baselines(&self, last: bool) {
@@ -105,9 +126,17 @@ impl Watch {
             return;
         };
         let baselines = self.shards.copy();
+        // After the habits: what is counted in between is lost to a crash, never counted twice.
+        let seen = self.shards.copy_seen();
         let store = Arc::clone(&self.learning.store);
-        let saving =
-            tokio::task::spawn_blocking(move || Saved { version, baselines }.save(store.as_ref()));
+        let saving = tokio::task::spawn_blocking(move || {
+            Saved {
+                version,
+                baselines,
+                seen,
+            }
+            .save(store.as_ref())
+        });
         match saving.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -81,6 +81,26 @@ impl Shards {
         }
     }
 
+    /// And with the reports that were counted by then.
+    pub(super) fn having_seen(self, seen: Vec<(NodeId, Seen)>) -> Self {
+        let seen = seen.into_iter();
+        self.seen
+            .lock()
+            .extend(seen.map(|(gateway, seen)| (gateway, seen.restored())));
+        self
+    }
+
+    /// The reports that were counted.
+    pub(super) fn copy_seen(&self) -> Vec<(NodeId, Seen)> {
+        let seen = self.seen.lock();
+        let mut all: Vec<_> = seen
+            .iter()
+            .map(|(gateway, seen)| (*gateway, seen.clone()))
+            .collect();
+        all.sort_unstable_by_key(|(gateway, _)| *gateway);
+        all
+    }
+
     /// The shard of a role.
     pub(super) fn of(&self, role: RoleId) -> usize {
         usize::try_from(shard_of(role)).unwrap_or(0) % self.desks.len().max(1)

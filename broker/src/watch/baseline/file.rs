@@ -1,7 +1,7 @@
 //! Baselines in a file beside the log.
 //!
 //! Written whole to a new file, synced, renamed over the old one: after a power cut there is the old
-//! or the new one. Sealed under the root sealing key, so that whoever can write the folder can
+//! or the new one. The old one stays beside it, for when the new one cannot be read one day. Sealed under the root sealing key, so that whoever can write the folder can
 //! neither read habits nor make abuse a habit. An older genuine copy is told by its version, which
 //! the log remembers.
 
@@ -37,22 +37,11 @@ impl BaselineFile {
 
 impl BaselineStore for BaselineFile {
     fn load(&self) -> Result<Option<Vec<u8>>, BaselineError> {
-        let sealed = match fs::read(&self.path) {
-            Ok(sealed) => sealed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(BaselineError::Io {
-                    action: "read",
-                    path: self.path.clone(),
-                    source,
-                });
-            }
-        };
-        let plain = self
-            .root
-            .open(PURPOSE, PLACE, &sealed)
-            .map_err(|_| BaselineError::Damaged)?;
-        Ok(Some(plain.to_vec()))
+        self.open(&self.path)
+    }
+
+    fn load_before(&self) -> Result<Option<Vec<u8>>, BaselineError> {
+        self.open(&self.before())
     }
 
     fn save(&self, plain: &[u8]) -> Result<(), BaselineError> {
@@ -63,7 +52,8 @@ impl BaselineStore for BaselineFile {
             path: new.clone(),
             source,
         })?;
-        fs::rename(&new, &self.path)
+        self.keep_before()
+            .and_then(|()| fs::rename(&new, &self.path))
             .and_then(|()| sync_folder(&self.path))
             .map_err(|source| BaselineError::Io {
                 action: "replace",
@@ -82,6 +72,47 @@ impl BaselineStore for BaselineFile {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+impl BaselineFile {
+    fn open(&self, path: &Path) -> Result<Option<Vec<u8>>, BaselineError> {
+        let sealed = match fs::read(path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(BaselineError::Io {
+                    action: "read",
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let plain = self
+            .root
+            .open(PURPOSE, PLACE, &sealed)
+            .map_err(|_| BaselineError::Damaged)?;
+        Ok(Some(plain.to_vec()))
+    }
+
+    /// Gives the present file a second name, so that at every moment the first one names a whole file.
+    fn keep_before(&self) -> io::Result<()> {
+        let link = self.path.with_extension("linked");
+        for made in [fs::remove_file(&link), fs::hard_link(&self.path, &link)] {
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => made?,
+            }
+        }
+        match fs::rename(&link, self.before()) {
+            // There is no present file yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        }
+    }
+
+    fn before(&self) -> PathBuf {
+        self.path.with_extension("before")
     }
 }
 
@@ -148,6 +179,18 @@ mod tests {
                 "length {len}"
             );
         }
+    }
+
+    #[test]
+    fn the_copy_before_stays_readable_when_the_newest_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(&folder, 1);
+        for text in ["one", "two", "three"] {
+            file.save(text.as_bytes()).unwrap();
+        }
+        fs::write(folder.path().join("baselines"), b"junk").unwrap();
+        assert!(matches!(file.load(), Err(BaselineError::Damaged)));
+        assert_eq!(file.load_before().unwrap().as_deref(), Some(&b"two"[..]));
     }
 
     #[test]

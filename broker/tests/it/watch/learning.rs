@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lanyard::clock::Clock;
 use lanyard::store::{Event, Store};
 use lanyard::watch::baseline::BaselineError;
+use lanyard::watch::intake::Report;
 use lanyard::watch::{Limits, Watch, WatchConfig};
 use serde_json::json;
 
@@ -77,6 +78,56 @@ async fn damaged_or_older_habits_are_refused_aloud_and_everybody_is_new() {
         world.shelf.take().is_none(),
         "what was refused is set aside"
     );
+}
+
+#[tokio::test]
+async fn when_the_newest_habits_are_damaged_the_last_good_ones_are_kept_and_it_is_said() {
+    let world = World::new().await;
+    world.learn(SERVICE).await;
+    save(&world).await;
+    let good = world.watch.identity(node(SERVICE)).unwrap();
+    world.learn(SERVICE).await;
+    save(&world).await;
+    world.shelf.put(b"\0\xff broken".to_vec());
+    let (watch, refused) = reopened(&world);
+    assert!(
+        matches!(refused, Some(BaselineError::Format(_))),
+        "{refused:?}"
+    );
+    let kept = watch.identity(node(SERVICE)).unwrap();
+    assert_eq!((kept.calls, kept.hash), (good.calls, good.hash));
+
+    world.shelf.put(b"broken".to_vec());
+    world.shelf.lose_before();
+    let (watch, refused) = reopened(&world);
+    assert!(refused.is_some());
+    assert_eq!(watch.identity(node(SERVICE)).unwrap().calls, 0);
+}
+
+#[tokio::test]
+async fn a_report_that_is_repeated_after_a_restart_does_not_count_again() {
+    let world = World::new().await;
+    let token = world.issue(SERVICE).await;
+    let mut tracker = world.cold_tracker();
+    world.ordinary(&mut tracker, 10);
+    let counted = world.body(vec![token.entry(&tracker.report().unwrap())]);
+    let counted = counted.to_string();
+    assert_eq!(world.send(GATEWAY, &counted).await.0, 200);
+    save(&world).await;
+    let (watch, refused) = reopened(&world);
+    assert!(refused.is_none());
+    let report = |body: &str| Report::parse(body.as_bytes()).unwrap();
+    let receipt = watch.report(node(GATEWAY), report(&counted)).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.duplicate), (0, 1));
+    let other = watch
+        .report(node(SECOND_GATEWAY), report(&counted))
+        .await
+        .unwrap();
+    assert_eq!(other.accepted, 1, "the same number of another gateway");
+    world.ordinary(&mut tracker, 10);
+    let next = world.body(vec![token.entry(&tracker.report().unwrap())]);
+    let next = report(&next.to_string());
+    assert_eq!(watch.report(node(GATEWAY), next).await.unwrap().accepted, 1);
 }
 
 #[tokio::test]

@@ -40,23 +40,35 @@ pub(super) fn node(n: u64) -> NodeId {
 
 /// Habits that outlive one watch room.
 #[derive(Clone, Default)]
-pub(super) struct Shelf(Arc<std::sync::Mutex<Option<Vec<u8>>>>);
+pub(super) struct Shelf {
+    now: Arc<std::sync::Mutex<Option<Vec<u8>>>>,
+    before: Arc<std::sync::Mutex<Option<Vec<u8>>>>,
+}
 
 impl Shelf {
     pub(super) fn take(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap().take()
+        self.now.lock().unwrap().take()
+    }
+
+    pub(super) fn lose_before(&self) {
+        self.before.lock().unwrap().take();
     }
 
     pub(super) fn put(&self, bytes: Vec<u8>) {
-        *self.0.lock().unwrap() = Some(bytes);
+        *self.now.lock().unwrap() = Some(bytes);
     }
 }
 
 impl BaselineStore for Shelf {
     fn load(&self) -> Result<Option<Vec<u8>>, BaselineError> {
-        Ok(self.0.lock().unwrap().clone())
+        Ok(self.now.lock().unwrap().clone())
+    }
+    fn load_before(&self) -> Result<Option<Vec<u8>>, BaselineError> {
+        Ok(self.before.lock().unwrap().clone())
     }
     fn save(&self, plain: &[u8]) -> Result<(), BaselineError> {
+        let before = self.take();
+        *self.before.lock().unwrap() = before;
         self.put(plain.to_vec());
         Ok(())
     }
