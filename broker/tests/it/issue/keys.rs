@@ -4,6 +4,7 @@
 use lanyard::clock::{Clock, UnixMillis};
 use lanyard::issue::keys::KeyError;
 use lanyard::store::event::{By, KeyUse};
+use lanyard::store::{Event, Store};
 use lanyard_token::{
     Audience, Delegation, Expectations, KeyId, KeySet, KeyUse as DelegatedUse, TrustedKeys,
     UnverifiedToken,
@@ -119,6 +120,41 @@ async fn a_compromised_key_signs_and_verifies_nothing_from_then_on() {
     assert!(trusted(&world).await.mint().get(&stolen).is_none());
     let again = world.issue.compromise(stolen, "drill", By::Broker).await;
     assert_eq!(again, Err(KeyError::Unknown(stolen)));
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_else_removed_has_a_successor_at_once() {
+    let world = World::new().await;
+    let billing = world.identity("billing").await;
+    let old = world.token(&billing).await;
+    let keeping = tokio::spawn(world.issue.clone().run());
+    // Its first turn finds nothing to do.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    // As the golden-token alarm says it: an event in the log, and nothing else.
+    let removed = Event::SigningKeyRemoved {
+        key: kid(&old),
+        reason: "two forged tokens".to_owned(),
+        by: By::Verdict(lanyard_token::NodeId::from_u64(7)),
+    };
+    world.store.append(vec![removed]).await.unwrap();
+    let waiting = async {
+        while !world
+            .issue
+            .signing_keys()
+            .iter()
+            .any(|key| key.key_use == KeyUse::Mint)
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
+        .await
+        .expect("long before the next minute");
+    keeping.abort();
+    assert!(!world.lives(&old));
+    let new = world.token(&billing).await;
+    assert_ne!(kid(&new), kid(&old));
+    assert!(world.lives(&new));
 }
 
 #[tokio::test]
