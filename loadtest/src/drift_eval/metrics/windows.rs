@@ -89,14 +89,17 @@ impl Roc {
         })
     }
 
-    /// The curve, from nothing flagged to everything.
+    /// The curve in steps, from nothing flagged to everything.
     pub(in crate::drift_eval) fn curve(&self) -> Vec<(f64, f64)> {
         let mut points = vec![(0.0, 0.0)];
-        points.extend(self.benign.iter().map(|threshold| {
+        let mut reached = 0.0;
+        for threshold in &self.benign {
             let point = self.at(*threshold);
-            (point.false_alarms, point.hits)
-        }));
-        points.push((1.0, 1.0));
+            points.push((point.false_alarms, reached));
+            points.push((point.false_alarms, point.hits));
+            reached = point.hits;
+        }
+        points.extend([(1.0, reached), (1.0, 1.0)]);
         points
     }
 }
@@ -170,6 +173,23 @@ mod tests {
         for step in 0..300 {
             assert!(roc.at(f64::from(step) / 100.0).cost >= best);
         }
+    }
+
+    #[test]
+    fn the_curve_climbs_in_steps_and_ends_with_everything() {
+        let curve = Roc::of(vec![1.0, 0.0], vec![2.0, 0.5]).curve();
+        assert_eq!(
+            curve,
+            [
+                (0.0, 0.0),
+                (0.0, 0.0),
+                (0.0, 0.5),
+                (0.5, 0.5),
+                (0.5, 1.0),
+                (1.0, 1.0),
+                (1.0, 1.0)
+            ]
+        );
     }
 
     #[test]

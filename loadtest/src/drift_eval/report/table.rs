@@ -145,7 +145,7 @@ fn cloud(trail: &CloudTrail) -> String {
         let _ = writeln!(
             text,
             "  account: {} of {} attacking credentials flagged, {delay}; {} of {} attacking calls, {} of {} windows \
-             with one; {} of {} windows without",
+             with one; {} of {} windows without, {} of their {} calls",
             found.attackers_flagged,
             found.attackers,
             percent(&found.attack_calls_flagged),
@@ -153,7 +153,9 @@ fn cloud(trail: &CloudTrail) -> String {
             percent(&found.attack_windows_flagged),
             found.attack_windows,
             percent(&found.false_alarms),
-            found.benign_windows
+            found.benign_windows,
+            percent(&found.benign_calls_flagged),
+            found.benign_calls
         );
     }
     if let Some(found) = &trail.stratus {

@@ -22,9 +22,12 @@ pub(in crate::drift_eval) struct Attacks {
     pub(in crate::drift_eval) attack_calls_flagged: f64,
     pub(in crate::drift_eval) attack_windows: usize,
     pub(in crate::drift_eval) attack_windows_flagged: f64,
-    /// Windows without an attacking call.
+    /// Windows without an attacking call. What is new is reported at once, so of these the flagged are the short ones.
     pub(in crate::drift_eval) benign_windows: usize,
     pub(in crate::drift_eval) false_alarms: f64,
+    /// Calls in them, and those in flagged ones.
+    pub(in crate::drift_eval) benign_calls: usize,
+    pub(in crate::drift_eval) benign_calls_flagged: f64,
     /// Of each flagged attacker, calls from its first attacking one to the end of the first flagged window; the
     /// median. `null` when none was flagged.
     pub(in crate::drift_eval) median_delay: Option<f64>,
@@ -117,6 +120,7 @@ struct Score {
     attack_calls: (usize, usize),
     attack_windows: (usize, usize),
     benign_windows: (usize, usize),
+    benign_calls: (usize, usize),
 }
 
 impl Score {
@@ -130,6 +134,8 @@ impl Score {
             let tally = if attacking > 0 {
                 &mut self.attack_windows
             } else {
+                self.benign_calls.0 += window.calls.len() * flagged;
+                self.benign_calls.1 += window.calls.len();
                 &mut self.benign_windows
             };
             tally.0 += flagged;
@@ -158,6 +164,8 @@ impl Score {
             attack_windows_flagged: of(self.attack_windows),
             benign_windows: self.benign_windows.1,
             false_alarms: of(self.benign_windows),
+            benign_calls: self.benign_calls.1,
+            benign_calls_flagged: of(self.benign_calls),
             median_delay: self
                 .delays
                 .get(self.delays.len() / 2)
@@ -194,7 +202,8 @@ mod tests {
             (found.attack_windows, found.attack_windows_flagged),
             (2, 0.5)
         );
-        assert_eq!(found.benign_windows, 3);
+        assert_eq!((found.benign_windows, found.benign_calls), (3, 25));
+        assert!((found.benign_calls_flagged - 0.4).abs() < 1e-12);
         assert!((found.false_alarms - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(
             found.median_delay,
