@@ -46,6 +46,9 @@ pub struct DriftEvalArgs {
     /// Draws hits over false alarms, beside published figures.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Identities in memory while the engine's speed is measured.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    identities: usize,
 }
 
 /// Measures, and prints a table.
@@ -59,7 +62,7 @@ pub fn run(args: &DriftEvalArgs) -> Result<(), Box<dyn Error>> {
         agentdojo: agentdojo(&population, &data, &tally)?.map(|found| report::Agents::of(&found)),
         cloudtrail: trails::cloud(&population, &data)?,
         web: trails::web(&population, &data)?,
-        state: state::measure(),
+        state: state::measure(args.identities, &tally),
     };
     tally.done();
     write(&report, args.json.as_deref())?;

@@ -59,7 +59,9 @@ fn subset(recordings: &Path) -> io::Result<tempfile::TempDir> {
 
 fn drift_eval(folder: &Path, recordings: Option<&Path>, more: &[&str]) -> io::Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanyard-loadtest"));
-    command.arg("drift-eval").args(more);
+    command
+        .args(["drift-eval", "--identities", "100"])
+        .args(more);
     command.arg("--population").arg(folder);
     command.arg("--data").arg(folder);
     if let Some(recordings) = recordings {

@@ -101,6 +101,18 @@ pub enum Refusal {
     FitsOthers,
 }
 
+impl Baseline {
+    /// Bytes that one identity takes: its habits and their frozen anchor.
+    #[must_use]
+    pub fn bytes() -> usize {
+        // Follows the anchor's type, whatever that becomes.
+        fn boxed<T>(_: impl Fn(&Baseline) -> &Option<Box<T>>) -> usize {
+            size_of::<T>()
+        }
+        size_of::<Self>() + boxed(|baseline| &baseline.anchor)
+    }
+}
+
 impl Default for Baseline {
     fn default() -> Self {
         Self::empty()
