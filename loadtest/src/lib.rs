@@ -9,5 +9,6 @@ pub mod attacker;
 pub mod bench;
 pub mod broker;
 pub mod drift_eval;
+pub mod drift_sim;
 pub mod replay;
 pub mod world;

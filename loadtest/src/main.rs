@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, drift_eval, replay};
+use lanyard_loadtest::{bench, drift_eval, drift_sim, replay};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// How well drift is recognised in recorded behaviour whose outcome is known.
     DriftEval(drift_eval::DriftEvalArgs),
+    /// A simulated fleet with thieves in it: who is caught, how soon, and what honest callers lose.
+    DriftSim(drift_sim::DriftSimArgs),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
         Command::Bench(args) => bench::run(&args),
         Command::DriftEval(args) => drift_eval::run(&args),
+        Command::DriftSim(args) => drift_sim::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

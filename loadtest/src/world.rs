@@ -204,10 +204,14 @@ impl World {
         self.callers.get(identity)?.task()
     }
 
-    /// Releases that reach somebody before the world is over.
+    /// Releases that were rolled out up to now.
     #[must_use]
     pub fn deployments(&self) -> usize {
-        self.roles.iter().map(Role::deployments).sum()
+        let now = self.due().unwrap_or(self.end);
+        self.roles
+            .iter()
+            .map(|role| role.deployments_until(now))
+            .sum()
     }
 
     fn hire(&mut self, role: usize, seed: u64) {
