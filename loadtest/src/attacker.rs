@@ -181,6 +181,14 @@ pub struct Strike {
     pub renews: bool,
 }
 
+impl Strike {
+    /// Whether the token's own task forbids it.
+    #[must_use]
+    pub fn is_outside_task(&self) -> bool {
+        self.event.task.is_some_and(|fit| fit != TaskFit::Inside)
+    }
+}
+
 impl Attack {
     /// The next strike after `now`; `None` when the attacker has what it came for.
     pub fn strike(&mut self, world: &World, now: Millis) -> Option<Strike> {

@@ -12,9 +12,9 @@ use super::books::TokenId;
 use crate::world::GATEWAYS;
 
 /// How often first-seen tokens are reported, in milliseconds.
-pub(super) const FIRST_SEEN: u64 = 3_000;
+pub(super) const FIRST_SEEN: u64 = 1_000;
 /// Every so many of those intervals everything is reported.
-const REGULAR: u64 = 20;
+const REGULAR: u64 = 60;
 /// How long a silent token keeps its place, in milliseconds: longer than it lives.
 const KEPT: u64 = 400_000;
 

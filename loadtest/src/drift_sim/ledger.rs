@@ -27,6 +27,7 @@ pub(super) struct Account {
     pub(super) retried: u64,
     pub(super) failed: u64,
     pub(super) recycles: u64,
+    pub(super) narrowings: u64,
     pub(super) suspensions: u64,
     pub(super) revocations: u64,
     /// Alerts about tokens, at most one per identity and day.
@@ -88,7 +89,8 @@ impl Ledger {
             }
             Response::Suspend => account.suspensions += 1,
             Response::Revoke => account.revocations += 1,
-            Response::Observe | Response::Narrow => {}
+            Response::Narrow => account.narrowings += 1,
+            Response::Observe => {}
         }
     }
 
@@ -118,6 +120,7 @@ impl Account {
         self.retried += other.retried;
         self.failed += other.failed;
         self.recycles += other.recycles;
+        self.narrowings += other.narrowings;
         self.suspensions += other.suspensions;
         self.revocations += other.revocations;
         self.alerts += other.alerts;

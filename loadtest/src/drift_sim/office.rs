@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_drift::desk::{Bench, Closed, Desk, Heard, Limits, Register, Sight};
+use lanyard_drift::desk::{Bench, Closed, Desk, Heard, Limits, Register, RoleId, Sight};
 use lanyard_drift::ladder::{
-    Action, Caps, Drifted, History, Mode, Policy, Recycled, Response, Situation, Spent, SubjectId,
-    decide, on_identity,
+    Action, Caps, Drifted, History, Mode, Narrowed, Policy, Recycled, Response, Situation, Spent,
+    SubjectId, decide, on_identity,
 };
 use lanyard_drift::{Bounds, Level, Measure, Millis, Thresholds, TokenReport, Verdict};
 
@@ -38,6 +38,7 @@ pub(super) struct Happening {
 /// Roles as the world has them.
 struct Roles {
     peers: Vec<Vec<SubjectId>>,
+    roles: Vec<RoleId>,
     thresholds: Thresholds,
 }
 
@@ -45,6 +46,11 @@ impl Register for Roles {
     fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
         let peers = self.peers.get(books::identity(identity));
         peers.cloned().unwrap_or_default()
+    }
+
+    fn role(&self, identity: SubjectId) -> RoleId {
+        let role = self.roles.get(books::identity(identity));
+        role.copied().unwrap_or_default()
     }
 
     fn thresholds(&self, _: SubjectId) -> &Thresholds {
@@ -65,6 +71,10 @@ impl Roles {
         });
         Self {
             peers: peers.collect(),
+            roles: known
+                .iter()
+                .map(|known| RoleId(known.role as u64))
+                .collect(),
             thresholds: Thresholds::default(),
         }
     }
@@ -90,6 +100,7 @@ pub(super) struct Office {
     /// What gateways may know of each identity, and how often that has changed.
     bounds: Vec<(u64, Bounds)>,
     blocked: BTreeSet<TokenId>,
+    narrowed: BTreeSet<TokenId>,
     verdicts: u64,
 }
 
@@ -110,6 +121,7 @@ impl Office {
             histories: vec![History::default(); count],
             bounds: vec![(0, Bounds::cold(&roles.thresholds)); count],
             blocked: BTreeSet::new(),
+            narrowed: BTreeSet::new(),
             verdicts: 0,
             roles,
         }
@@ -123,6 +135,11 @@ impl Office {
     /// Whether the number of a token that was never issued is blocked.
     pub(super) fn is_blocked(&self, token: TokenId) -> bool {
         self.blocked.contains(&token)
+    }
+
+    /// Whether a token keeps only the scopes its identity uses anyway.
+    pub(super) fn is_narrowed(&self, token: TokenId) -> bool {
+        self.narrowed.contains(&token)
     }
 
     /// Takes one entry of a gateway's report.
@@ -285,6 +302,10 @@ impl Office {
                     verdict,
                 });
                 self.books.end(token);
+            }
+            (Response::Narrow, Some(token)) if action.enforced => {
+                history.add_narrowed(Narrowed { token, verdict });
+                self.narrowed.insert(token.0);
             }
             (Response::Suspend, Some(node)) if action.enforced => {
                 let until = action.until.unwrap_or(now);

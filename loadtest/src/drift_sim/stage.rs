@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_drift::Millis;
+use lanyard_drift::{Event, Millis, OperationId, Outcome};
 
 use super::books::{NoToken, TokenId};
 use super::gateways::{Answer, Entry, Gateways, Visit};
@@ -11,6 +11,7 @@ use super::office::{Happening, Office};
 use super::trial::{Stage as Standing, Trial};
 use crate::attacker::{Attack, Loot, Strike};
 use crate::world::calendar::BEGIN;
+use crate::world::catalogue::Operation;
 use crate::world::{Call, World};
 
 /// The first number of a token that somebody made with a stolen signing key.
@@ -153,7 +154,7 @@ impl Stage {
         gateway: u8,
         token: TokenId,
         identity: usize,
-        (event, outcome): (&lanyard_drift::Event, &lanyard_drift::Outcome),
+        (event, outcome): (&Event, &Outcome),
         now: Millis,
     ) -> Answer {
         let visit = Visit {
@@ -171,8 +172,25 @@ impl Stage {
         if answer == Answer::Ended {
             self.office.books.end_at_gateway(token);
         }
+        // Seen all the same, so that whoever goes on is seen to.
+        let allowed = !self.office.is_narrowed(token) || self.is_usual(identity, event.operation);
         self.report(entry, now);
-        answer
+        if allowed { answer } else { Answer::Denied }
+    }
+
+    /// Whether an operation needs a scope that its identity uses anyway: reading or changing one resource.
+    fn is_usual(&self, identity: usize, operation: OperationId) -> bool {
+        let known = self.office.bounds(identity).map(|(_, bounds)| bounds);
+        let Some(known) = known.filter(|known| known.is_established()) else {
+            return true;
+        };
+        let all = &self.world.catalogue().operations;
+        let wanted = all.iter().find(|other| other.id == operation);
+        wanted.is_none_or(|wanted| {
+            let alike =
+                |other: &&Operation| (other.backend, other.reads) == (wanted.backend, wanted.reads);
+            all.iter().filter(alike).any(|other| known.knows(other.id))
+        })
     }
 
     fn report(&mut self, entries: impl IntoIterator<Item = Entry>, now: Millis) {
@@ -381,7 +399,8 @@ impl Stage {
         if let Some(trial) = self.trials.get_mut(at) {
             match answer {
                 Answer::Served => trial.served(strike),
-                Answer::Denied => trial.denied(strike.at),
+                Answer::Denied if strike.is_outside_task() => trial.denied(strike.at),
+                Answer::Denied => {}
                 Answer::Ended => {}
             }
         }

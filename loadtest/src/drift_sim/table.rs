@@ -36,10 +36,11 @@ fn write(text: &mut String, summary: &Summary) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "{:<12} {:>10} {:>20} {:>18} {:>18} {:>18} {:>18} {:>18}",
+        "{:<12} {:>10} {:>20} {:>18} {:>16} {:>16} {:>16} {:>16} {:>16}",
         "benign",
         "requests",
         "recycles",
+        "narrowings",
         "failed",
         "suspensions",
         "revocations",
@@ -111,9 +112,10 @@ fn benign(text: &mut String, kind: &str, found: &BenignSummary) -> std::fmt::Res
     };
     writeln!(
         text,
-        "{kind:<12} {:>10} {:>20} {:>18} {:>18} {:>18} {:>18} {:>18}",
+        "{kind:<12} {:>10} {:>20} {:>18} {:>16} {:>16} {:>16} {:>16} {:>16}",
         found.requests,
         rate(found.recycles),
+        rate(found.narrowings),
         rate(found.failed),
         rate(found.suspensions),
         rate(found.revocations),

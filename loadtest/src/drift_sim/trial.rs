@@ -129,8 +129,8 @@ impl Trial {
     pub(super) fn happened(&mut self, happening: &Happening, now: Millis) {
         let ends = matches!(happening.response, Response::Suspend | Response::Revoke);
         let alerts = happening.whole && happening.response == Response::Alert;
-        let counts =
-            happening.enforced && (ends || alerts || happening.response == Response::Recycle);
+        let milder = matches!(happening.response, Response::Recycle | Response::Narrow);
+        let counts = happening.enforced && (ends || alerts || milder);
         if !counts {
             return;
         }
