@@ -18,7 +18,9 @@
 //! What it misses: a ramp in rates or objects, which have no anchor.
 //!
 //! **Recovery.** A mild anomaly in one family that goes on for [`Thresholds::persistence`] windows
-//! is a changed habit and is learned; anything stronger waits for an operator, who clears windows
+//! is a changed habit and is learned, and a strange origin alone, however strange, in a fifth of that:
+//! whoever comes back with one fresh token after the other holds the key, which is what a strange
+//! origin puts in doubt. Anything stronger waits for an operator, who clears windows
 //! ([`Baseline::absorb_cleared`]) and sets the anchor anew ([`Baseline::set_anchor`]). Old counts
 //! age by halves. Why not an exponential average per count: halving in steps keeps whole numbers,
 //! so that equal histories are equal bytes and the content hash means something.
@@ -50,6 +52,10 @@ const VERSION: u16 = 2;
 /// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
 /// days, a quiet one years.
 const AGE_AT: u64 = 65_536;
+
+/// How many mild windows one counts for in which nothing but the origin is strange: a dozen of them, an
+/// hour of fresh tokens, make it a habit.
+const ORIGIN_COUNTS: u32 = 5;
 
 /// The habits of one identity, or of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,10 +327,15 @@ impl Baseline {
             .evidence
             .iter()
             .all(|found| found.strength == Strength::Notable && Some(found.family()) == family);
-        self.mild_windows = if mild {
-            self.mild_windows.saturating_add(1)
-        } else {
-            0
+        let origin = family == Some(Family::Source)
+            && verdict
+                .evidence
+                .iter()
+                .all(|found| found.family() == Family::Source);
+        self.mild_windows = match (origin, mild) {
+            (true, _) => self.mild_windows.saturating_add(ORIGIN_COUNTS),
+            (false, true) => self.mild_windows.saturating_add(1),
+            (false, false) => 0,
         };
         let lasts = self.mild_windows >= thresholds.persistence.max(1);
         if lasts {

@@ -501,7 +501,7 @@ fn discount(
     }
     let rest = report.without(&deployed);
     let milder = Habits::judge(Some(habits), bench, identity, &rest);
-    if milder.level < verdict.level {
+    if milder.gravity() < verdict.gravity() {
         (milder, Some(rest))
     } else {
         (verdict, None)

@@ -15,8 +15,14 @@
 //! [`Policy::minimum_history`] own calls, and reports of more than one gateway. Otherwise they
 //! suspend for at most [`Policy::longest_suspension`]. A hard rule needs none of that.
 //!
-//! **When a token is narrowed.** Only with a witness and a history: a baseline of few calls knows too
-//! few scopes. A token that was narrowed before is recycled instead: narrowing it again changes nothing.
+//! **When recycling ends.** Whoever had [`Policy::recyclings`] tokens taken within the hour and comes back
+//! with another one holds the key; for a window that is merely anomalous recycling has then said all it
+//! can. It is written down, and what lasts becomes habit. Without this a replica whose release brought a
+//! new client and a new network lost every token at its first call, for ever (seen in simulation).
+//!
+//! **When a token is narrowed.** Only with a witness, denials beside it, and a history: what a release
+//! calls anew is let through, what somebody tries is refused, and a baseline of few calls knows too few
+//! scopes. A token that was narrowed before is recycled instead: narrowing it again changes nothing.
 //!
 //! **What it does not do.** It does not weigh: the judge has done that. It does not page: alerts are
 //! one per identity and day. In observe mode statistics are written down and nothing more, and since
@@ -37,7 +43,7 @@ pub use history::{Drifted, History, Narrowed, Recycled};
 pub use subject::{Place, SubjectId};
 
 use crate::event::Millis;
-use crate::evidence::{Evidence, Family, Level, Strength};
+use crate::evidence::{Channel, Evidence, Family, Level, Strength};
 use crate::signal::HardRule;
 use crate::verdict::Verdict;
 
@@ -96,6 +102,9 @@ pub struct Policy {
     /// How long a recycling is remembered, in milliseconds: a token minted within it counts as
     /// minted after it. An hour is the longest a token lives.
     pub recycling_memory: u64,
+    /// Recyclings within that memory after which an anomalous window of a token minted since leads to
+    /// no other. The first may have met the thief or the owner, the second says that somebody mints.
+    pub recyclings: usize,
     /// The longest suspension, in milliseconds.
     pub longest_suspension: u64,
     /// Own calls behind the baseline below which statistics never revoke.
@@ -108,6 +117,7 @@ impl Default for Policy {
             mode: Mode::Observe,
             table: Table::default(),
             recycling_memory: 3_600_000,
+            recyclings: 2,
             longest_suspension: 900_000,
             minimum_history: 1_000,
         }
@@ -221,6 +231,7 @@ pub fn respond(
     let rungs = policy.table.rungs(abuse);
     let successors = successors(situation, policy, now);
     let wanted = match successors.len() {
+        _ if !grave && has_come_back(situation, policy, now) => Response::Observe,
         _ if !grave => rungs.anomalous.min(Response::Narrow),
         0 => rungs.first,
         1 => rungs.again,
@@ -328,6 +339,17 @@ fn successors(
     found
 }
 
+/// Whether this token was minted after enough others of its credential were recycled.
+fn has_come_back(situation: &Situation<'_>, policy: &Policy, now: Millis) -> bool {
+    let credential = credential(situation.path);
+    let recycled = situation.history.recycled.iter().filter(|recycled| {
+        recycled.credential == credential
+            && recycled.rev < situation.place
+            && now.since(recycled.at) <= policy.recycling_memory
+    });
+    recycled.count() >= policy.recyclings.max(1)
+}
+
 /// Where the credential stands in a path: owner, identity, credential.
 const CREDENTIAL: usize = 2;
 
@@ -380,8 +402,12 @@ fn may_narrow(verdict: &Verdict, situation: &Situation<'_>, policy: &Policy) -> 
         .evidence
         .iter()
         .any(|evidence| evidence.strength == Strength::Strong);
+    let denied = verdict
+        .evidence
+        .iter()
+        .any(|evidence| evidence.channel() == Channel::Refusals);
     let before = situation.history.is_narrowed(situation.token);
-    witness && !before && verdict.history >= policy.minimum_history
+    witness && denied && !before && verdict.history >= policy.minimum_history
 }
 
 /// Data that has left does not come back: somebody should look, however mild it seems.

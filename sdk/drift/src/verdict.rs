@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Millis, OperationId};
-use crate::evidence::{Evidence, Level};
+use crate::evidence::{Evidence, Level, Strength};
 use crate::model::Contribution;
 use crate::signal::HardRule;
 
@@ -49,6 +49,13 @@ impl Verdict {
     #[must_use]
     pub fn sentence_with(&self, name: impl Fn(OperationId) -> Option<String>) -> String {
         sentence::of(self, &name)
+    }
+
+    /// How much it says, to be compared with another verdict on the same calls: its level, its strongest
+    /// witness, how many pieces of evidence there are.
+    pub(crate) fn gravity(&self) -> (Level, Option<Strength>, usize) {
+        let strongest = self.evidence.iter().map(|found| found.strength).max();
+        (self.level, strongest, self.evidence.len())
     }
 
     /// The operations that the verdict speaks of; some may come twice.

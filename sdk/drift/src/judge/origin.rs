@@ -5,7 +5,8 @@
 //! **Warms up** with the number of windows in which nothing new appeared: after twenty such windows
 //! a new pair is a witness. **Recovers** when the origin is learned. One of the two alone is only a
 //! hint, because pods are rescheduled and libraries upgraded all the time. An identity that roams
-//! (its tables have overflowed) is never surprising. Why not the address itself: it changes with
+//! (its tables have overflowed) is never surprising. What the role knows is not new: replicas move between
+//! the networks of their siblings and run their releases. Why not the address itself: it changes with
 //! every pod; networks do not. Without sources and clients in history or window the channel is absent.
 
 use super::Case;
@@ -65,13 +66,19 @@ impl Seen {
             let count = u64::from(*count);
             // A history without sources cannot call a source new, and likewise for clients.
             let source = usual.sources.len() > 0
-                && origin
-                    .source
-                    .is_some_and(|s| usual.sources.get(s).is_none());
+                && origin.source.is_some_and(|s| {
+                    let role = case
+                        .peers
+                        .is_some_and(|peers| peers.sources.get(s).is_some());
+                    usual.sources.get(s).is_none() && !role
+                });
             let client = usual.clients.len() > 0
-                && origin
-                    .client
-                    .is_some_and(|c| usual.clients.get(c).is_none());
+                && origin.client.is_some_and(|c| {
+                    let role = case
+                        .peers
+                        .is_some_and(|peers| peers.clients.get(c).is_some());
+                    usual.clients.get(c).is_none() && !role
+                });
             seen.both += if source && client { count } else { 0 };
             seen.source += if source { count } else { 0 };
             seen.client += if client { count } else { 0 };

@@ -388,9 +388,50 @@ fn a_met_cap_makes_the_response_milder_and_tells_somebody() {
 }
 
 fn probing(strength: Strength) -> Verdict {
-    let mut verdict = verdict(Level::Anomalous, None, &[Measure::NewOperations]);
+    let measures = [Measure::NewOperations, Measure::RefusedShare];
+    let mut verdict = verdict(Level::Anomalous, None, &measures);
     verdict.evidence[0].strength = strength;
+    verdict.evidence[1].strength = Strength::Notable;
     verdict
+}
+
+#[test]
+fn new_operations_that_nobody_refuses_are_never_narrowed() {
+    let history = History::default();
+    let mut release = probing(Strength::Strong);
+    release.evidence.truncate(1);
+    let case = Case::new(release, issued(&[], 5), &history);
+    assert_eq!(case.strongest().0, Response::Recycle);
+}
+
+#[test]
+fn whoever_comes_back_from_two_recyclings_is_recycled_no_more_for_an_anomaly() {
+    let strange = || verdict(Level::Anomalous, None, &[Measure::NewNetworkAndClient]);
+    let mut history = after_recycling(&[]);
+    let strongest = |history: &History, place| {
+        Case::new(strange(), issued(&[], place), history)
+            .strongest()
+            .0
+    };
+    assert_eq!(strongest(&history, 20), Response::Recycle);
+    history.add_recycled(Recycled {
+        token: node(101),
+        rev: Place(15),
+        verdict: node(902),
+        ..history.recycled[0]
+    });
+    assert_eq!(strongest(&history, 20), Response::Observe);
+    assert_eq!(
+        strongest(&history, 12),
+        Response::Recycle,
+        "a copy from before"
+    );
+    let grave = Case::new(two_families(), issued(&[], 20), &history);
+    assert!(grave.strongest().0 > Response::Recycle);
+    for recycled in &mut history.recycled {
+        recycled.at = Millis(NOW.0 - 3_600_001);
+    }
+    assert_eq!(strongest(&history, 20), Response::Recycle, "an hour later");
 }
 
 #[test]

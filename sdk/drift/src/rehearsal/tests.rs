@@ -132,7 +132,11 @@ fn later_windows_of_a_recycled_token_had_moved_to_another() {
 
 #[test]
 fn who_probes_is_narrowed_once_and_then_recycled() {
-    let probing = |minute| window(10, minute, &[(Measure::NewOperations, 50.0)]);
+    let findings = [
+        (Measure::NewOperations, 50.0),
+        (Measure::RefusedShare, 50.0),
+    ];
+    let probing = |minute| window(10, minute, &findings);
     let enforced = rehearse(&[probing(1), probing(2)], &enforcing());
     assert_eq!(
         did(&enforced),
@@ -201,8 +205,8 @@ fn numbers_that_windows_cannot_show_are_told_apart() {
 
 #[test]
 fn a_long_recording_is_counted_whole_and_told_in_part() {
-    // A token each, a minute apart, so that no cap is met.
-    let windows: Vec<_> = (0..3_000).map(|n| mild(100 + n, n)).collect();
+    // A token each, so far apart that no cap is met and nobody comes back from two recyclings.
+    let windows: Vec<_> = (0..3_000).map(|n| mild(100 + n, n * 31)).collect();
     let enforced = rehearse(&windows, &enforcing());
     assert_eq!(enforced.would.recycle, 3_000);
     assert_eq!(enforced.steps.len(), STEPS);
