@@ -58,8 +58,8 @@ pub struct DriftSimArgs {
     /// No attackers and a larger fleet: what honest callers suffer.
     #[arg(long)]
     benign_only: bool,
-    /// With `--benign-only`: so many calls, instead of days.
-    #[arg(long, requires = "benign_only")]
+    /// At most so many honest calls in each world; with `--benign-only` days do not end it before.
+    #[arg(long)]
     calls: Option<u64>,
     /// Worlds at a time; as many as there are processors if not given.
     #[arg(long)]

@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 mod drift_eval;
+mod drift_sim;
 mod replay;

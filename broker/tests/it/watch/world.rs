@@ -363,6 +363,11 @@ impl World {
         ] {
             self.clock.advance_millis(1_000);
             tracker.observe(&event(name, None, 1), self.millis());
+            let denied = Outcome {
+                status: Some(403),
+                ..Outcome::default()
+            };
+            tracker.settle(&denied, self.millis());
         }
     }
 

@@ -113,6 +113,25 @@ fn a_deployment_that_adds_a_busy_operation_is_anomalous_at_most() {
 }
 
 #[test]
+fn the_origin_of_a_sibling_is_not_new() {
+    let mut identity = Identity::with_history(3_000);
+    let mut sibling = Identity::new();
+    for _ in 0..500 {
+        let call = usual(&mut sibling.dice);
+        sibling.call(&stolen(call), 400);
+    }
+    let _ = sibling.judge_and_learn();
+    identity.call(&stolen(order(17)), 400);
+    let (report, alone) = identity.judged();
+    assert_eq!(alone.level, Level::Anomalous);
+    let mut role = lanyard_drift::Baseline::empty();
+    role.merge(&sibling.baseline);
+    let (baseline, thresholds) = (&identity.baseline, &identity.thresholds);
+    let beside = judge(&report, baseline, Some(&role), thresholds, identity.now);
+    assert_eq!(beside.level, Level::Benign, "{}", beside.sentence());
+}
+
+#[test]
 fn a_new_network_alone_is_a_hint_and_both_together_a_witness() {
     let mut identity = Identity::with_history(3_000);
     let moved = Event {

@@ -4,7 +4,7 @@ use lanyard_drift::{
     Absorption, Baseline, Event, Level, Measure, Refusal, Signal, Thresholds, TokenReport, judge,
 };
 
-use crate::world::{Dice, Identity, op, order, owner, stolen};
+use crate::world::{Dice, Identity, op, order, owner, stolen, usual};
 
 #[test]
 fn a_service_that_reads_page_after_page_by_habit_is_not_stopped() {
@@ -95,6 +95,38 @@ fn a_lasting_mild_anomaly_becomes_habit_after_an_hour_of_windows() {
             .operations()
             .any(|(operation, _)| operation == op("GET /recommendations"))
     );
+}
+
+#[test]
+fn usual_calls_from_a_strange_origin_become_habit_after_a_dozen_windows() {
+    let mut identity = Identity::with_history(4_000);
+    let mut refused = 0;
+    loop {
+        for _ in 0..100 {
+            let call = usual(&mut identity.dice);
+            identity.call(&stolen(call), 400);
+        }
+        if identity.judge_and_learn().level == Level::Benign {
+            break;
+        }
+        refused += 1;
+        assert!(refused < 100, "never learned");
+    }
+    assert!((11..=13).contains(&refused), "{refused}");
+}
+
+#[test]
+fn strange_calls_from_a_strange_origin_are_never_learned() {
+    let mut identity = Identity::with_history(4_000);
+    let before = identity.baseline.calls();
+    for _ in 0..100 {
+        for n in 0..100 {
+            let call = Event::of(op(["GET /a", "GET /b", "GET /c", "GET /d"][n % 4]));
+            identity.call(&stolen(call), 400);
+        }
+        assert_eq!(identity.judge_and_learn().level, Level::Malicious);
+    }
+    assert_eq!(identity.baseline.calls(), before);
 }
 
 #[test]
