@@ -1,5 +1,6 @@
 //! The commands as a user runs them.
 #![forbid(unsafe_code)]
+#![cfg(test)]
 
 mod drift_eval;
 mod drift_sim;
