@@ -332,3 +332,58 @@ fn what_nobody_fetches_is_let_go_of_and_counted() {
     let closed = desk.take_closed();
     assert_eq!((closed.len(), closed[0].token), (4_096, SubjectId(4)));
 }
+
+/// Six identities of two roles.
+struct TwoRoles(Thresholds);
+
+impl Register for TwoRoles {
+    fn peers(&self, identity: SubjectId) -> Vec<SubjectId> {
+        let all = (0..6).map(SubjectId);
+        all.filter(|other| *other != identity && self.role(*other) == self.role(identity))
+            .collect()
+    }
+    fn role(&self, identity: SubjectId) -> RoleId {
+        RoleId(identity.0 % 2)
+    }
+    fn thresholds(&self, _: SubjectId) -> &Thresholds {
+        &self.0
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
+
+    /// So desks may be sharded by role.
+    #[test]
+    fn roles_on_one_desk_and_on_desks_of_their_own_are_judged_alike(
+        windows in proptest::collection::vec((0_u64..6, 0_usize..8, 1_u64..120), 1..120),
+    ) {
+        let register = TwoRoles(Thresholds { established_calls: 100, minimum_history: 200, ..Thresholds::default() });
+        let operations = ["GET /a", "GET /a", "GET /a", "GET /b", "GET /b", "PUT /c", "DELETE /d", "GET /e"];
+        let mut together = Desk::default();
+        let mut apart = [Desk::default(), Desk::default()];
+        for (at, (identity, operation, count)) in windows.into_iter().enumerate() {
+            let now = at as u64 * 20_000;
+            let bench = Bench { register: &register, limits: Limits::default(), now: Millis(now) };
+            let report = calls(operations[operation], count, now);
+            let heard = Heard {
+                token: SubjectId(100 + identity * 10 + (at as u64 / 30)),
+                identity: SubjectId(identity),
+                gateway: GATEWAY,
+            };
+            let own = &mut apart[usize::try_from(identity % 2).unwrap()];
+            let mut sights = Vec::new();
+            for desk in [&mut together, own] {
+                let sight = desk.look(&bench, heard, &report);
+                let whole = desk.close_if_full(&bench, heard.token);
+                sights.push((sight, whole));
+            }
+            proptest::prop_assert_eq!(&sights[0], &sights[1]);
+            let mut silent = together.close_silent(&bench);
+            let mut elsewhere: Vec<_> = apart.iter_mut().flat_map(|desk| desk.close_silent(&bench)).collect();
+            silent.sort_by_key(|closed| closed.token);
+            elsewhere.sort_by_key(|closed| closed.token);
+            proptest::prop_assert_eq!(silent, elsewhere);
+        }
+    }
+}
