@@ -29,6 +29,7 @@ use crate::store::log::{IndexState, Log, LogConfig, OpenReport};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
 use crate::watch::baseline::BaselineFile;
+use crate::watch::recorder::{Keeping, Recorder};
 use crate::watch::state::WatchState;
 use crate::watch::{Caps, Mode, Policy, Watch, WatchConfig};
 pub use doors::Doors;
@@ -144,6 +145,11 @@ impl Broker {
             clock.clone(),
             config.max_lifetime.as_secs(),
         ));
+        let keeping = Keeping {
+            days: config.drift.windows_days,
+            bytes: config.drift.windows_bytes,
+        };
+        let recorder = Recorder::in_folder(&config.data_dir, seal.clone(), keeping);
         let baselines = Box::new(BaselineFile::in_folder(&config.data_dir, seal));
         let (watch, refused) = Watch::open(
             watch_state,
@@ -157,6 +163,13 @@ impl Broker {
                 error = &error as &dyn std::error::Error,
                 "baselines start empty"
             );
+        }
+        match recorder {
+            Ok(recorder) => watch.record_windows(recorder),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "windows are not recorded: nothing can be rehearsed"
+            ),
         }
         let audit = Arc::new(Audit::new(counters.clone(), store, clock.clone()));
         Ok(Self {

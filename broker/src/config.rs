@@ -79,6 +79,10 @@ pub struct Drift {
     pub enforce: bool,
     /// Most credentials, identities or owners the engine revokes in one minute.
     pub max_revocations_per_minute: u32,
+    /// For how many days closed windows are kept for rehearsals.
+    pub windows_days: u32,
+    /// Bytes of all recorded windows together.
+    pub windows_bytes: u64,
 }
 
 /// What keeps one caller from starving the others.
@@ -160,6 +164,8 @@ impl Config {
                     0,
                     100_000,
                 )?),
+                windows_days: number(settings.within("drift.windows_days", 1, 366)?),
+                windows_bytes: settings.within("drift.windows_bytes", 16 << 20, 1 << 40)?,
             },
             limits: Limits {
                 requests_per_second: number(settings.within(

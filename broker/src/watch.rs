@@ -9,7 +9,10 @@
 pub mod baseline;
 mod brokers;
 mod changes;
+mod closed;
 pub mod counters;
+pub mod deploying;
+pub mod explaining;
 pub mod frozen;
 mod golden;
 pub mod intake;
@@ -19,14 +22,18 @@ mod names;
 mod naming;
 mod opaque;
 mod outbox;
+pub mod paging;
+pub mod recorder;
+pub mod rehearsing;
 pub mod review;
 mod roles;
+pub mod series;
 mod shadow;
 mod shards;
 pub mod state;
 mod telling;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use lanyard_drift::desk::Limits;
@@ -41,12 +48,14 @@ use crate::store::event::Kind;
 use crate::store::{Event, Store, StoreError};
 use baseline::{BaselineError, BaselineStore};
 use brokers::Brokers;
+use closed::Kept;
 use counters::Counters;
 use golden::Proven;
 use intake::{MAX_SHOWN, Receipt, Report, ReportError, ShownToken, Wanted};
 use judge::{Judge, Ruling};
 use opaque::millis;
 use outbox::Outbox;
+use recorder::Recorder;
 use roles::{ByKind, ROLE_MEMBERS, Roles};
 use shards::{Shards, Shared};
 use state::{Subject, WatchState};
@@ -76,6 +85,8 @@ pub struct Watch {
     counters: Counters,
     outbox: Outbox,
     learning: learning::Saver,
+    kept: Shared<Kept>,
+    recorder: OnceLock<Arc<Recorder>>,
 }
 
 /// What can go wrong with a report, by what the gateway can do.
@@ -124,23 +135,25 @@ impl Watch {
         baselines: Box<dyn BaselineStore>,
         config: WatchConfig,
     ) -> (Arc<Self>, Option<BaselineError>) {
-        let (learning, shards, refused) = learning::Saver::open(baselines, &state, config.limits);
+        let opened = learning::Saver::open(baselines, &state, config.limits);
+        let (learning, shards, kept, refused) = opened;
         let (counters, outbox) = (Counters::default(), Outbox::default());
-        (
-            Arc::new(Self {
-                state,
-                store,
-                clock,
-                config,
-                shards,
-                brokers: Brokers::default(),
-                proven: Shared::default(),
-                counters,
-                outbox,
-                learning,
-            }),
-            refused,
-        )
+        let watch = Self {
+            state,
+            store,
+            clock,
+            config,
+            shards,
+            brokers: Brokers::default(),
+            proven: Shared::default(),
+            counters,
+            outbox,
+            learning,
+            kept,
+            recorder: OnceLock::new(),
+        };
+        watch.announce_known();
+        (Arc::new(watch), refused)
     }
 
     /// Takes a report of a gateway.
@@ -172,7 +185,9 @@ impl Watch {
         let (receipt, mut consequences) = self.judge_entries(gateway, &served, &report);
         self.counters.received(&receipt);
         consequences.extend(self.examine(gateway, &report.shown));
-        self.append(consequences).await?;
+        let appended = self.append(consequences).await;
+        self.take_closed().await;
+        appended?;
         Ok(receipt)
     }
 
@@ -262,6 +277,7 @@ impl Watch {
             }
         }
         self.flush().await;
+        self.write_windows(true).await;
         self.save_baselines(true).await;
     }
 
@@ -275,6 +291,8 @@ impl Watch {
         }
         // What the log does not take now waits in the outbox for the next turn.
         let _ = self.append(verdicts).await;
+        self.take_closed().await;
+        self.write_windows(false).await;
         self.save_baselines(false).await;
     }
 

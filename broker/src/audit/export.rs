@@ -134,6 +134,23 @@ impl Export {
                 name: "lanyard.log.thresholds_frozen", rev, rehearsal = %rehearsal, kind = ?kind, by = ?by,
                 "thresholds changed"
             ),
+            Event::DeploymentAnnounced {
+                kind, until, by, ..
+            } => tracing::info!(
+                name: "lanyard.log.deployment_announced", rev, kind = ?kind, until = until.0, by = ?by,
+                "what is new in a role is learned"
+            ),
+            Event::BudgetSet { goal, by } => tracing::info!(
+                name: "lanyard.log.budget_set", rev, goal = ?goal, by = ?by, "the pager's budget was set"
+            ),
+            Event::Paged {
+                identity,
+                verdict,
+                reach,
+            } => tracing::warn!(
+                name: "lanyard.log.paged", rev, "lanyard.verdict" = %verdict, "lanyard.identity" = %identity, reach,
+                "somebody was paged"
+            ),
             Event::EpochStarted { kept, by, .. } => tracing::warn!(
                 name: "lanyard.log.epoch_started", rev, kept = kept.as_u64(), by = ?by, "an older copy of the log was accepted"
             ),

@@ -61,6 +61,15 @@ pub struct Call {
     text: fn(&Value) -> String,
     secret: Option<Secret>,
     verdict: fn(&Value) -> Result<(), CliError>,
+    drawing: Option<Drawing>,
+    /// Whether the answer is lines of any number, passed on as they come.
+    lines: bool,
+}
+
+/// A file, and what is drawn into it from the answer.
+struct Drawing {
+    file: std::path::PathBuf,
+    draw: fn(&Value) -> Result<String, String>,
 }
 
 /// A member of the answer that is a secret, and the file it goes to.
@@ -78,18 +87,35 @@ impl Call {
             text,
             secret: None,
             verdict: |_| Ok(()),
+            drawing: None,
+            lines: false,
+        }
+    }
+
+    /// An answer of lines.
+    fn lines(path: impl Into<String>) -> Self {
+        Self {
+            lines: true,
+            ..Self::get(path, output::members)
         }
     }
 
     fn post(path: impl Into<String>, body: Value, text: fn(&Value) -> String) -> Self {
         Self {
             method: Method::POST,
-            path: path.into(),
             body: Some(body),
-            text,
-            secret: None,
-            verdict: |_| Ok(()),
+            ..Self::get(path, text)
         }
+    }
+
+    /// Draws the answer into a file as well.
+    fn drawn(
+        mut self,
+        file: std::path::PathBuf,
+        draw: fn(&Value) -> Result<String, String>,
+    ) -> Self {
+        self.drawing = Some(Drawing { file, draw });
+        self
     }
 
     /// An answer may say that nothing came of it; it is printed all the same.
@@ -180,6 +206,9 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
         .enable_all()
         .build()
         .map_err(|error| CliError::cannot("start", &error))?;
+    if call.lines {
+        return runtime.block_on(client.pass_on(&call.path, &mut std::io::stdout().lock()));
+    }
     let mut answer = runtime.block_on(client.call(call.method, &call.path, call.body.as_ref()))?;
     if let Some(Secret {
         member,
@@ -202,6 +231,13 @@ pub fn run<C: Asks>(asked: impl Into<Asked<C>>, output: Output) -> Result<(), Cl
         return Ok(());
     }
     output.print(&answer, call.text);
+    if let Some(Drawing { file, draw }) = &call.drawing {
+        let drawn = draw(&answer).map_err(CliError::Failed)?;
+        std::fs::write(file, drawn).map_err(|error| {
+            CliError::cannot(format_args!("write `{}`", file.display()), &error)
+        })?;
+        output::message(format_args!("drawn into `{}`", file.display()));
+    }
     (call.verdict)(&answer)
 }
 

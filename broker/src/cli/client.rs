@@ -88,6 +88,9 @@ impl Way {
     }
 }
 
+/// How long an answer of many lines may take.
+const LONG_ANSWER: Duration = Duration::from_secs(3_600);
+
 fn builder() -> reqwest::ClientBuilder {
     Client::builder()
         .timeout(Duration::from_secs(30))
@@ -185,28 +188,69 @@ impl AdminClient {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, CliError> {
+        let mut request = self.request(method, path)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await;
+        let response = response.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let text = response.text().await;
+        let text = text.map_err(|error| self.unreachable(error))?;
+        self.read(status, &text)
+    }
+
+    /// An answer of lines, passed on as they come; anything but success is an error in the broker's own
+    /// words.
+    pub async fn pass_on(
+        &self,
+        path: &str,
+        lines: &mut impl std::io::Write,
+    ) -> Result<(), CliError> {
+        let request = self.request(Method::GET, path)?.timeout(LONG_ANSWER);
+        let response = request.send().await;
+        let mut response = response.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let text = response.text().await;
+            let text = text.map_err(|error| self.unreachable(error))?;
+            return self.read(status, &text).map(drop);
+        }
+        loop {
+            let chunk = response.chunk().await;
+            let Some(chunk) = chunk.map_err(|error| self.unreachable(error))? else {
+                return Ok(());
+            };
+            match lines.write_all(&chunk) {
+                // A reader that went away is no error.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.map_err(|error| CliError::cannot("write", &error))?,
+            }
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<reqwest::RequestBuilder, CliError> {
         let url = self
             .base
             .join(path.trim_start_matches('/'))
             .map_err(|error| CliError::failed(&error))?;
-        let mut request = self.http.request(method, url);
-        if let Some(AdminToken(token)) = &self.token {
-            request = request.bearer_auth(token.as_str());
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let unreachable = |error: reqwest::Error| {
-            CliError::Failed(format!(
-                "cannot reach the broker at `{}`: {}; is it running?",
-                self.place,
-                super::chain(&error.without_url())
-            ))
-        };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        let answer = match text.as_str() {
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(AdminToken(token)) => request.bearer_auth(token.as_str()),
+            None => request,
+        })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> CliError {
+        CliError::Failed(format!(
+            "cannot reach the broker at `{}`: {}; is it running?",
+            self.place,
+            super::chain(&error.without_url())
+        ))
+    }
+
+    fn read(&self, status: StatusCode, text: &str) -> Result<Value, CliError> {
+        let answer = match text {
             "" => Ok(Value::Null),
             text => serde_json::from_str(text),
         };

@@ -93,6 +93,16 @@ pub const ALL: &[Setting] = &[
         "by the drift engine",
     ),
     setting(
+        "drift.windows_days",
+        Some("14"),
+        "days for which closed windows are kept, for lanyard drift would",
+    ),
+    setting(
+        "drift.windows_bytes",
+        Some("268435456"),
+        "of them all together; the oldest go first",
+    ),
+    setting(
         "limits.requests_per_second",
         Some("50"),
         "sustained, of one identity",

@@ -1,6 +1,8 @@
 //! Verdicts on the administrators' door. The door itself stands in front of these routes and says
 //! who comes in (see [`Administrator`]).
 
+mod orders;
+mod recording;
 mod thresholds;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::caller::Administrator;
 use super::problem::Problem;
 use crate::watch::Watch;
+use crate::watch::deploying::DeploymentView;
+use crate::watch::explaining::Explanation;
 use crate::watch::review::{ClearError, Cleared, IdentityView, VerdictView};
 
 /// The most verdicts in one answer.
@@ -27,7 +31,10 @@ pub fn routes(watch: Arc<Watch>) -> Router {
         .route("/v1/drift/verdicts", get(verdicts))
         .route("/v1/drift/verdicts/{id}", get(verdict))
         .route("/v1/drift/verdicts/{id}/clear", post(clear))
+        .route("/v1/drift/verdicts/{id}/explanation", get(explanation))
         .route("/v1/drift/identities/{id}", get(identity))
+        .merge(orders::routes())
+        .merge(recording::routes())
         .merge(thresholds::routes())
         .with_state(watch)
 }
@@ -42,6 +49,9 @@ struct Filter {
 #[derive(Serialize)]
 struct Verdicts {
     verdicts: Vec<VerdictView>,
+    /// What is being deployed: whoever looks for a verdict may find here why there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deployments: Vec<DeploymentView>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +75,7 @@ async fn verdicts(
     }
     Ok(Json(Verdicts {
         verdicts: watch.verdicts(filter.identity, limit),
+        deployments: watch.deployments(),
     }))
 }
 
@@ -76,6 +87,18 @@ async fn verdict(
     let id = node(id)?;
     watch
         .verdict(id)
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no verdict `{id}`")))
+}
+
+async fn explanation(
+    _: Administrator,
+    State(watch): State<Arc<Watch>>,
+    id: Result<Path<NodeId>, PathRejection>,
+) -> Result<Json<Explanation>, Problem> {
+    let id = node(id)?;
+    watch
+        .explain(id)
         .map(Json)
         .ok_or_else(|| Problem::not_found(format!("there is no verdict `{id}`")))
 }

@@ -114,10 +114,41 @@ pub enum Event {
         by: By,
     },
 
+    /// Members of a role are being deployed until then: what is new in their behaviour is learned and
+    /// not held against them. Hard rules and amounts are judged as ever.
+    DeploymentAnnounced {
+        kind: Kind,
+        #[serde(default)]
+        tags: Vec<String>,
+        until: UnixMillis,
+        by: By,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// How often the pager may ring from here on. What is enforced does not follow from it.
+    BudgetSet { goal: PagingGoal, by: By },
+    /// The budget let this verdict ring the pager; `reach` tells how far its window went, in multiples
+    /// of the bar.
+    Paged {
+        identity: NodeId,
+        verdict: NodeId,
+        reach: f64,
+    },
+
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),
     /// The administrators' door was used: who, which route, with what answer.
     Administered { by: By, action: String, status: u16 },
+}
+
+/// How often the pager may ring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PagingGoal {
+    /// On so many windows a day.
+    AlarmsPerDay(f64),
+    /// On this share of all windows.
+    Share(f64),
 }
 
 /// Who caused an event.
@@ -170,6 +201,19 @@ pub enum Kind {
     Gateway,
     /// A person's or pipeline's hand on the admin listener.
     Administrator,
+}
+
+impl Kind {
+    /// As events and settings write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Integration => "integration",
+            Self::Agent => "agent",
+            Self::Gateway => "gateway",
+            Self::Administrator => "administrator",
+        }
+    }
 }
 
 /// HMAC-SHA256 of an API key under the pepper.

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use file::BaselineFile;
 
 use super::intake::Seen;
+use super::paging::Pager;
+use super::series::Point;
 use crate::crypto::CryptoError;
 
 /// A place that keeps one sealed copy of all baselines.
@@ -67,6 +69,12 @@ pub(super) struct Saved {
     /// Reports that were counted, by gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) seen: Vec<(NodeId, Seen)>,
+    /// How far windows went over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) series: Vec<(NodeId, Vec<Point>)>,
+    /// What the pager has spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pager: Option<Pager>,
 }
 
 impl Saved {

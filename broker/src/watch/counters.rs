@@ -38,6 +38,12 @@ pub struct Counters {
     pub withheld: Counter,
     /// Observations not kept because a table was full.
     pub crowded_out: Counter,
+    /// Closed windows that were recorded for rehearsals.
+    pub recorded: Counter,
+    /// Closed windows that could not be.
+    pub unrecorded: Counter,
+    /// Windows that rang the pager.
+    pub pages: Counter,
     /// Groups of events that wait for the store now.
     pub waiting: Counter,
 }

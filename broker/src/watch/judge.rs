@@ -282,7 +282,7 @@ impl Judge<'_> {
 }
 
 /// JSON has no infinities, and the log must be read back: a score without bound is kept as a large one.
-fn storable(mut verdict: Verdict) -> Verdict {
+pub(super) fn storable(mut verdict: Verdict) -> Verdict {
     let bounded = |number: f64| {
         if number.is_nan() {
             0.0
@@ -291,6 +291,9 @@ fn storable(mut verdict: Verdict) -> Verdict {
         }
     };
     verdict.mix_score = bounded(verdict.mix_score);
+    for calls in &mut verdict.heaviest {
+        calls.weight = bounded(calls.weight);
+    }
     for evidence in &mut verdict.evidence {
         evidence.observed = bounded(evidence.observed);
         evidence.expected = bounded(evidence.expected);

@@ -6,7 +6,9 @@ use lanyard_drift::desk::Limits;
 
 use super::Watch;
 use super::baseline::{BaselineError, BaselineStore, Saved};
-use super::shards::Shards;
+use super::closed::Kept;
+use super::series::Series;
+use super::shards::{Shards, Shared};
 use super::state::WatchState;
 use crate::clock::UnixMillis;
 use crate::store::Event;
@@ -35,7 +37,7 @@ impl Saver {
         store: Box<dyn BaselineStore>,
         state: &WatchState,
         limits: Limits,
-    ) -> (Self, Shards, Option<BaselineError>) {
+    ) -> (Self, Shards, Shared<Kept>, Option<BaselineError>) {
         let store: Arc<dyn BaselineStore> = Arc::from(store);
         let told = state.saved_baselines();
         let (saved, refused) = match Saved::load(store.as_ref(), told) {
@@ -59,6 +61,7 @@ impl Saver {
                 at: Mutex::new(progress),
             },
             Shards::with_habits(known, state).having_seen(saved.seen),
+            Shared::of(Kept::of(Series::of(saved.series), saved.pager)),
             refused,
         )
     }
@@ -128,15 +131,19 @@ impl Watch {
         let baselines = self.shards.copy();
         // After the habits: what is counted in between is lost to a crash, never counted twice.
         let seen = self.shards.copy_seen();
+        let (series, pager) = {
+            let kept = self.kept.lock();
+            (kept.series.saved(), Some(kept.pager.clone()))
+        };
+        let saved = Saved {
+            version,
+            baselines,
+            seen,
+            series,
+            pager,
+        };
         let store = Arc::clone(&self.learning.store);
-        let saving = tokio::task::spawn_blocking(move || {
-            Saved {
-                version,
-                baselines,
-                seen,
-            }
-            .save(store.as_ref())
-        });
+        let saving = tokio::task::spawn_blocking(move || saved.save(store.as_ref()));
         match saving.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

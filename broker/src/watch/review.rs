@@ -46,6 +46,9 @@ pub struct VerdictView {
     pub suspended: Vec<(NodeId, UnixMillis)>,
     /// Who cleared it, and why.
     pub cleared: Option<Clearing>,
+    /// When somebody was paged because of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paged: Option<UnixMillis>,
 }
 
 /// What is known about an identity's behaviour.
@@ -140,7 +143,7 @@ impl Watch {
     /// takes it out of the history that decides about the next response. Revocations stay: enabling
     /// again is a decision of its own.
     pub async fn clear(&self, id: NodeId, by: By, reason: &str) -> Result<Cleared, ClearError> {
-        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES || !is_plain_line(reason) {
+        if !is_reason(reason) {
             return Err(ClearError::Reason);
         }
         let record = self.state.verdict(id).ok_or(ClearError::Unknown(id))?;
@@ -210,6 +213,7 @@ impl Watch {
             responses,
             suspended,
             cleared,
+            paged,
             ..
         } = record;
         VerdictView {
@@ -230,8 +234,14 @@ impl Watch {
             responses,
             suspended,
             cleared,
+            paged,
         }
     }
+}
+
+/// Whether a reason can stand in the log as it is.
+pub(super) fn is_reason(reason: &str) -> bool {
+    !reason.trim().is_empty() && reason.len() <= MAX_REASON_BYTES && is_plain_line(reason)
 }
 
 /// Verdicts shown with an identity.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lanyard_drift::desk::{Desk, Limits, RoleId};
+use lanyard_drift::desk::{ClosedWindow, Desk, Limits, RoleId};
 use lanyard_drift::ladder::Spent;
 use lanyard_drift::{Baseline, rendezvous};
 use lanyard_token::NodeId;
@@ -22,9 +22,10 @@ use super::changes::Changes;
 use super::counters::Counters;
 use super::intake::Seen;
 use super::names::Names;
-use super::opaque::{node, subject};
+use super::opaque::{millis, node, subject};
 use super::roles::Roles;
 use super::state::WatchState;
+use crate::clock::UnixMillis;
 
 /// More than brokers have cores to judge with; each costs nothing while it is empty.
 const SHARDS: u64 = 16;
@@ -46,6 +47,10 @@ pub(super) struct Shards {
 pub(super) struct Shared<T>(Mutex<T>);
 
 impl<T> Shared<T> {
+    pub(super) const fn of(inner: T) -> Self {
+        Self(Mutex::new(inner))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         // Every change is one insert, remove or count: a panic elsewhere leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -67,7 +72,9 @@ impl Shards {
         let identities = by_shard.values().map(Vec::len).sum();
         let desks = (0..SHARDS).map(|shard| {
             let habits = by_shard.remove(&shard).unwrap_or_default();
-            Mutex::new(Desk::with_habits(habits))
+            let mut desk = Desk::with_habits(habits);
+            desk.keep_closed();
+            Mutex::new(desk)
         });
         Self {
             desks: desks.collect(),
@@ -162,6 +169,21 @@ impl Shards {
         all
     }
 
+    /// Windows that closed since this was last asked, oldest first.
+    pub(super) fn take_closed(&self) -> Vec<ClosedWindow> {
+        let desks = self.all().filter_map(|shard| self.lock(shard));
+        let mut closed: Vec<_> = desks.flat_map(|mut desk| desk.take_closed()).collect();
+        closed.sort_by_key(|window| window.at);
+        closed
+    }
+
+    /// Says to a role's desk that the role is being deployed.
+    pub(super) fn announce_deployment(&self, role: RoleId, until: UnixMillis, now: UnixMillis) {
+        if let Some(mut desk) = self.lock(self.of(role)) {
+            desk.announce_deployment(role, millis(until), millis(now));
+        }
+    }
+
     /// Whether habits changed since they were copied.
     pub(super) fn is_changed(&self) -> bool {
         self.changed.load(Ordering::SeqCst)
@@ -179,6 +201,7 @@ impl Shards {
         counters.absorbed.add(tally.absorbed);
         counters.withheld.add(tally.withheld);
         counters.crowded_out.add(tally.crowded_out);
+        counters.unrecorded.add(tally.unfetched);
         // A refused window counts too: how long a mild anomaly lasts is part of the habits.
         if tally.withheld > 0 || !tally.learned.is_empty() {
             self.keep_changed();

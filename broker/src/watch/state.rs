@@ -8,6 +8,7 @@ mod frozen;
 mod history;
 mod issued;
 mod keys;
+mod orders;
 mod rows;
 mod subjects;
 mod verdicts;
@@ -22,6 +23,7 @@ use lanyard_token::{KeyId, NodeId, PublicKey, Rev};
 pub use frozen::InForce;
 pub(super) use issued::LATE_REPORTS;
 pub use issued::{Issued, Lookup};
+pub use orders::{Deployment, GoalSet, Role};
 pub use subjects::Subject;
 pub use verdicts::{Clearing, Taken, VerdictRecord};
 
@@ -33,6 +35,7 @@ use frozen::{Frozen, Rehearsed};
 use history::Histories;
 use issued::IssuedTokens;
 use keys::SigningKeys;
+use orders::Orders;
 use rows::Key;
 use subjects::Subjects;
 use verdicts::Verdicts;
@@ -53,6 +56,7 @@ struct Inner {
     keys: SigningKeys,
     /// Of the newest record.
     epoch: u16,
+    orders: Orders,
     /// The newest version of the saved baselines that the log was told of.
     baselines: u64,
     changed: HashSet<Key>,
@@ -106,6 +110,26 @@ impl WatchState {
     /// What the log says about a token number that a gateway saw with this digest.
     pub fn token(&self, token: NodeId, digest: TokenDigest) -> Lookup {
         self.read().issued.look_up(token, digest)
+    }
+
+    /// A token that the log issued; `None` when it expired long since, or never was.
+    pub fn issued(&self, token: NodeId) -> Option<Issued> {
+        self.read().issued.get(token).cloned()
+    }
+
+    /// How many identities play this role.
+    pub fn members(&self, role: &Role) -> usize {
+        self.read().subjects.members(role.kind, &role.tags)
+    }
+
+    /// What is being deployed, by role; some may be over.
+    pub fn deployments(&self) -> Vec<Deployment> {
+        self.read().orders.deployments().into_values().collect()
+    }
+
+    /// How often the pager may ring; `None`: as shipped.
+    pub fn budget(&self) -> Option<GoalSet> {
+        self.read().orders.budget().cloned()
     }
 
     /// Whether a token can still be used: issued, not expired, nothing above it ended.
@@ -345,6 +369,36 @@ impl Inner {
                 self.frozen.freeze(*kind, frozen);
                 self.changed.insert(Key::Frozen);
             }
+            Event::DeploymentAnnounced {
+                kind,
+                tags,
+                until,
+                by,
+                reason,
+            } => {
+                self.orders.announce(Deployment {
+                    role: Role {
+                        kind: *kind,
+                        tags: tags.clone(),
+                    },
+                    at: record.at,
+                    until: *until,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                });
+                self.changed.insert(Key::Orders);
+            }
+            Event::BudgetSet { goal, by } => {
+                self.orders.set_budget(GoalSet {
+                    goal: *goal,
+                    at: record.at,
+                    by: by.clone(),
+                });
+                self.changed.insert(Key::Orders);
+            }
+            Event::Paged { verdict, .. } => {
+                self.on_verdict(*verdict, |kept| kept.paged = Some(record.at));
+            }
             Event::BaselinesSaved { version } => {
                 self.baselines = self.baselines.max(*version);
                 self.changed.insert(Key::Baselines);
@@ -383,6 +437,9 @@ impl Inner {
         }
         if self.keys.forget(now) {
             self.changed.insert(Key::SigningKeys);
+        }
+        if self.orders.forget(now) {
+            self.changed.insert(Key::Orders);
         }
     }
 }

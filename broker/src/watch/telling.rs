@@ -30,6 +30,14 @@ pub(super) fn tell(events: &[Event]) {
                 { lanyard.node = %node, lanyard.reason = cause.word() },
                 "revoked"
             ),
+            // What a pager is pointed at: within the budget, once a day for an identity.
+            Event::Paged {
+                identity, verdict, ..
+            } => tracing::warn!(
+                name: "lanyard.drift.page",
+                { lanyard.verdict = %verdict, lanyard.identity = %identity },
+                "somebody should look at this verdict"
+            ),
             _ => {}
         }
     }

@@ -14,4 +14,6 @@ mod frozen;
 mod golden;
 mod judges;
 mod learning;
+mod operating;
+mod recording;
 mod world;

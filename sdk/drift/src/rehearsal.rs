@@ -249,7 +249,7 @@ impl<'a> Rehearsing<'a> {
                 until: action.until,
                 level: verdict.level,
                 also_done,
-                sentence: verdict.sentence(),
+                sentence: verdict.sentence_with(|operation| window.name(operation)),
             });
         }
     }

@@ -1,15 +1,23 @@
 //! `lanyard drift …`.
 
-use clap::Subcommand;
-use lanyard_drift::Measure;
+mod explain;
+mod orders;
+mod plot;
+mod spark;
+mod verdict;
+mod would;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::{Asks, Call, CliError, items, output, segment, text_of};
+use super::{Asks, Call, CliError, output, segment, text_of};
 
 /// `lanyard drift …`.
 #[derive(Debug, Subcommand)]
 pub enum DriftCommand {
-    /// List the latest verdicts
+    /// List the latest verdicts, and what is being deployed
     List {
         /// Only of this identity (id)
         #[arg(long)]
@@ -23,6 +31,14 @@ pub enum DriftCommand {
         /// Id of the verdict
         verdict: String,
     },
+    /// Explain one: what was expected, the history behind it, the calls that weighed most
+    Explain {
+        /// Id of the verdict
+        verdict: String,
+        /// Draw how the identity's windows went over time into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
     /// Say that it was fine: what was suspended by it goes on, and its behaviour is learned
     Clear {
         /// Id of the verdict
@@ -31,6 +47,97 @@ pub enum DriftCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Say that a role is being deployed: what is new in it is learned for a while, not held against it
+    Deploy(DeployArgs),
+    /// Show how often the pager may ring and how often it did, or set it
+    Budget(BudgetArgs),
+    /// Rehearse: what another mode or other thresholds would have done in the last days
+    Would(WouldArgs),
+    /// Export recorded windows, one line of JSON each
+    Windows {
+        /// Of the last so many days
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+    },
+    /// Show what each kind of identity is judged by
+    Thresholds,
+    /// Judge a kind of identity by thresholds that were rehearsed within the last day
+    Freeze {
+        /// Which kind
+        #[arg(long)]
+        kind: JudgedKind,
+        /// File with the thresholds, TOML
+        #[arg(long, value_name = "FILE")]
+        thresholds: PathBuf,
+        /// Id of the rehearsal, from `lanyard drift would`
+        #[arg(long)]
+        rehearsal: String,
+    },
+}
+
+/// `lanyard drift deploy …`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The role: its kind and all its tags, as `service+payments+prod`
+    #[arg(long, value_name = "KIND+TAGS", required_unless_present = "identity")]
+    role: Option<String>,
+    /// The role of this identity (id)
+    #[arg(long, conflicts_with = "role")]
+    identity: Option<String>,
+    /// For how long, at most a day: `90m`, `2h`
+    #[arg(long = "for", value_name = "TIME", value_parser = orders::seconds)]
+    length: u64,
+    /// Why, for the log
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// `lanyard drift budget …`.
+#[derive(Debug, Args)]
+pub struct BudgetArgs {
+    /// Ring on so many windows a day
+    #[arg(long, value_name = "N")]
+    alarms_per_day: Option<f64>,
+    /// Ring on this share of windows: `0.01` or `1%`
+    #[arg(long, value_name = "SHARE", conflicts_with = "alarms_per_day", value_parser = orders::share)]
+    share: Option<f64>,
+}
+
+/// `lanyard drift would …`.
+#[derive(Debug, Args)]
+pub struct WouldArgs {
+    /// On windows of the last so many days
+    #[arg(long, default_value_t = 7)]
+    days: u32,
+    /// Whether statistics act; as they do now when it is not said
+    #[arg(long)]
+    mode: Option<ActingMode>,
+    /// File with other thresholds, TOML: what it leaves out is the product's
+    #[arg(long, value_name = "FILE")]
+    thresholds: Option<PathBuf>,
+    /// The kind that the thresholds are for; all kinds when it is not said
+    #[arg(long, requires = "thresholds")]
+    kind: Option<JudgedKind>,
+}
+
+/// Whether statistics act.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ActingMode {
+    /// Written down only
+    Observe,
+    /// Carried out
+    Enforce,
+}
+
+/// A kind of identity that is judged.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum JudgedKind {
+    /// Our own programs
+    Service,
+    /// Programs of somebody else
+    Integration,
+    /// AI agents
+    Agent,
 }
 
 impl Asks for DriftCommand {
@@ -42,211 +149,75 @@ impl Asks for DriftCommand {
                     path.push_str("&identity=");
                     path.push_str(segment(identity)?);
                 }
-                Call::get(path, list)
+                Call::get(path, verdict::list)
             }
-            Self::Show { verdict } => {
-                Call::get(format!("v1/drift/verdicts/{}", segment(verdict)?), show)
+            Self::Show { verdict } => Call::get(
+                format!("v1/drift/verdicts/{}", segment(verdict)?),
+                verdict::show,
+            ),
+            Self::Explain { verdict, svg } => {
+                let path = format!("v1/drift/verdicts/{}/explanation", segment(verdict)?);
+                let call = Call::get(path, explain::text);
+                match svg {
+                    Some(file) => call.drawn(file.clone(), plot::svg),
+                    None => call,
+                }
             }
             Self::Clear { verdict, reason } => Call::post(
                 format!("v1/drift/verdicts/{}/clear", segment(verdict)?),
                 json!({"reason": reason}),
                 output::members,
             ),
+            Self::Deploy(args) => Call::post(
+                "v1/drift/deployments",
+                orders::deployment(args)?,
+                orders::opened,
+            ),
+            Self::Budget(args) => match orders::goal(args) {
+                Some(goal) => Call::post("v1/drift/budget", goal, orders::budget),
+                None => Call::get("v1/drift/budget", orders::budget),
+            },
+            Self::Would(args) => Call::post("v1/drift/would", would::asked(args)?, would::text),
+            Self::Windows { days } => Call::lines(format!("v1/drift/windows?days={days}")),
+            Self::Thresholds => Call::get("v1/drift/thresholds", would::in_force),
+            Self::Freeze {
+                kind,
+                thresholds,
+                rehearsal,
+            } => Call::post(
+                "v1/drift/thresholds",
+                json!({
+                    "kind": word(*kind),
+                    "thresholds": would::thresholds(thresholds)?,
+                    "rehearsal": rehearsal,
+                }),
+                would::in_force,
+            ),
         })
     }
 }
 
-fn list(answer: &Value) -> String {
-    let rows: Vec<Value> = items(answer, "verdicts")
-        .iter()
-        .map(|verdict| {
-            json!({
-                "id": verdict.get("id"),
-                "at": verdict.get("at"),
-                "name": name_or_id(verdict),
-                "level": verdict.pointer("/verdict/level"),
-                "sentence": verdict.get("sentence"),
-            })
-        })
-        .collect();
-    output::table(&rows, &["id", "at", "name", "level", "sentence"])
+/// As the API writes it.
+fn word(value: impl ValueEnum) -> String {
+    let named = value.to_possible_value();
+    named.map_or_else(String::new, |named| named.get_name().to_owned())
 }
 
-/// The sentence first: whoever was woken reads no further when it says enough.
-fn show(answer: &Value) -> String {
-    let mut text = format!("{}\n\n", output::line(text_of(answer, "sentence")));
-    let mut facts = Map::new();
-    let identity = text_of(answer, "identity");
-    facts.insert("at".to_owned(), json!(answer.get("at")));
-    facts.insert(
-        "identity".to_owned(),
-        match answer.get("name").and_then(Value::as_str) {
-            Some(name) => json!(format!("{name} ({identity})")),
-            None => json!(identity),
-        },
-    );
-    facts.insert("token".to_owned(), json!(answer.get("token")));
-    text.push_str(&output::members(&Value::Object(facts)));
-    for taken in items(answer, "responses") {
-        text.push_str(&format!("{}\n", response(taken, answer)));
-    }
-    for paused in items(answer, "suspended") {
-        let (node, until) = (paused.get(0), paused.get(1));
-        text.push_str(&format!(
-            "paused {} until {}\n",
-            target(node.and_then(Value::as_str).unwrap_or("-"), answer),
-            output::shown("until", until)
-        ));
-    }
-    if let Some(cleared) = answer.get("cleared").filter(|cleared| !cleared.is_null()) {
-        text.push_str(&format!(
-            "cleared {}: {}\n",
-            output::shown("at", cleared.get("at")),
-            output::line(text_of(cleared, "reason"))
-        ));
-    }
-    let evidence = evidence(answer);
-    if !evidence.is_empty() {
-        text.push('\n');
-        let columns = ["channel", "measure", "operation", "observed", "expected"];
-        text.push_str(&output::table(&evidence, &columns));
-    }
-    text
-}
-
-/// `recycle token 0000010000000007 (enforced)`.
-fn response(taken: &Value, verdict: &Value) -> String {
-    let what = output::line(text_of(taken, "response"));
-    let node = taken.get("node").and_then(Value::as_str);
-    let node = node.map_or_else(String::new, |node| format!(" {}", target(node, verdict)));
-    let how = match taken.get("enforced").and_then(Value::as_bool) {
-        Some(true) => "enforced",
-        _ => "written down only",
-    };
-    format!("{what}{node} ({how})")
-}
-
-fn target(node: &str, verdict: &Value) -> String {
-    let node_text = output::line(node);
-    match node {
-        node if node == text_of(verdict, "token") => format!("token {node_text}"),
-        node if node == text_of(verdict, "identity") => format!("identity {node_text}"),
-        _ => node_text,
+/// A member that is an object; an empty one when it is not.
+fn object<'a>(answer: &'a Value, member: &str) -> std::borrow::Cow<'a, Map<String, Value>> {
+    match answer.get(member).and_then(Value::as_object) {
+        Some(object) => std::borrow::Cow::Borrowed(object),
+        None => std::borrow::Cow::Owned(Map::new()),
     }
 }
 
-fn evidence(answer: &Value) -> Vec<Value> {
-    let found = answer
-        .get("verdict")
-        .map(|verdict| items(verdict, "evidence"));
-    found
-        .unwrap_or_default()
-        .iter()
-        .map(|found| {
-            let measure = found.get("measure").cloned().unwrap_or_default();
-            // A newer broker may measure what this command does not know.
-            let channel = serde_json::from_value::<Measure>(measure.clone())
-                .ok()
-                .and_then(|measure| serde_json::to_value(measure.channel()).ok());
-            json!({
-                "channel": channel.map(spaced),
-                "measure": spaced(measure),
-                "operation": operation(found.get("operation"), answer),
-                "observed": amount(found.get("observed")),
-                "expected": amount(found.get("expected")),
-            })
-        })
-        .collect()
-}
-
-/// An operation as the gateways call it, or else its number.
-fn operation(id: Option<&Value>, answer: &Value) -> Value {
-    let Some(id) = id.filter(|id| !id.is_null()) else {
-        return Value::Null;
-    };
-    let named = items(answer, "operations")
-        .iter()
-        .find(|named| named.get("operation") == Some(id));
-    named
-        .and_then(|named| named.get("name"))
-        .unwrap_or(id)
-        .clone()
-}
-
-fn name_or_id(verdict: &Value) -> &str {
-    let name = verdict.get("name").and_then(Value::as_str);
-    name.unwrap_or_else(|| text_of(verdict, "identity"))
-}
-
-/// Whole numbers as such, others with two digits: nobody reads a sixth one.
-fn amount(value: Option<&Value>) -> Value {
-    match value.and_then(Value::as_f64) {
-        Some(number) if number.fract().abs() < 0.005 => json!(format!("{number:.0}")),
-        Some(number) => json!(format!("{number:.2}")),
-        None => Value::Null,
-    }
-}
-
-fn spaced(word: Value) -> Value {
-    match word {
-        Value::String(word) => Value::String(word.replace('_', " ")),
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verdict() -> Value {
-        json!({
-            "id": "0000010000000009", "at": 1_767_225_600_000_u64,
-            "identity": "0000010000000002", "name": "billing", "token": "0000010000000007",
-            "sentence": "malicious: 130 neighbouring objects of `GET /orders/{id}`\u{1b}",
-            "verdict": {"level": "malicious", "evidence": [
-                {"measure": "longest_run", "operation": 5, "observed": 130.0, "expected": 2.517},
-                {"measure": "of_tomorrow", "operation": null, "observed": 1.0, "expected": 0.0},
-            ]},
-            "operations": [{"operation": 5, "name": "GET /orders/{id}"}],
-            "responses": [
-                {"response": "recycle", "node": "0000010000000007", "enforced": true},
-                {"response": "alert", "node": null, "enforced": false},
-            ],
-            "suspended": [["0000010000000002", 1_767_225_900_000_u64]],
-            "cleared": {"at": 1_767_225_660_000_u64, "by": {"socket": {"uid": 0}}, "reason": "a move"},
-        })
-    }
-
-    #[test]
-    fn a_list_tells_level_name_and_a_readable_time() {
-        let text = list(&json!({"verdicts": [verdict()]}));
-        let mut lines = text.lines();
-        assert_eq!(
-            lines.next().unwrap().split_whitespace().collect::<Vec<_>>(),
-            ["ID", "AT", "NAME", "LEVEL", "SENTENCE"]
-        );
-        let row = lines.next().unwrap();
-        let start = "0000010000000009  2026-01-01T00:00:00Z  billing  malicious  malicious: 130";
-        assert!(row.starts_with(start), "{row}");
-    }
-
-    #[test]
-    fn a_verdict_is_told_in_lines_for_people() {
-        let expected = "\
-malicious: 130 neighbouring objects of `GET /orders/{id}`\\u{1b}
-
-at        2026-01-01T00:00:00Z
-identity  billing (0000010000000002)
-token     0000010000000007
-recycle token 0000010000000007 (enforced)
-alert (written down only)
-paused identity 0000010000000002 until 2026-01-01T00:05:00Z
-cleared 2026-01-01T00:01:00Z: a move
-
-CHANNEL      MEASURE      OPERATION         OBSERVED  EXPECTED
-enumeration  longest run  GET /orders/{id}  130       2.52
--            of tomorrow  -                 1         0
-";
-        assert_eq!(show(&verdict()), expected);
-    }
+/// `service (payments prod)`.
+fn role(answer: &Value) -> String {
+    let tags = super::items(answer, "tags").iter();
+    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
+    let kind = text_of(answer, "kind");
+    output::line(&match tags.is_empty() {
+        true => kind.to_owned(),
+        false => format!("{kind} ({})", tags.join(" ")),
+    })
 }

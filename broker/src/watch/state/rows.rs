@@ -22,6 +22,7 @@ pub(super) enum Key {
     Baselines,
     Frozen,
     SigningKeys,
+    Orders,
 }
 
 impl Key {
@@ -35,6 +36,7 @@ impl Key {
             Self::Baselines => (b'b', NodeId::from_u64(0)),
             Self::Frozen => (b'f', NodeId::from_u64(0)),
             Self::SigningKeys => (b'k', NodeId::from_u64(0)),
+            Self::Orders => (b'o', NodeId::from_u64(0)),
         };
         let mut bytes = vec![sort];
         bytes.extend_from_slice(&node.as_u64().to_be_bytes());
@@ -53,6 +55,7 @@ impl Key {
             b'b' => Self::Baselines,
             b'f' => Self::Frozen,
             b'k' => Self::SigningKeys,
+            b'o' => Self::Orders,
             _ => return None,
         })
     }
@@ -69,6 +72,7 @@ impl Inner {
             Key::Baselines => json(&self.baselines),
             Key::Frozen => json(&self.frozen),
             Key::SigningKeys => json(&self.keys),
+            Key::Orders => json(&self.orders),
         };
         Row {
             key: key.bytes(),
@@ -88,6 +92,7 @@ impl Inner {
             Key::Baselines => self.baselines = read(value)?,
             Key::Frozen => self.frozen = read(value)?,
             Key::SigningKeys => self.keys = read(value)?,
+            Key::Orders => self.orders = read(value)?,
         }
         Ok(())
     }

@@ -30,9 +30,7 @@ impl Subject {
 
     /// Kind and tags, as a number that all members of the role share.
     pub fn role(&self) -> RoleId {
-        // Tags are sorted and hold no line break.
-        let text = format!("{:?}\n{}", self.kind, self.tags.join("\n"));
-        RoleId(stable_hash(text.as_bytes()))
+        role_id(self.kind, &self.tags)
     }
 
     /// Whether a gateway serves any audience this identity's tokens may be good for.
@@ -54,6 +52,13 @@ impl From<&Identity> for Subject {
     }
 }
 
+/// Kind and sorted tags as a number.
+pub(super) fn role_id(kind: Kind, tags: &[String]) -> RoleId {
+    // Tags hold no line break.
+    let text = format!("{kind:?}\n{}", tags.join("\n"));
+    RoleId(stable_hash(text.as_bytes()))
+}
+
 /// All of them, with their roles. As many as administrators made; nobody else adds one.
 #[derive(Default)]
 pub(super) struct Subjects {
@@ -70,6 +75,12 @@ impl Subjects {
         let role = (subject.kind, subject.tags.clone());
         self.roles.entry(role).or_default().insert(identity);
         self.all.insert(identity, subject);
+    }
+
+    /// How many play this role.
+    pub(super) fn members(&self, kind: Kind, tags: &[String]) -> usize {
+        let members = self.roles.get(&(kind, tags.to_vec()));
+        members.map_or(0, BTreeSet::len)
     }
 
     /// The number of an identity's role; one that does not exist plays none.

@@ -29,6 +29,9 @@ pub struct VerdictRecord {
     /// Set when an owner said: this is fine.
     #[serde(default)]
     pub cleared: Option<Clearing>,
+    /// When somebody was paged because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paged: Option<UnixMillis>,
 }
 
 /// One response.
@@ -63,6 +66,7 @@ impl VerdictRecord {
             responses: Vec::new(),
             suspended: Vec::new(),
             cleared: None,
+            paged: None,
         }
     }
 }

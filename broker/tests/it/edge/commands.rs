@@ -116,6 +116,40 @@ async fn administration_works_through_the_socket_without_any_secret() {
             .unwrap()
             .is_empty()
     );
+    let deploying = [
+        "drift",
+        "deploy",
+        "--identity",
+        id,
+        "--for",
+        "2h",
+        "--reason",
+        "release 7",
+    ];
+    assert_eq!(call(&deploying)["members"], 1);
+    assert_eq!(
+        call(&["drift", "list"])["deployments"][0]["role"]["tags"],
+        serde_json::json!(["prod"])
+    );
+    let by_role = ["drift", "deploy", "--role", "service+prod", "--for", "30m"];
+    assert_eq!(call(&by_role)["members"], 1);
+    assert!(call(&["drift", "budget"]).get("set").is_none());
+    let budget = call(&["drift", "budget", "--share", "2.5%"]);
+    assert_eq!(budget["goal"]["share"], 0.025);
+    let would = call(&["drift", "would", "--days", "1", "--mode", "enforce"]);
+    assert_eq!(would["rehearsal"]["windows"], 0);
+    assert_eq!(
+        call(&["drift", "thresholds"])["thresholds"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    let windows = run(&["drift", "windows", "--days", "1", "--data-dir", at[2]]);
+    assert!(
+        windows.status.success() && windows.stdout.is_empty(),
+        "{windows:?}"
+    );
     assert!(
         call(&["signing-key", "list"])["keys"]
             .as_array()
@@ -261,6 +295,34 @@ async fn mistakes_are_answered_in_words_and_change_nothing() {
             1,
             "see `lanyard drift list`",
         ),
+        (
+            vec!["drift", "explain", "0000000000000001"],
+            1,
+            "see `lanyard drift list`",
+        ),
+        (vec!["drift", "deploy", "--for", "1h"], 2, "--role"),
+        (
+            vec!["drift", "deploy", "--role", "gateway", "--for", "1h"],
+            2,
+            "does not begin with",
+        ),
+        (
+            vec!["drift", "deploy", "--role", "service+none", "--for", "1h"],
+            1,
+            "no identity plays this role",
+        ),
+        (
+            vec!["drift", "deploy", "--role", "service", "--for", "25h"],
+            1,
+            "1 to 86400 seconds",
+        ),
+        (vec!["drift", "would", "--days", "0"], 1, "`days` is 1 to"),
+        (
+            vec!["drift", "would", "--thresholds", "/nowhere.toml"],
+            1,
+            "cannot read",
+        ),
+        (vec!["drift", "budget", "--share", "80%"], 1, "at most 0.5"),
         (vec!["token", "revoke", "a.b.c"], 2, "that is a secret"),
         (
             vec!["token", "revoke", "xx"],

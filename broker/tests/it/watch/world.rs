@@ -268,6 +268,13 @@ impl World {
         answer(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// An answer that is no document, as it is.
+    pub(super) async fn text(&self, path: &str) -> String {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await;
+        let response = response.unwrap().error_for_status().unwrap();
+        response.text().await.unwrap()
+    }
+
     pub(super) async fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let request = self.http.post(format!("{}{path}", self.url));
         answer(

@@ -13,8 +13,8 @@ use crate::ladder::SubjectId;
 use crate::report::TokenReport;
 use crate::verdict::Verdict;
 
-/// Windows kept until they are fetched: a second's worth of a large fleet, some 40 MiB.
-const UNFETCHED: usize = 4_096;
+/// Windows kept until they are fetched: a second's worth of a large fleet, some 10 MiB.
+const UNFETCHED: usize = 1_024;
 
 /// One token's window at its end.
 #[derive(Clone, Debug, PartialEq)]

@@ -38,6 +38,7 @@ fn window(token: u64, minute: u64, findings: &[(Measure, f64)]) -> RecordedWindo
         },
         level: Level::Benign,
         done: Vec::new(),
+        names: Vec::new(),
         report: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Millis;
+use crate::event::{Millis, OperationId};
 use crate::evidence::Level;
 use crate::ladder::{Place, Response, SubjectId};
 use crate::report::TokenReport;
@@ -32,6 +32,9 @@ pub struct RecordedWindow {
     /// What was done about verdicts on this window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<Done>,
+    /// What operations in it are called, as far as that is known; fit for display.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<(OperationId, String)>,
     /// The calls themselves, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<TokenReport>>,
@@ -57,6 +60,13 @@ impl RecordedWindow {
     #[must_use]
     pub fn identity(&self) -> SubjectId {
         self.path.get(IDENTITY).copied().unwrap_or_default()
+    }
+
+    /// What an operation is called.
+    #[must_use]
+    pub fn name(&self, operation: OperationId) -> Option<String> {
+        let named = self.names.iter().find(|(named, _)| *named == operation);
+        named.map(|(_, name)| name.clone())
     }
 
     /// What the token was issued for.
