@@ -11,4 +11,5 @@ pub mod broker;
 pub mod drift_eval;
 pub mod drift_sim;
 pub mod replay;
+pub mod replay_policy;
 pub mod world;

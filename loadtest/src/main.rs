@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, drift_eval, drift_sim, replay};
+use lanyard_loadtest::{bench, drift_eval, drift_sim, replay, replay_policy};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     DriftEval(drift_eval::DriftEvalArgs),
     /// A simulated fleet with thieves in it: who is caught, how soon, and what honest callers lose.
     DriftSim(drift_sim::DriftSimArgs),
+    /// What another policy or other thresholds would have done about recorded windows.
+    ReplayPolicy(replay_policy::ReplayPolicyArgs),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::DriftEval(args) => drift_eval::run(&args),
         Command::DriftSim(args) => drift_sim::run(&args),
+        Command::ReplayPolicy(args) => replay_policy::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

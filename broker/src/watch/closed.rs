@@ -3,6 +3,7 @@
 //! After the verdicts on them were appended, so that what was done about a window is known when it is
 //! recorded. What cannot be written is dropped and counted; nothing here holds up a report.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lanyard_drift::desk::ClosedWindow;
@@ -25,7 +26,7 @@ const WAITING: usize = 4_096;
 pub(super) struct Kept {
     pub(super) series: Series,
     pub(super) pager: Pager,
-    waiting: Vec<RecordedWindow>,
+    waiting: VecDeque<RecordedWindow>,
     written: Option<UnixMillis>,
 }
 
@@ -81,10 +82,10 @@ impl Watch {
             }
             if let Some(recorded) = recorded {
                 if kept.waiting.len() >= WAITING {
-                    kept.waiting.remove(0);
+                    kept.waiting.pop_front();
                     self.counters.unrecorded.add(1);
                 }
-                kept.waiting.push(recorded);
+                kept.waiting.push_back(recorded);
             }
         }
         self.counters.pages.add(pages.len() as u64);
@@ -108,7 +109,8 @@ impl Watch {
             std::mem::take(&mut kept.waiting)
         };
         let count = windows.len() as u64;
-        let writing = tokio::task::spawn_blocking(move || recorder.append(&windows, now));
+        let writing =
+            tokio::task::spawn_blocking(move || recorder.append(&Vec::from(windows), now));
         match writing.await {
             Ok(Ok(())) => self.counters.recorded.add(count),
             Ok(Err(error)) => {

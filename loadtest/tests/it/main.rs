@@ -5,3 +5,4 @@
 mod drift_eval;
 mod drift_sim;
 mod replay;
+mod replay_policy;
