@@ -116,6 +116,23 @@ proptest! {
     }
 
     #[test]
+    fn scores_that_fall_from_the_start_do_not_silence_the_pager_for_long(
+        seed in any::<u64>(),
+        height in 0.5..4.0f64,
+    ) {
+        let mut chance = Chance(seed);
+        let falling = |n: usize| height * (-(n as f64) / 300.0).exp();
+        let scores: Vec<f64> = (0..1_200).map(|n| falling(n) + chance.normal()).collect();
+        for share in [0.025, 0.05] {
+            let (overall, quarters) = against_asked(share, &scores);
+            prop_assert!((overall - 1.0).abs() <= 0.10, "{share}: {overall} overall");
+            for quarter in quarters {
+                prop_assert!((quarter - 1.0).abs() <= 0.40, "{share}: {quarter} in a quarter");
+            }
+        }
+    }
+
+    #[test]
     fn the_scale_of_scores_does_not_matter(stream in streams(), power in -100i32..100) {
         let scores = stream.scores();
         let (mut one, mut other) = (Budget::new(0.025), Budget::new(0.025));
@@ -196,7 +213,7 @@ fn after_a_quiet_month_not_everything_pages() {
     let pages = (0..1_000)
         .filter(|_| budget.observe(chance.normal()))
         .count();
-    // Ten were asked for and sixteen owed, four times as fast at most.
+    // Ten were asked for and sixteen owed, eight times as fast at most.
     assert!((10..=40).contains(&pages), "{pages} pages");
 }
 
