@@ -4,6 +4,7 @@
 //! each round gives one ratio; the report shows the lowest, the median and the highest of them.
 
 mod seen;
+mod shared;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use serde::Serialize;
 /// `lanyard-loadtest bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Rounds of each algorithm.
+    /// Rounds of each case.
     #[arg(long, default_value_t = 60)]
     rounds: usize,
     /// Writes the figures as JSON as well.
@@ -38,14 +39,16 @@ pub fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     if cfg!(debug_assertions) {
         println!("note: this is a debug build; figures of a release build differ");
     }
-    let ratios = seen::measure(args.rounds.max(3))?;
+    let rounds = args.rounds.max(3);
+    let mut ratios = seen::measure(rounds)?;
+    ratios.push(shared::measure(rounds)?);
     println!(
         "{:<58} {:>10} {:>12} {:>26}",
         "", "ours", "baseline", "times cheaper (min/med/max)"
     );
     for ratio in &ratios {
         println!(
-            "{:<58} {:>7.0} ns {:>9.0} ns {:>8.0} /{:>7.0} /{:>7.0}",
+            "{:<58} {:>7.0} ns {:>9.0} ns {:>8.1} /{:>7.1} /{:>7.1}",
             ratio.name,
             ratio.ours_ns,
             ratio.baseline_ns,
