@@ -50,6 +50,12 @@ impl OperationId {
         Self(if folded == 0 { 1 } else { folded })
     }
 
+    /// The id with this number, as [`OperationId::get`] told it.
+    #[must_use]
+    pub const fn numbered(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number itself, for logs and metrics.
     #[must_use]
     pub const fn get(self) -> u32 {

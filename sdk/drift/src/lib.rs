@@ -8,15 +8,16 @@
 //! # The way of an observation
 //!
 //! ```text
-//! Event ─► Tracker::observe ─► Signal (quiet, report now, or refuse: a hard rule)
+//! Event ─► Accumulator::admit ─► Admission (on the path: pass, or refuse at once)
+//! Event ─► Tracker::observe ─► Signal (off the path: quiet, report now, or a hard rule is broken)
 //! Outcome ─► Tracker::settle
 //!            Tracker::report ─► TokenReport ─ merge ─► judge(report, baseline, peers) ─► Verdict
 //!                                                                      ▲                    │
 //!                                                      Baseline ◄──────┴── absorb ◄─────────┘
 //! ```
 //!
-//! A [`Tracker`] belongs to one live token at one gateway: a few KiB, no allocation while it
-//! watches. What it saw leaves as a [`TokenReport`], whose counts add up and whose sketches merge
+//! An [`Accumulator`] belongs to each live token at one gateway: a few words. A [`Tracker`] belongs to
+//! each of them that is active: a few KiB, no allocation while it watches. What it saw leaves as a [`TokenReport`], whose counts add up and whose sketches merge
 //! by maximum, so reports of many gateways can be put together in any order. [`judge()`] compares
 //! a report with the [`Baseline`] of the identity and of its role, and answers with a [`Verdict`]
 //! that carries its numbers. Habits outlive tokens: a token lives five minutes, a baseline years.
@@ -39,6 +40,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod accumulator;
 mod baseline;
 mod bounds;
 mod budget;
@@ -64,6 +66,7 @@ mod tracker;
 mod verdict;
 mod version;
 
+pub use accumulator::{Accumulator, Admission, Missed};
 pub use baseline::{Absorption, Baseline, Refusal};
 pub use bounds::Bounds;
 pub use budget::Budget;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::OperationId;
+use crate::event::{Event, OperationId, TaskFit};
 
 /// The answer to one observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Signal {
     /// Worth telling the broker now instead of at the next regular report. Each reason is raised
     /// once between two reports, so a busy token cannot make a storm of them.
     ReportNow(Reason),
-    /// A hard rule is broken: refuse this call where enforcement is on, and report now.
+    /// A hard rule is broken: where enforcement is on the token ends, and the broker is told now.
     HardRule(HardRule),
 }
 
@@ -80,6 +80,26 @@ pub enum HardRule {
 }
 
 impl HardRule {
+    /// The rule that a call breaks by itself: it is outside its token's task.
+    pub(crate) const fn outside_task(event: &Event) -> Option<Self> {
+        let operation = event.operation;
+        match event.task {
+            Some(TaskFit::OutsideOperation) => Some(Self::TaskOperation { operation }),
+            Some(TaskFit::OutsideDestination) => Some(Self::TaskDestination { operation }),
+            Some(TaskFit::CallsSpent) => Some(Self::TaskCalls),
+            Some(TaskFit::Inside) | None => None,
+        }
+    }
+
+    /// Whether it is a bound of objects, which a token breaks by many calls.
+    #[must_use]
+    pub const fn is_enumeration(self) -> bool {
+        matches!(
+            self,
+            Self::EnumerationDistinct { .. } | Self::EnumerationRun { .. }
+        )
+    }
+
     /// The operation on which it was broken; `None` when it is about the whole task.
     #[must_use]
     pub const fn operation(self) -> Option<OperationId> {

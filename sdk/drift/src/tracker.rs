@@ -1,21 +1,24 @@
-//! What a gateway keeps about one live token: the accumulator on the request path.
+//! What a gateway keeps about one token while it is active: off the request path, fed in order of time.
 //!
-//! **Catches** at once, on the call itself: a call outside the task scope, a walk past the
-//! enumeration bound. Everything else it only counts, and says when the counts are worth a report.
+//! **Catches** a call outside the task scope (the path refuses it by itself, here it is counted) and a
+//! walk past the enumeration bound. Everything else it only counts, and says when the counts are worth
+//! a report.
 //!
 //! **Misses** whatever needs the identity's history: it knows [`Bounds`], not habits.
 //!
 //! **Warm-up and recovery.** None: a token lives minutes. After one enumeration trip the same token
-//! gets a quarter of the run bound, because a thief who starts again elsewhere is still a thief; a
-//! recycled token starts afresh.
+//! gets a quarter of the run bound, because a thief who starts again elsewhere is still a thief; that
+//! much its [`Accumulator`] remembers while it is idle and has no tracker. A recycled token starts
+//! afresh.
 //!
 //! **Cost.** Fixed size, no allocation, no floating point except when a minute's count of objects
 //! changes. Why not send every call to the broker: at a hundred thousand calls a second the report
 //! would be the load.
 
+use crate::accumulator::{Accumulator, Missed};
 use crate::bounds::Bounds;
 use crate::enumeration::Watch;
-use crate::event::{Event, Millis, Object, OperationId, Outcome, TaskFit};
+use crate::event::{Event, Millis, Object, OperationId, Outcome};
 use crate::habits::ObjectUse;
 use crate::report::TokenReport;
 use crate::signal::{HardRule, Reason, Signal};
@@ -32,7 +35,7 @@ const MINUTE: u64 = 60_000;
 /// Calls in one window of the sequence model.
 const WINDOW: u64 = 100;
 
-/// The accumulator of one token at one gateway.
+/// The counts of one active token at one gateway.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     bounds: Bounds,
@@ -72,6 +75,22 @@ impl Tracker {
         }
     }
 
+    /// A tracker for a token that may have had one before, and was idle since.
+    #[must_use]
+    pub fn resume(accumulator: &Accumulator, started: Millis, bounds: Bounds) -> Self {
+        Self {
+            tripped: accumulator.is_tripped(),
+            ..Self::new(started, bounds)
+        }
+    }
+
+    /// Leaves what must not be forgotten while the token has no tracker. Take the report first.
+    pub fn leave(self, accumulator: &Accumulator) {
+        if self.tripped {
+            accumulator.trip();
+        }
+    }
+
     /// Exchanges the bounds, when a baseline arrives or changes while the token lives.
     pub fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
@@ -98,6 +117,21 @@ impl Tracker {
         self.unreported.byte_rate.raise_peak(self.minute.bytes);
         if self.minute.bytes > self.bounds.bytes_per_minute {
             return self.raise(Reason::Volume);
+        }
+        Signal::Quiet
+    }
+
+    /// Takes note of calls of which only the number and the bytes are known.
+    pub fn miss(&mut self, missed: Missed, now: Millis) -> Signal {
+        self.turn_minute(now);
+        self.minute.calls = self.minute.calls.saturating_add(missed.calls);
+        self.unreported.call_rate.raise_peak(self.minute.calls);
+        if missed.bytes > 0 {
+            let outcome = Outcome {
+                response_bytes: Some(missed.bytes),
+                ..Outcome::default()
+            };
+            return self.settle(&outcome, now);
         }
         Signal::Quiet
     }
@@ -146,12 +180,7 @@ impl Tracker {
         let walked = event
             .object
             .and_then(|object| self.enumeration(operation, object, now));
-        let outside = match event.task {
-            Some(TaskFit::OutsideOperation) => Some(HardRule::TaskOperation { operation }),
-            Some(TaskFit::OutsideDestination) => Some(HardRule::TaskDestination { operation }),
-            Some(TaskFit::CallsSpent) => Some(HardRule::TaskCalls),
-            Some(TaskFit::Inside) | None => None,
-        };
+        let outside = HardRule::outside_task(event);
         let unreported = &mut self.unreported;
         unreported.task_violations += u64::from(outside.is_some());
         unreported.bound_violations += u64::from(walked.is_some());

@@ -4,7 +4,9 @@
 //! path ─► canonical? ─► token seen before? ──no──► strict gate, liveness ─► kept, if it passed
 //!                            │ yes                                             │
 //!                            ▼                                                 ▼
-//!                  liveness (one atomic load) ─► expiry ─► route ─► scopes ─► task ─► drift ─► lease
+//!                  liveness (one atomic load) ─► expiry ─► route ─► scopes ─► task ─► note ─► lease
+//!                                                                                      │
+//!                              the observer, milliseconds later: bounds, reports ◄─────┘
 //! ```
 //!
 //! [`Gateway::check`] is synchronous and does no I/O: what has been revoked comes from the feed, how
@@ -12,8 +14,8 @@
 //! broker may be away, and calls are still decided by what was last known.
 //!
 //! What the path of a seen token costs is what it does: one table lookup by bytes of the signature,
-//! a full comparison, one atomic load, the route, one lock that only callers of the same token
-//! share. It does not allocate.
+//! a full comparison, one atomic load, the route, a note in a journal. It takes no lock and does not
+//! allocate.
 
 mod body;
 mod builder;
@@ -22,11 +24,13 @@ mod decision;
 mod ending;
 mod extract;
 mod grant;
+mod journal;
 mod layer;
 mod lease;
 mod link;
 mod narrow;
 mod observation;
+mod observer;
 mod refusals;
 mod report;
 mod request;
@@ -40,7 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lanyard_drift::{Signal, TaskFit};
+use lanyard_drift::Admission;
 use lanyard_token::{Audience, Expectations, Rejection, UnverifiedToken};
 
 pub use self::body::GuardedBody;
@@ -63,6 +67,7 @@ use self::canonical::CanonicalPath;
 use self::ending::LocalEndings;
 use self::grant::{Grant, Grants};
 use self::link::Link;
+use self::observer::Observer;
 use self::refusals::Refusals;
 use self::route::Entry;
 use self::seen::SeenTable;
@@ -96,6 +101,7 @@ struct Inner {
     /// Boot time of the last alarm about an old feed.
     alarmed: AtomicU64,
     endings: LocalEndings,
+    observer: Observer,
 }
 
 impl Gateway {
@@ -145,6 +151,20 @@ impl Gateway {
         self.0.grants.len()
     }
 
+    /// How many notes of calls and their outcomes were lost, because they came faster than they could be
+    /// looked at. The calls were decided, and their bytes count; what they were about is not known.
+    #[must_use]
+    pub fn observations_dropped(&self) -> u64 {
+        self.0.link.notes_dropped()
+    }
+
+    /// Looks at everything that was noted, now instead of within milliseconds: for tests and simulations
+    /// in which time is an argument.
+    #[doc(hidden)]
+    pub fn observe_now(&self) {
+        self.0.observe_notes();
+    }
+
     /// The layer that puts this gateway before a service.
     #[must_use]
     pub fn layer(&self) -> GatewayLayer {
@@ -169,8 +189,8 @@ impl Inner {
         if !grant.scopes.cover(&route.needs) {
             return Err(Denial::scope_missing(Arc::clone(&route.scope_text)));
         }
-        let (event, fit) = observation::event(&grant, index, route, path, request, time)?;
-        self.observe(&grant, &event, fit, time, now)?;
+        let event = observation::event(&grant, index, route, path, request, time)?;
+        self.observe(&grant, &event, time)?;
         if !self.within_baseline(&grant, route) {
             return Err(Rejection::OutsideBaseline.into());
         }
@@ -206,21 +226,16 @@ impl Inner {
             .view
             .check(claims.rev, &nodes)
             .map_err(not_alive)?;
-        let grant = self.grants.admit(
-            &verified,
-            |link| {
-                Grant::new(
-                    &verified,
-                    nodes,
-                    &self.routes,
-                    self.expectations.leeway(),
-                    generation,
-                    link,
-                    time,
-                )
-            },
-            &self.link,
-        );
+        let grant = self.grants.admit(&verified, || {
+            Grant::new(
+                &verified,
+                nodes,
+                &self.routes,
+                self.expectations.leeway(),
+                generation,
+                &self.link,
+            )
+        });
         self.note_narrowing(&grant);
         self.seen.keep(token, &grant);
         Ok(grant)
@@ -272,47 +287,20 @@ impl Inner {
         Ok(())
     }
 
+    /// Notes the call, and says what cannot wait for anybody to look at the note.
     fn observe(
         &self,
         grant: &Arc<Grant>,
         event: &lanyard_drift::Event,
-        fit: Option<TaskFit>,
         time: UnixMillis,
-        now: Now,
     ) -> Result<(), Denial> {
-        let signal = match self.mode {
-            DriftMode::Off => Signal::Quiet,
-            DriftMode::Observe | DriftMode::Enforce => grant.observe(event, time),
-        };
-        if fit.is_some_and(|fit| fit != TaskFit::Inside) {
-            return Err(Rejection::OutsideTask.into());
-        }
-        match signal {
-            Signal::HardRule(_) if self.mode == DriftMode::Enforce => {
-                Err(self.end_here(grant, now))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Past the enumeration bound: the token ends here at once, as the broker is about to say.
-    #[cold]
-    fn end_here(&self, grant: &Grant, now: Now) -> Denial {
-        let past = grant.claims.rev.forward(1);
-        match past.filter(|_| self.endings.one_more(self.grants.len(), now.boot)) {
-            Some(past) => {
-                self.link.view.end(grant.claims.jti, past);
-                Rejection::Revoked.into()
-            }
-            None => {
-                let token = grant.claims.jti.to_string();
-                tracing::error!(
-                    name: "lanyard.endings.capped",
-                    token = token.as_str(),
-                    "many tokens cross the enumeration bound in one minute: theft or deployment?"
-                );
-                Rejection::OutsideBaseline.into()
-            }
+        let at = self.link.drift_time(time);
+        grant.note_call(event, at);
+        match grant.accumulator.admit(event, at) {
+            Admission::Pass => Ok(()),
+            Admission::Refuse(_) => Err(Rejection::OutsideTask.into()),
+            Admission::Over => Err(Rejection::OutsideBaseline.into()),
+            Admission::Ended => Err(Rejection::Revoked.into()),
         }
     }
 
@@ -338,6 +326,13 @@ impl Inner {
                 "the feed is old: revocations may be missing here"
             );
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The observer sees that nobody is left, and ends.
+        self.link.bell.hurry();
     }
 }
 

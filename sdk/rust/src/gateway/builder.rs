@@ -9,8 +9,10 @@ use lanyard_token::{Audience, Expectations, InvalidLeeway, Scope, TrustedKeys};
 use tokio::sync::watch;
 
 use super::grant::Grants;
+use super::journal::Journal;
 use super::link::Link;
 use super::observation::{DriftClock, DriftMode};
+use super::observer::{self, Observer};
 use super::refusals::Refusals;
 use super::report::Reporter;
 use super::route::{Route, RouteError, RouteFileError, RouteTable};
@@ -23,7 +25,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::enrolment::Enrolment;
 use crate::feed::{self, FeedConfig, FeedView};
 
-/// Tokens kept unless told otherwise: their state is a few KiB each.
+/// Tokens kept unless told otherwise.
 const DEFAULT_CAPACITY: usize = 16_384;
 
 /// How many tokens a gateway keeps. Beyond it the one silent longest goes through the gate again.
@@ -307,25 +309,31 @@ impl<F> Builder<Ready<F>> {
 
     fn assemble(state: Ready<F>, view: Arc<FeedView>, fed: bool) -> (Gateway, F) {
         let Capacity(capacity) = state.capacity;
+        let observes = state.mode != DriftMode::Off;
+        let journal = observes.then(Journal::new);
         let gateway = Gateway(Arc::new(Inner {
             expectations: state.expectations,
             routes: state.routes,
             seen: SeenTable::new(capacity),
             grants: Grants::new(capacity),
-            link: Arc::new(Link::new(view, state.clock, state.drift_clock)),
+            link: Arc::new(Link::new(view, state.clock, state.drift_clock, journal)),
             shadow: ShadowRoutes::default(),
             refusals: Refusals::default(),
             mode: state.mode,
             fed,
             alarmed: std::sync::atomic::AtomicU64::new(0),
             endings: super::ending::LocalEndings::default(),
+            observer: Observer::new(),
         }));
+        if observes {
+            observer::start(&gateway.0);
+        }
         (gateway, state.feed)
     }
 }
 
 impl Builder<Ready<SharedFeed>> {
-    /// The gateway. It runs nothing in the background.
+    /// The gateway. In the background it runs only the thread that looks at what calls do.
     #[must_use]
     pub fn build(self) -> Gateway {
         let view = Arc::clone(&self.state.feed.view);

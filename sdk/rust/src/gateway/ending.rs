@@ -2,7 +2,7 @@
 //!
 //! A token past the enumeration bound is in two hands: its owner's and a thief's. Refusing single calls would
 //! hit both; ending the token hits the thief alone, because the owner's client answers a 401 by minting anew.
-//! So the gateway does at once what the broker is about to do anyway.
+//! So the gateway does within milliseconds what the broker is about to do anyway.
 //!
 //! What it misses: a gateway cannot tell a theft from a deployment that makes every client walk through ids. When
 //! many tokens cross the bound in the same minute, that is the likelier story, so past a small share of the tokens

@@ -6,15 +6,16 @@
 mod table;
 mod task;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lanyard_drift::{Bounds, Event, Outcome, Signal, TokenReport, Tracker};
+use lanyard_drift::{Accumulator, Event, Millis, Missed, Outcome, Signal, TokenReport};
 use lanyard_token::{Claims, KeyId, NodeId, VerifiedToken};
 
+use super::journal::{Note, What, Written};
 use super::link::Link;
 use super::route::{RouteTable, ScopeBits};
-use crate::clock::{BootTime, UnixMillis};
+use crate::clock::BootTime;
 
 pub(super) use self::table::Grants;
 pub(super) use self::task::Task;
@@ -24,6 +25,8 @@ pub(super) struct Grant {
     pub(super) claims: Claims,
     pub(super) key: KeyId,
     pub(super) digest: [u8; 8],
+    /// What the journal calls it.
+    pub(super) serial: u64,
     /// All nodes whose revocation ends it.
     pub(super) nodes: Box<[NodeId]>,
     /// First second at which it is expired, leeway included.
@@ -42,7 +45,9 @@ pub(super) struct Grant {
     narrowed: AtomicBool,
     /// Waits for an early report already.
     queued: AtomicBool,
-    tracker: Mutex<Tracker>,
+    /// The observer has a tracker for it, or has been asked for one.
+    watched: AtomicBool,
+    pub(super) accumulator: Accumulator,
 }
 
 impl Grant {
@@ -52,13 +57,13 @@ impl Grant {
         routes: &RouteTable,
         leeway: u64,
         generation: u64,
-        (link, bounds): (&Arc<Link>, Bounds),
-        time: UnixMillis,
+        link: &Arc<Link>,
     ) -> Self {
         let claims = verified.claims().clone();
         Self {
             key: *verified.key_id(),
             digest: verified.digest(),
+            serial: link.next_serial(),
             nodes,
             ends: claims.exp.saturating_add(leeway),
             scopes: routes.scope_bits(&claims.scope),
@@ -73,7 +78,8 @@ impl Grant {
             first_seen: AtomicBool::new(true),
             narrowed: AtomicBool::new(false),
             queued: AtomicBool::new(false),
-            tracker: Mutex::new(Tracker::new(link.drift_time(time), bounds)),
+            watched: AtomicBool::new(false),
+            accumulator: Accumulator::default(),
             claims,
         }
     }
@@ -95,44 +101,61 @@ impl Grant {
         self.narrowed.store(narrowed, Ordering::Release);
     }
 
+    /// Written only when it says something new: callers of one token share this cache line.
     pub(super) fn called(&self, now: BootTime) {
-        self.last_call.store(now.0, Ordering::Relaxed);
+        if self.last_call.load(Ordering::Relaxed) != now.0 {
+            self.last_call.store(now.0, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
 
-    pub(super) fn observe(self: &Arc<Self>, event: &Event, time: UnixMillis) -> Signal {
-        let signal = self.tracker().observe(event, self.link.drift_time(time));
-        self.heed(signal);
-        signal
-    }
-
-    pub(super) fn settle(self: &Arc<Self>, outcome: &Outcome, time: UnixMillis) {
-        let signal = self.tracker().settle(outcome, self.link.drift_time(time));
-        self.heed(signal);
-    }
-
-    pub(super) fn set_bounds(&self, bounds: Bounds) {
-        self.tracker().set_bounds(bounds);
-    }
-
-    /// What to tell the broker; `None` when there is nothing it does not know.
-    pub(super) fn report(&self) -> Option<TokenReport> {
-        self.queued.store(false, Ordering::Release);
-        let report = self.tracker().report();
-        if self.first_seen.swap(false, Ordering::AcqRel) {
-            return Some(report.unwrap_or_default());
+    /// Notes a call for the observer.
+    pub(super) fn note_call(self: &Arc<Self>, event: &Event, at: Millis) {
+        if !self.note(What::Call(*event), at) {
+            self.accumulator.miss(Missed { calls: 1, bytes: 0 });
         }
-        report
+    }
+
+    /// Notes what came of a call.
+    pub(super) fn note_outcome(self: &Arc<Self>, outcome: &Outcome, at: Millis) {
+        let bytes = [outcome.request_bytes, outcome.response_bytes];
+        if outcome.status.is_none() && bytes == [None, None] {
+            return;
+        }
+        if !self.note(What::Outcome(*outcome), at) {
+            let bytes = bytes.into_iter().flatten().fold(0, u64::saturating_add);
+            self.accumulator.miss(Missed { calls: 0, bytes });
+        }
+    }
+
+    /// The next note is to be announced: the observer gives the tracker away.
+    pub(super) fn announce_again(&self) {
+        self.watched.store(false, Ordering::Release);
+    }
+
+    /// The observer keeps the tracker after all.
+    pub(super) fn is_watched(&self) {
+        self.watched.store(true, Ordering::Release);
+    }
+
+    /// What to tell the broker, given what was seen; `None` when there is nothing it does not know.
+    pub(super) fn report(&self, seen: Option<TokenReport>) -> Option<TokenReport> {
+        self.queued.store(false, Ordering::Release);
+        if self.first_seen.swap(false, Ordering::AcqRel) {
+            return Some(seen.unwrap_or_default());
+        }
+        seen
     }
 
     pub(super) fn is_first_seen(&self) -> bool {
         self.first_seen.load(Ordering::Acquire)
     }
 
-    fn heed(self: &Arc<Self>, signal: Signal) {
+    /// Lines an early report up if a tracker wants one.
+    pub(super) fn heed(self: &Arc<Self>, signal: Signal) {
         match signal {
             Signal::Quiet => {}
             Signal::ReportNow(_) | Signal::HardRule(_) => {
@@ -143,8 +166,32 @@ impl Grant {
         }
     }
 
-    fn tracker(&self) -> MutexGuard<'_, Tracker> {
-        // Counts may be off by one call after a panic, never unsound.
-        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether there was room, or nobody who observes.
+    fn note(self: &Arc<Self>, what: What, at: Millis) -> bool {
+        let Some(journal) = self.link.journal() else {
+            return true;
+        };
+        if !self.watched.load(Ordering::Acquire) {
+            self.announce();
+        }
+        let note = Note {
+            serial: self.serial,
+            at,
+            what,
+        };
+        let written = journal.write(&note);
+        if written == Written::HalfFull {
+            self.link.bell.hurry();
+        } else {
+            self.link.bell.ring();
+        }
+        written != Written::Dropped
+    }
+
+    #[cold]
+    fn announce(self: &Arc<Self>) {
+        if !self.watched.swap(true, Ordering::AcqRel) {
+            self.link.announce(self);
+        }
     }
 }

@@ -66,7 +66,9 @@ impl Lease {
 
     /// Another stretch of a stream. Each byte counts once: give what came since the last time.
     pub fn observe(&self, outcome: &Outcome, now: Now) {
-        self.grant.settle(outcome, self.grant.link.view.now(now));
+        let link = &self.grant.link;
+        let at = link.drift_time(link.view.now(now));
+        self.grant.note_outcome(outcome, at);
     }
 
     /// Whether the token has ended by now.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lanyard_drift::{Event, Millis, Object, TaskFit, stable_hash};
+use lanyard_drift::{Event, Millis, Object, stable_hash};
 use lanyard_token::Rejection;
 
 use super::canonical::CanonicalPath;
@@ -20,8 +20,8 @@ pub enum DriftMode {
     Off,
     /// Everything is observed and reported, nothing refused: for a first look at one's own traffic.
     Observe,
-    /// Hard rules also refuse the call that breaks them. Statistics never refuse a call here; what
-    /// they mean is the broker's to say.
+    /// A token that breaks a hard rule also ends. Statistics never refuse a call here; what they mean is
+    /// the broker's to say.
     #[default]
     Enforce,
 }
@@ -32,7 +32,7 @@ pub trait DriftClock: Send + Sync + 'static {
     fn now(&self) -> Millis;
 }
 
-/// The event, and how it fits the token's task. Refuses calls that would name two objects.
+/// The event. Refuses calls that would name two objects.
 pub(super) fn event(
     grant: &Grant,
     index: RouteIndex,
@@ -40,7 +40,7 @@ pub(super) fn event(
     path: CanonicalPath<'_>,
     request: &Request<'_>,
     time: UnixMillis,
-) -> Result<(Event, Option<TaskFit>), Denial> {
+) -> Result<Event, Denial> {
     let object = find(route.object.as_ref(), path, request.query)?;
     let destination = find(route.destination.as_ref(), path, request.query)?;
     let task = match &grant.task {
@@ -48,7 +48,7 @@ pub(super) fn event(
         Some(task) => Some(task.fit(index, destination)),
         None => None,
     };
-    let event = Event {
+    Ok(Event {
         operation: route.operation,
         object: object.map(Object::of),
         source: request.source.map(network),
@@ -57,8 +57,7 @@ pub(super) fn event(
             .map(|agent| stable_hash(agent.as_bytes())),
         destination: destination.map(|name| stable_hash(name.as_bytes())),
         task,
-    };
-    Ok((event, task))
+    })
 }
 
 /// A parameter's value as it stands on the wire. In a path that is its only spelling. In a query a

@@ -177,7 +177,7 @@ impl Lane {
             tokio::select! {
                 () = link.urgent() => {
                     tokio::time::sleep(GATHER).await;
-                    self.gather(&link.take_urgent(), baselines);
+                    self.gather(&link.take_urgent(), gateway, baselines);
                 }
                 // What the broker did not take.
                 _ = again.tick() => {}
@@ -205,12 +205,10 @@ impl Lane {
         }
     }
 
-    fn gather(&mut self, grants: &[Arc<Grant>], baselines: &Baselines) {
-        for grant in grants {
-            if let Some(report) = grant.report() {
-                baselines.want(grant.claims.lin.identity());
-                self.outbox.add(grant, report);
-            }
+    fn gather(&mut self, grants: &[Arc<Grant>], gateway: &Gateway, baselines: &Baselines) {
+        for (grant, report) in gateway.0.observer.reports(grants) {
+            baselines.want(grant.claims.lin.identity());
+            self.outbox.add(&grant, report);
         }
     }
 
@@ -226,13 +224,14 @@ impl Lane {
         };
         let time = inner.link.view.now(inner.link.clock.now());
         inner.grants.sweep(time);
+        inner.observe_notes();
         let orphans = inner.grants.take_orphans();
         self.outbox.lose(orphans.lost);
         for (grant, report) in orphans.reports {
             self.outbox.add(&grant, report);
         }
         self.outbox.add_shadow_routes(inner.shadow.take());
-        self.gather(&grants, baselines);
+        self.gather(&grants, gateway, baselines);
     }
 
     /// Sends what there is, until all is taken or the broker cannot be reached.

@@ -207,15 +207,16 @@ fn a_task_allows_its_operations_destinations_calls_and_time_alone() {
     );
 }
 
-/// Walks ids until refused; how many calls went through.
+/// Walks ids until refused, each call looked at before the next; how many calls went through.
 fn walk(world: &World, texts: &[&str], calls: u64) -> u64 {
     (0..calls)
         .take_while(|n| {
             let text = texts[usize::try_from(*n).unwrap() % texts.len()];
             let path = format!("/orders/{}", 1_000 + n);
-            world
-                .check_at(text, &Request::new(&Method::GET, &path), at_millis(n * 50))
-                .is_ok()
+            let request = Request::new(&Method::GET, &path);
+            let passed = world.check_at(text, &request, at_millis(n * 50)).is_ok();
+            world.gateway.observe_now();
+            passed
         })
         .count() as u64
 }
@@ -235,6 +236,68 @@ fn a_walk_through_ids_is_stopped_where_drift_is_enforced_and_watched_where_it_is
 
     let world = World::with(Algorithm::Es256, DriftMode::Observe);
     assert_eq!(walk(&world, &[&world.token(9)], 1_000), 1_000);
+}
+
+#[test]
+fn a_walk_is_stopped_by_the_gateway_itself_a_moment_after_it_broke_the_bound() {
+    let world = World::new();
+    let token = world.token(9);
+    let began = std::time::Instant::now();
+    let mut refused = None;
+    for n in 0_u64.. {
+        let path = format!("/orders/{}", 1_000 + n);
+        let request = Request::new(&Method::GET, &path);
+        refused = world.check_at(&token, &request, at_millis(n)).err();
+        // It goes on far beyond the bound, until somebody looks at what it does.
+        if refused.is_some() || began.elapsed() > std::time::Duration::from_secs(20) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    assert_eq!(
+        refused.map(|denial| *denial.rejection()),
+        Some(Rejection::Revoked)
+    );
+}
+
+#[test]
+fn a_token_that_may_not_be_ended_here_is_held_up_only_where_it_walks() {
+    let world = World::new();
+    for token in 20..23 {
+        walk(&world, &[&world.token(token)], 1_000);
+    }
+    let token = world.token(23);
+    let passed = walk(&world, &[&token], 1_000);
+    let call = |path: &str, millis: u64| {
+        let answer = world.check_at(
+            &token,
+            &Request::new(&Method::GET, path),
+            at_millis(passed * 50 + millis),
+        );
+        world.gateway.observe_now();
+        answer.map(drop).map_err(|denial| *denial.rejection())
+    };
+    let refused = Err(Rejection::OutsideBaseline);
+    assert_eq!(call(&format!("/orders/{}", 1_001 + passed), 0), refused);
+    assert_eq!(call("/orders", 0), Ok(()));
+    // Whoever asks for something else is no longer walking: refused once more, then not.
+    assert_eq!(call("/orders/900000", 10), refused);
+    assert_eq!(call("/orders/700000", 20), Ok(()));
+}
+
+#[test]
+fn calls_that_nobody_could_look_at_are_decided_and_counted() {
+    let world = World::with(Algorithm::EdDsa, DriftMode::Observe);
+    let token = world.token(9);
+    let request = Request::new(&Method::GET, "/orders");
+    let began = std::time::Instant::now();
+    while world.gateway.observations_dropped() == 0 {
+        assert!(world.check_at(&token, &request, at_millis(0)).is_ok());
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(60),
+            "the journal is endless"
+        );
+    }
 }
 
 #[test]

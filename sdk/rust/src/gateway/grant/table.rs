@@ -1,8 +1,8 @@
 //! All tokens a gateway keeps, by number.
 //!
 //! Off the hot path: asked for tokens seen for the first time and by the reporter. Bounded: when a
-//! shard is full, one that has expired goes, else the one that was silent longest. Its last report
-//! is kept for the reporter, so being pushed out hides nothing.
+//! shard is full, one that has expired goes, else the one that was silent longest. The observer takes
+//! its last report and keeps it for the reporter, so being pushed out hides nothing.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lanyard_drift::{Bounds, Thresholds, TokenReport};
 use lanyard_token::{NodeId, VerifiedToken};
 
-use super::super::link::Link;
 use super::Grant;
 use crate::clock::UnixMillis;
 
@@ -22,7 +21,8 @@ const MAX_BOUNDS: usize = 16_384;
 /// Tokens that were admitted since the last look. A second with more of them reports the rest with the
 /// next regular report.
 const MAX_FRESH: usize = 16_384;
-/// Reports of tokens that were pushed out, until the reporter takes them.
+/// Tokens that are gone, until the observer takes their last reports; and such reports, until the
+/// reporter takes them.
 const MAX_ORPHANS: usize = 4_096;
 
 type Shard = HashMap<(NodeId, [u8; 8]), Arc<Grant>>;
@@ -32,10 +32,12 @@ pub(crate) struct Grants {
     per_shard: usize,
     bounds: Mutex<HashMap<NodeId, Bounds>>,
     cold: Bounds,
+    departed: Mutex<Vec<Arc<Grant>>>,
     orphans: Mutex<Orphans>,
     fresh: Mutex<Vec<Arc<Grant>>>,
 }
 
+/// Last reports: of tokens that are not kept any more, or have fallen silent.
 #[derive(Default)]
 pub(crate) struct Orphans {
     pub(crate) reports: Vec<(Arc<Grant>, TokenReport)>,
@@ -50,6 +52,7 @@ impl Grants {
             per_shard: capacity.div_ceil(SHARDS).max(1),
             bounds: Mutex::new(HashMap::new()),
             cold: Bounds::cold(&Thresholds::default()),
+            departed: Mutex::new(Vec::new()),
             orphans: Mutex::new(Orphans::default()),
             fresh: Mutex::new(Vec::new()),
         }
@@ -59,12 +62,10 @@ impl Grants {
     pub(crate) fn admit(
         &self,
         verified: &VerifiedToken,
-        make: impl FnOnce((&Arc<Link>, Bounds)) -> Grant,
-        link: &Arc<Link>,
+        make: impl FnOnce() -> Grant,
     ) -> Arc<Grant> {
         let claims = verified.claims();
         let key = (claims.jti, verified.digest());
-        let bounds = self.bounds_of(claims.lin.identity());
         let mut shard = self.shard(claims.jti);
         if let Some(known) = shard.get(&key) {
             return Arc::clone(known);
@@ -72,10 +73,10 @@ impl Grants {
         if shard.len() >= self.per_shard {
             self.make_room(&mut shard);
         }
-        let grant = Arc::new(make((link, bounds.unwrap_or_else(|| self.cold.clone()))));
+        let grant = Arc::new(make());
         shard.insert(key, Arc::clone(&grant));
         drop(shard);
-        if link.has_reporter() {
+        if grant.link.has_reporter() {
             let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             if fresh.len() < MAX_FRESH {
                 fresh.push(Arc::clone(&grant));
@@ -116,7 +117,23 @@ impl Grants {
         }
     }
 
-    /// What those that are gone still had to say.
+    /// Those that are not kept any more, and may have a tracker.
+    pub(crate) fn take_departed(&self) -> Vec<Arc<Grant>> {
+        let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *departed)
+    }
+
+    /// Keeps a last report for the reporter.
+    pub(crate) fn leave_report(&self, grant: Arc<Grant>, report: TokenReport) {
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        if orphans.reports.len() < MAX_ORPHANS {
+            orphans.reports.push((grant, report));
+        } else {
+            orphans.lost = orphans.lost.saturating_add(1);
+        }
+    }
+
+    /// The last reports that were left since the last time.
     pub(crate) fn take_orphans(&self) -> Orphans {
         std::mem::take(&mut *self.orphans.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -131,12 +148,12 @@ impl Grants {
             }
         }
         known.insert(identity, bounds.clone());
-        drop(known);
-        for grant in self.all() {
-            if grant.claims.lin.identity() == identity {
-                grant.set_bounds(bounds.clone());
-            }
-        }
+    }
+
+    /// How far a token of this identity may go: those of an unknown one until it is known.
+    pub(crate) fn bounds_for(&self, identity: NodeId) -> Bounds {
+        self.bounds_of(identity)
+            .unwrap_or_else(|| self.cold.clone())
     }
 
     /// As they arrived: a tracker adds what its own token does.
@@ -163,13 +180,15 @@ impl Grants {
             return;
         };
         grant.retired.store(true, Ordering::Release);
-        let Some(report) = grant.report() else { return };
-        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
-        if orphans.reports.len() < MAX_ORPHANS {
-            orphans.reports.push((grant, report));
-        } else {
-            orphans.lost = orphans.lost.saturating_add(1);
+        let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        if departed.len() < MAX_ORPHANS {
+            departed.push(grant);
+            return;
         }
+        drop(departed);
+        // Its tracker, if it has one, goes when it has been silent for long.
+        let mut orphans = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        orphans.lost = orphans.lost.saturating_add(1);
     }
 
     fn shard(&self, token: NodeId) -> MutexGuard<'_, Shard> {

@@ -103,7 +103,10 @@ impl Baselines {
             };
             let path = format!("v1/baselines/{identity}");
             match ask::<Answer>(&path, tokens).await {
-                Some(answer) => gateway.grants.set_bounds(identity, &answer.bounds),
+                Some(answer) => {
+                    gateway.grants.set_bounds(identity, &answer.bounds);
+                    gateway.observer.set_bounds(identity, &answer.bounds);
+                }
                 // Those that were known, or are for the unknown, stay in force.
                 None => drop(self.known().asked.insert(identity, Instant::now() + RETRY)),
             }
