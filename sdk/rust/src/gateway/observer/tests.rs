@@ -152,21 +152,36 @@ fn a_walker_who_waits_half_a_minute_between_steps_is_still_one_walk() {
 
 #[test]
 fn more_active_tokens_than_trackers_push_out_those_silent_longest_and_hide_nothing() {
-    let world = World::new(8_192);
-    for token in 0..4_097_u64 {
+    let world = World::new(1_000);
+    world.gateway.0.observer.keep_at_most(64);
+    for token in 0..65_u64 {
         world.at(token);
         assert!(world.call(1_000 + token, 7).is_some());
-        if token % 500 == 0 {
-            world.observe();
+    }
+    assert_eq!(world.trackers(), 64 - 8 + 1);
+    let mut told = world.last_reports();
+    told.sort_unstable();
+    let silent_longest: Vec<_> = (1_000..1_008).map(|token| (token, 1)).collect();
+    assert_eq!(told, silent_longest);
+}
+
+#[test]
+fn a_token_that_was_pushed_out_while_it_was_calling_loses_no_call() {
+    let world = World::new(1_000);
+    world.gateway.0.observer.keep_at_most(8);
+    for turn in 0..5_u64 {
+        for token in 1_000..1_032 {
+            world.at(turn * 32 + token);
+            assert!(world.call(token, 7).is_some());
         }
     }
-    assert_eq!(world.trackers(), 4_096 - 512 + 1);
-    let told = world.last_reports();
-    assert_eq!(told.len(), 512);
-    assert!(
-        told.iter()
-            .all(|(token, calls)| *token < 1_512 && *calls == 1)
-    );
+    world.observe();
+    assert_eq!(world.gateway.observations_dropped(), 0);
+    let grants = world.gateway.0.grants.all();
+    let here = world.gateway.0.observer.reports(&grants);
+    let here: u64 = here.iter().map(|(_, report)| report.calls()).sum();
+    let gone: u64 = world.last_reports().iter().map(|(_, calls)| calls).sum();
+    assert_eq!(here + gone, 5 * 32);
 }
 
 #[test]
