@@ -39,6 +39,7 @@ mod running;
 mod seen;
 mod shadow;
 mod source;
+mod stripe;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +66,7 @@ pub use self::source::{InvalidProxy, TrustedProxies};
 
 use self::canonical::CanonicalPath;
 use self::ending::LocalEndings;
-use self::grant::{Grant, Grants};
+use self::grant::{Grant, Grants, Hold};
 use self::link::Link;
 use self::observer::Observer;
 use self::refusals::Refusals;
@@ -178,7 +179,7 @@ impl Inner {
         let time = self.link.view.now(now);
         let grant = match self.seen.get(token) {
             Some(grant) => grant,
-            None => self.admit(token, time)?,
+            None => Hold::from(self.admit(token, time)?),
         };
         self.alive(&grant, time)?;
         let Some((index, route)) = self.routes.find(request.method, path) else {

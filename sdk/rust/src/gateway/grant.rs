@@ -3,6 +3,7 @@
 //! Kept by number and digest, not by text: an ECDSA signature has a twin, so one token has two
 //! texts, and whoever holds it could otherwise be counted as two.
 
+mod hold;
 mod table;
 mod task;
 
@@ -17,11 +18,12 @@ use super::link::Link;
 use super::route::{RouteTable, ScopeBits};
 use crate::clock::BootTime;
 
+pub(super) use self::hold::{Hold, Holds};
 pub(super) use self::table::Grants;
 pub(super) use self::task::Task;
 
 /// A token that passed the gate, resolved against one gateway's routes.
-pub(super) struct Grant {
+pub(crate) struct Grant {
     pub(super) claims: Claims,
     pub(super) key: KeyId,
     pub(super) digest: [u8; 8],

@@ -14,19 +14,16 @@
 mod note;
 
 use std::array;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) use self::note::{Note, What};
 
 use self::note::Words;
+use super::stripe;
 
 /// Notes in one ring: 256 KiB. At a hundred thousand calls a second on one processor, with two notes
 /// each, the observer may be late by 20 ms, five of its intervals.
 pub(super) const RING: usize = 4_096;
-/// Rings at most. Beyond sixteen processors threads share them in pairs.
-const MOST_RINGS: usize = 16;
 
 /// All rings of one gateway.
 pub(super) struct Journal {
@@ -47,17 +44,14 @@ pub(super) enum Written {
 
 impl Journal {
     pub(super) fn new() -> Self {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let rings = processors.next_power_of_two().clamp(2, MOST_RINGS);
         Self {
-            rings: (0..rings).map(|_| Ring::new()).collect(),
+            rings: (0..stripe::count()).map(|_| Ring::new()).collect(),
             dropped: AtomicU64::new(0),
         }
     }
 
     pub(super) fn write(&self, note: &Note) -> Written {
-        let mask = self.rings.len().wrapping_sub(1);
-        let written = match self.rings.get(this_thread() & mask) {
+        let written = match self.rings.get(stripe::own(self.rings.len())) {
             Some(ring) => ring.write(&note.words()),
             None => Written::Dropped,
         };
@@ -83,22 +77,6 @@ impl Journal {
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
-}
-
-/// A number of this thread's own, counted from the first that asked.
-fn this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    thread_local! {
-        static OWN: Cell<usize> = const { Cell::new(0) };
-    }
-    // A thread that is ending has no such cell any more; any ring will do.
-    OWN.try_with(|own| {
-        if own.get() == 0 {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed).max(1));
-        }
-        own.get()
-    })
-    .unwrap_or(0)
 }
 
 /// Many writers, one reader at a time.
@@ -209,6 +187,8 @@ const fn turn(number: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use lanyard_drift::{Event, Millis, OperationId};
 
     use super::*;

@@ -1,13 +1,12 @@
 //! Permission for one call, for as long as its token lives.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_drift::Outcome;
 use lanyard_token::{Claims, NodeId, Rejection, Rev};
 
-use super::grant::Grant;
+use super::grant::Hold;
 use crate::clock::Now;
 use crate::feed::NotAlive;
 
@@ -20,7 +19,7 @@ const RECHECK: Duration = Duration::from_secs(5);
 #[must_use]
 #[derive(Clone)]
 pub struct Lease {
-    grant: Arc<Grant>,
+    grant: Hold,
     decided_at: Rev,
 }
 
@@ -30,7 +29,7 @@ pub struct Lease {
 pub struct Ended(#[source] pub Rejection);
 
 impl Lease {
-    pub(super) const fn new(grant: Arc<Grant>, decided_at: Rev) -> Self {
+    pub(super) const fn new(grant: Hold, decided_at: Rev) -> Self {
         Self { grant, decided_at }
     }
 

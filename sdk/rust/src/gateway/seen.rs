@@ -22,7 +22,7 @@ use arc_swap::ArcSwapOption;
 
 use lanyard_token::NodeId;
 
-use super::grant::Grant;
+use super::grant::{Grant, Hold, Holds};
 use super::report::hex;
 
 /// Places in a set: eight tags of eight bytes are one cache line.
@@ -47,7 +47,7 @@ struct Set {
 
 struct Seen {
     token: Box<str>,
-    grant: Arc<Grant>,
+    holds: Holds,
 }
 
 impl SeenTable {
@@ -63,7 +63,7 @@ impl SeenTable {
         }
     }
 
-    pub(super) fn get(&self, token: &str) -> Option<Arc<Grant>> {
+    pub(super) fn get(&self, token: &str) -> Option<Hold> {
         let tag = self.tag(token)?;
         let set = self.set(tag)?;
         for ((own, kept), used) in set.tags.iter().zip(&set.kept).zip(&set.used) {
@@ -74,11 +74,11 @@ impl SeenTable {
             let Some(seen) = kept.as_deref() else {
                 continue;
             };
-            if *seen.token == *token && !seen.grant.is_retired() {
+            if *seen.token == *token && !seen.holds.grant().is_retired() {
                 if !used.load(Ordering::Relaxed) {
                     used.store(true, Ordering::Relaxed);
                 }
-                return Some(Arc::clone(&seen.grant));
+                return Some(seen.holds.hold());
             }
         }
         None
@@ -90,7 +90,10 @@ impl SeenTable {
         let places = self.sets.iter().flat_map(|set| &set.kept);
         places
             .filter_map(|kept| kept.load_full())
-            .find(|seen| seen.grant.claims.jti == token && hex(seen.grant.digest) == digest)
+            .find(|seen| {
+                let grant = seen.holds.grant();
+                grant.claims.jti == token && hex(grant.digest) == digest
+            })
             .map(|seen| seen.token.clone())
     }
 
@@ -110,7 +113,7 @@ impl SeenTable {
         own.store(0, Ordering::Release);
         kept.store(Some(Arc::new(Seen {
             token: token.into(),
-            grant: Arc::clone(grant),
+            holds: Holds::new(grant),
         })));
         used.store(false, Ordering::Relaxed);
         own.store(tag, Ordering::Release);
@@ -141,7 +144,7 @@ impl Set {
         };
         holds(&|seen| *seen.token == *token)
             .or_else(|| self.kept.iter().position(|kept| kept.load().is_none()))
-            .or_else(|| holds(&|seen| seen.grant.is_retired()))
+            .or_else(|| holds(&|seen| seen.holds.grant().is_retired()))
             .or_else(|| {
                 self.used
                     .iter()

@@ -241,3 +241,35 @@ fn the_observer_ends_with_its_gateway() {
         thread::sleep(Duration::from_millis(1));
     }
 }
+
+#[test]
+fn a_token_that_two_threads_take_turns_with_is_one_token_to_all_that_look() {
+    const TURNS: u64 = 1_500;
+    let world = World::new(100);
+    let turn = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for own in 0..2 {
+            let (world, turn) = (&world, &turn);
+            scope.spawn(move || {
+                for round in 0..TURNS {
+                    while turn.load(Ordering::Acquire) != round * 2 + own {
+                        thread::yield_now();
+                    }
+                    assert!(world.call(9, 7).is_some());
+                    if round % 500 == 0 {
+                        world.observe();
+                    }
+                    turn.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+        }
+    });
+    world.observe();
+    assert_eq!(world.gateway.tokens_kept(), 1);
+    let grants = world.gateway.0.grants.all();
+    let (_, report) = world.gateway.0.observer.reports(&grants).remove(0);
+    assert_eq!(report.calls(), TURNS * 2);
+    let rev = lanyard_token::Rev::new(0, 1).unwrap();
+    world.gateway.feed().end(NodeId::from_u64(9), rev);
+    assert!(world.call(9, 7).is_none());
+}
