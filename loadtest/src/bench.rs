@@ -1,7 +1,8 @@
 //! What a check costs, as a ratio to a baseline measured in the same run.
 //!
-//! Machines are shared and noisy, so an absolute time says little. The two sides take turns in short rounds and
-//! each round gives one ratio; the report shows the lowest, the median and the highest of them.
+//! Machines are shared and noisy, so an absolute time says little. What counts is the thread's own processor time, not
+//! the time that others had the processor; the two sides take turns in short rounds, and each round gives one ratio;
+//! the report shows the lowest, the median and the highest of them.
 
 mod seen;
 mod shared;
@@ -82,6 +83,12 @@ impl Ratio {
             maximum: ratios.last().copied().unwrap_or(f64::NAN),
         }
     }
+}
+
+/// Processor time that this thread has used so far, in nanoseconds.
+fn processor_time() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 #[cfg(test)]

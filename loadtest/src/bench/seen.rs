@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
 
 use http::Method;
 use lanyard_drift::Outcome;
@@ -18,7 +17,7 @@ use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, NodeId, RootKey, Trus
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-use super::Ratio;
+use super::{Ratio, processor_time};
 
 const ISSUER: &str = "https://broker.example";
 const AUDIENCE: &str = "https://orders.example";
@@ -158,11 +157,11 @@ fn nanoseconds_each(
     turns: &mut impl Iterator<Item = usize>,
     mut operation: impl FnMut(usize) -> Result<(), Box<dyn Error>>,
 ) -> Result<f64, Box<dyn Error>> {
-    let start = Instant::now();
+    let start = processor_time();
     for turn in turns.take(count as usize) {
         operation(turn)?;
     }
-    Ok(start.elapsed().as_secs_f64() * 1e9 / f64::from(count))
+    Ok((processor_time() - start) / f64::from(count))
 }
 
 fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>> {
