@@ -30,12 +30,13 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::Bounds;
 use crate::desk::News;
 use crate::event::{Millis, OperationId};
-use crate::evidence::{Family, Level, Strength};
+use crate::evidence::{Evidence, Family, Level, Strength};
 use crate::habits::{OBJECTS, OPERATIONS, ORIGINS, ObjectHabit, Sequence};
 use crate::rate::Rate;
 use crate::report::TokenReport;
 use crate::rhythm::{Pauses, ResponseMix};
 use crate::signal::HardRule;
+use crate::slow::Slow;
 use crate::table::Table;
 use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
@@ -79,6 +80,9 @@ pub struct Baseline {
     pub(crate) destinations: Destinations,
     anchor: Option<Box<Sequence>>,
     mild_windows: u32,
+    /// Hours of an identity, learned from everything it is reported to do; none of a role's.
+    #[serde(default, skip_serializing_if = "Slow::is_empty")]
+    slow: Slow,
 }
 
 /// What became of a window offered for learning.
@@ -148,6 +152,7 @@ impl Baseline {
             destinations: Destinations::new(),
             anchor: None,
             mild_windows: 0,
+            slow: Slow::default(),
         }
     }
 
@@ -179,6 +184,16 @@ impl Baseline {
         self.mild_windows = 0;
         self.learn(report);
         Absorption::Learned
+    }
+
+    /// Takes note of what any token of the identity did, learned or not: hours are counted whole.
+    pub(crate) fn note_hours(&mut self, report: &TokenReport) {
+        self.slow.note(report);
+    }
+
+    /// What its hours say against it.
+    pub(crate) fn hours(&self) -> impl Iterator<Item = Evidence> {
+        self.slow.evidence()
     }
 
     /// Freezes the sequence as it is now as the anchor.

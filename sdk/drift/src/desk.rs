@@ -8,7 +8,7 @@
 //! and is kept for the owner who may clear its verdict.
 //!
 //! **Catches** what one token does within a window at any number of gateways, and what many tokens
-//! of one identity do together. **Misses** what is spread over identities: no window spans two.
+//! of one identity do together, in a window and over hours (see the slow module). **Misses** what is spread over identities: no window spans two.
 //! **Warms up** with its role: the peers' merged habits stand in once an identity has
 //! [`Thresholds::established_calls`] of its own. **Recovers** by persistence and by clearing.
 //! Not a sliding window per token: it would hold every call, and merging reports would not be enough.
@@ -176,6 +176,9 @@ impl Desk {
     /// Adds a report to its token's window and judges the window.
     pub fn look(&mut self, bench: &Bench<'_>, heard: Heard, report: &TokenReport) -> Sight {
         self.know(bench, heard.identity);
+        if let Some(habits) = self.habits.get_mut(&heard.identity) {
+            habits.baseline.note_hours(report);
+        }
         if !self.windows.contains_key(&heard.token) && self.windows.len() >= bench.limits.windows {
             // No room to remember: judged by itself, and not learned.
             self.tally.crowded_out += 1;
@@ -399,6 +402,13 @@ impl Desk {
             bench,
             identity,
             &report,
+        );
+        // No window shows what adds up over hours, and no token is to blame for it.
+        let habits = self.habits.get(&identity);
+        let verdict = verdict.with(
+            habits
+                .into_iter()
+                .flat_map(|habits| habits.baseline.hours()),
         );
         self.offer(bench, identity, &report, &verdict);
         (verdict.level != Level::Benign).then_some(verdict)

@@ -82,6 +82,10 @@ pub enum Measure {
     DistinctObjects,
     /// Bytes in the busiest minute.
     BytesPerMinute,
+    /// Bytes of hours in which the identity moved more than its week explains.
+    BytesOverHours,
+    /// Distinct objects of hours in which the identity used more than its week explains.
+    ObjectsOverHours,
     /// Calls in the busiest minute.
     CallsPerMinute,
     /// Median pause between calls, in milliseconds.
@@ -106,8 +110,10 @@ impl Measure {
     pub const fn channel(self) -> Channel {
         match self {
             Self::OrderScore | Self::NewOperations => Channel::Operation,
-            Self::LongestRun | Self::DistinctObjects => Channel::Enumeration,
-            Self::BytesPerMinute => Channel::Volume,
+            Self::LongestRun | Self::DistinctObjects | Self::ObjectsOverHours => {
+                Channel::Enumeration
+            }
+            Self::BytesPerMinute | Self::BytesOverHours => Channel::Volume,
             Self::CallsPerMinute | Self::Pause => Channel::Cadence,
             Self::NewNetworkAndClient | Self::NewNetwork | Self::NewClient => Channel::Origin,
             Self::NewDestinations => Channel::Destination,

@@ -60,6 +60,7 @@ mod report;
 mod rhythm;
 mod signal;
 mod sketch;
+mod slow;
 mod table;
 mod thresholds;
 mod tracker;

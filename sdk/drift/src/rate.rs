@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Parts into which a doubling is divided.
-const PARTS: u64 = 1024;
+pub(crate) const PARTS: u64 = 1024;
 /// No identity is as steady as a metronome: a deviation below half a doubling is not believed.
 const LEAST_DEVIATION: f64 = 0.5;
 /// A minute this improbable is improbable enough; keeps one channel from shouting down others.
@@ -104,7 +104,7 @@ impl Rate {
 
 /// Binary logarithm of `amount + 1` in 1/1024, by repeated squaring: whole numbers only, so every
 /// machine gets the same.
-fn logarithm(amount: u64) -> u64 {
+pub(crate) fn logarithm(amount: u64) -> u64 {
     let amount = amount.saturating_add(1);
     let whole = u64::from(amount.ilog2());
     // 1 <= mantissa < 2, with 31 bits after the point.

@@ -17,6 +17,12 @@ const LEAST: u64 = 100;
 const WINDOW: u64 = 100;
 /// Answers to one token depend on each other: a window never weighs more than this many of them.
 const MOST_INDEPENDENT: f64 = 100.0;
+/// The least share of denied and missing answers that is expected of anybody. Windows that had some were
+/// doubted and not learned, so a history always knows of fewer than there are: without this floor every
+/// missing object was a surprise (seen in simulation), and one that recycled a token.
+const LEAST_SHARE: f64 = 0.01;
+/// Denied and missing answers in a window from which they are a pattern: one is none.
+const PATTERN: u64 = 2;
 /// Improbable enough; keeps one channel from shouting down others.
 const MOST_WEIGHT: f64 = 18.0;
 
@@ -156,8 +162,9 @@ impl ResponseMix {
             return None;
         }
         let share = self.probing() as f64 / n as f64;
-        let expected = (usual.probing() as f64 + 0.5) / (total as f64 + 1.0);
-        if share <= expected {
+        let known = (usual.probing() as f64 + 0.5) / (total as f64 + 1.0);
+        let expected = known.max(LEAST_SHARE);
+        if share <= expected || self.probing() < PATTERN {
             return Some((share, expected, 0.0));
         }
         let mut divergence = share * (share / expected).ln();
@@ -231,6 +238,26 @@ mod tests {
         assert!((expected - 0.0105).abs() < 0.001);
         // 8 x KL(0.5 || 0.0105) = 8 x (0.5 ln 47.7 + 0.5 ln 0.505).
         assert!((weight - 12.73).abs() < 0.1, "{weight}");
+    }
+
+    #[test]
+    fn a_missing_object_now_and_then_is_no_surprise_however_clean_the_history() {
+        let clean = ResponseMix {
+            fine: 50_000,
+            ..ResponseMix::default()
+        };
+        let now = |fine, missing| {
+            let mix = ResponseMix {
+                fine,
+                missing,
+                ..ResponseMix::default()
+            };
+            mix.probing_against(&clean).unwrap().2
+        };
+        assert_eq!(now(0, 1), 0.0);
+        assert!(now(98, 2) < 1.0);
+        assert!(now(9, 2) < 12.0, "no witness");
+        assert!(now(4, 6) > 12.0);
     }
 
     #[test]

@@ -51,6 +51,19 @@ impl Verdict {
         sentence::of(self, &name)
     }
 
+    /// The same with more evidence, which makes it anomalous if nothing else does.
+    pub(crate) fn with(mut self, more: impl Iterator<Item = Evidence>) -> Self {
+        let before = self.evidence.len();
+        self.evidence.extend(more);
+        if self.evidence.len() > before {
+            self.level = self.level.max(Level::Anomalous);
+            // What was there stays first among equals.
+            self.evidence
+                .sort_by_key(|found| std::cmp::Reverse(found.strength));
+        }
+        self
+    }
+
     /// How much it says, to be compared with another verdict on the same calls: its level, its strongest
     /// witness, how many pieces of evidence there are.
     pub(crate) fn gravity(&self) -> (Level, Option<Strength>, usize) {

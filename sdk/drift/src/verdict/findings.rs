@@ -49,7 +49,7 @@ impl Thresholds {
             }
             Measure::NewDestinations => Some(self.destination),
             Measure::RefusedShare => Some(self.refusals),
-            Measure::OutsideTask => None,
+            Measure::OutsideTask | Measure::BytesOverHours | Measure::ObjectsOverHours => None,
         }
     }
 }

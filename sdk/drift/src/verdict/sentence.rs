@@ -166,6 +166,14 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
             bytes(found.observed),
             bytes(found.expected)
         ),
+        Measure::BytesOverHours => format!(
+            "hour after hour it moved more than at this time of other weeks, {} in all (usually {})",
+            bytes(found.observed),
+            bytes(found.expected)
+        ),
+        Measure::ObjectsOverHours => format!(
+            "hour after hour it used more different objects than at this time of other weeks, about {observed} in all ({usual})"
+        ),
         Measure::CallsPerMinute => format!("it made {observed} calls in one minute ({usual})"),
         Measure::Pause => format!("its calls come about {observed} ms apart ({usual} ms)"),
         Measure::NewNetworkAndClient => {

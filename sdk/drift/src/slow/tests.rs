@@ -1,0 +1,161 @@
+use super::*;
+use crate::bounds::Bounds;
+use crate::event::{Event, Millis, Object, OperationId, Outcome, mix};
+use crate::evidence::Strength;
+use crate::thresholds::Thresholds;
+use crate::tracker::Tracker;
+
+/// One report of an hour: so many calls, on objects from here on, with answers of so many bytes.
+fn hour(of: u64, calls: u64, first: u64, bytes: u64) -> TokenReport {
+    let begin = Millis((1_000 + of) * HOUR + 1);
+    let mut tracker = Tracker::new(begin, Bounds::cold(&Thresholds::default()));
+    for n in 0..calls {
+        let now = begin.plus(n * HOUR / calls.max(1));
+        let event = Event {
+            object: Some(Object {
+                hash: mix(first + n),
+                number: None,
+            }),
+            ..Event::of(OperationId::of("GET /a/{id}"))
+        };
+        tracker.observe(&event, now);
+        let outcome = Outcome {
+            status: Some(200),
+            request_bytes: None,
+            response_bytes: Some(bytes),
+        };
+        tracker.settle(&outcome, now);
+    }
+    tracker.report().unwrap_or_default()
+}
+
+/// Calls in an hour of an ordinary week: busy by day, half as busy on two days of seven, never the same twice.
+fn usual(of: u64) -> u64 {
+    let day = if of / 24 % 7 >= 5 { 1 } else { 2 };
+    let by_day = if (8..20).contains(&(of % 24)) { 60 } else { 15 };
+    let noise = 80 + mix(of) % 41;
+    day * by_day * noise / 100
+}
+
+/// Usual hours from `from` to before `until`, times this.
+fn live(slow: &mut Slow, hours: std::ops::Range<u64>, times: u64) {
+    for of in hours {
+        slow.note(&hour(of, usual(of) * times, of * 1_000, 2_000));
+    }
+}
+
+fn found(slow: &Slow, measure: Measure) -> Option<Evidence> {
+    slow.evidence().find(|found| found.measure == measure)
+}
+
+#[test]
+fn it_fits_where_it_is_kept() {
+    let size = std::mem::size_of::<Slow>();
+    assert!(size <= 512, "{size} bytes");
+}
+
+#[test]
+fn weeks_as_usual_say_nothing() {
+    let mut slow = Slow::default();
+    for of in 0..8 * WEEK {
+        live(&mut slow, of..of + 1, 1);
+        assert_eq!(slow.evidence().count(), 0, "in hour {of}");
+    }
+}
+
+#[test]
+fn twice_the_bytes_are_found_within_a_day() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..9 * 24, 1);
+    let mut hours = 9 * 24;
+    while found(&slow, Measure::BytesOverHours).is_none() {
+        live(&mut slow, hours..hours + 1, 2);
+        hours += 1;
+        assert!(hours < 10 * 24, "{hours}");
+    }
+    let found = found(&slow, Measure::BytesOverHours).unwrap();
+    assert!(found.observed > 1.5 * found.expected, "{found:?}");
+    live(&mut slow, hours..hours + 24, 2);
+    assert_eq!(
+        slow.evidence().map(|found| found.strength).max(),
+        Some(Strength::Strong)
+    );
+}
+
+#[test]
+fn strange_objects_beside_the_usual_ones_are_found() {
+    let mut slow = Slow::default();
+    for of in 0..9 * 24 {
+        slow.note(&hour(of, 60, 0, 2_000));
+    }
+    let mut taken = 0;
+    for of in 9 * 24.. {
+        slow.note(&hour(of, 60, 0, 2_000));
+        slow.note(&hour(of, 120, 1_000_000 + of * 1_000, 2_000));
+        taken += 120;
+        if found(&slow, Measure::ObjectsOverHours).is_some() {
+            break;
+        }
+        assert!(taken < 1_500);
+    }
+}
+
+#[test]
+fn a_new_job_that_lasts_becomes_habit_after_some_days() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..2 * WEEK, 1);
+    live(&mut slow, 2 * WEEK..4 * WEEK, 2);
+    assert_eq!(slow.evidence().count(), 0);
+}
+
+#[test]
+fn one_busy_night_is_no_theft() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..2 * WEEK, 1);
+    live(&mut slow, 2 * WEEK..2 * WEEK + 2, 20);
+    assert_eq!(slow.evidence().count(), 0);
+}
+
+#[test]
+fn absent_bytes_and_the_first_week_are_no_evidence() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..WEEK - 1, 1);
+    slow.note(&hour(WEEK - 1, 100_000, 0, 1_000_000));
+    assert_eq!(slow.evidence().count(), 0);
+    let mut blind = Slow::default();
+    for of in 0..2 * WEEK {
+        let mut tracker = Tracker::new(Millis(of * HOUR), Bounds::cold(&Thresholds::default()));
+        tracker.observe(&Event::of(OperationId::of("GET /a")), Millis(of * HOUR));
+        blind.note(&tracker.report().unwrap());
+    }
+    assert_eq!(blind.evidence().count(), 0);
+    assert_eq!(blind.bytes, Track::default());
+}
+
+#[test]
+fn time_that_jumps_neither_panics_nor_wedges() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..WEEK, 1);
+    let at = |millis| {
+        let mut tracker = Tracker::new(Millis(millis), Bounds::cold(&Thresholds::default()));
+        tracker.observe(&Event::of(OperationId::of("GET /a")), Millis(millis));
+        tracker.report().unwrap()
+    };
+    slow.note(&at(u64::MAX));
+    slow.note(&at(0));
+    slow.note(&hour(WEEK, 10, 0, u64::MAX));
+    slow.note(&hour(WEEK + 1, 10, 0, u64::MAX));
+    assert!(slow.evidence().all(|found| found.weight.is_finite()));
+}
+
+#[test]
+fn it_is_read_back_as_it_was_written_and_a_damaged_week_is_refused() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..9 * 24, 1);
+    let text = serde_json::to_string(&slow).unwrap();
+    assert_eq!(serde_json::from_str::<Slow>(&text).unwrap(), slow);
+    let week = text.find("\"week\":\"").unwrap() + 8;
+    let mut damaged = text.clone();
+    damaged.replace_range(week..week + 2, "zz");
+    assert!(serde_json::from_str::<Slow>(&damaged).is_err());
+}
