@@ -258,8 +258,14 @@ mod tests {
                 json!({"order": {"notable": -1.0, "strong": 3.0}}),
                 "`order`",
             ),
-            (json!({"mix_tolerance": -5.0}), "`mix_tolerance`"),
-            (json!({"mix_tolerance": 1e300}), "`mix_tolerance`"),
+            (
+                json!({"estrangement": {"notable": -5.0, "strong": 9.0}}),
+                "`estrangement`",
+            ),
+            (
+                json!({"estrangement": {"notable": 1e300, "strong": 1e300}}),
+                "`estrangement.notable`",
+            ),
             (json!({"surprise": 1}), "surprise"),
             (json!({"order": "high"}), "not thresholds"),
         ] {

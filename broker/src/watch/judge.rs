@@ -290,7 +290,6 @@ pub(super) fn storable(mut verdict: Verdict) -> Verdict {
             number.clamp(-1e15, 1e15)
         }
     };
-    verdict.mix_score = bounded(verdict.mix_score);
     for calls in &mut verdict.heaviest {
         calls.weight = bounded(calls.weight);
     }
@@ -343,7 +342,8 @@ pub(super) fn never_issued(entry: Option<&Entry>, now: UnixMillis) -> Verdict {
             .and_then(TokenReport::span)
             .map_or(Millis(now.0), |(first, _)| first),
         judged_at: Millis(now.0),
-        mix_score: 0.0,
+        takeover: Default::default(),
+        pulse: Default::default(),
         heaviest: Vec::new(),
     }
 }

@@ -154,7 +154,8 @@ impl Shards {
     /// The merged habits of these members of a role.
     pub(super) fn role(&self, role: RoleId, members: &[NodeId]) -> Option<Box<Baseline>> {
         let members: Vec<_> = members.iter().copied().map(subject).collect();
-        self.lock(self.of(role))?.role(&members)
+        let role = self.lock(self.of(role))?.role(&members)?;
+        Some(Box::new(role.habits().clone()))
     }
 
     /// Everything that was learned, by identity, and nothing is to be saved any more.

@@ -8,6 +8,7 @@
 //! reported person are the people of the population: of other reported people nothing is used, not even their
 //! history. The people of the population are scored in the same way, each with the others as peers.
 
+mod armed;
 mod budget;
 mod cold;
 mod poisoning;
@@ -20,6 +21,7 @@ use super::metrics::windows::{Point, Roc};
 use super::people::{Labels, People, Person};
 use super::subject::{self, Peers, Scored, Subject};
 use super::tally::Tally;
+use armed::Armed;
 pub(super) use budget::{BUDGETS, Paging};
 pub(super) use cold::HISTORIES;
 pub(super) use poisoning::RAMPS;
@@ -68,8 +70,8 @@ pub(super) fn evaluate(population: &People, data: &People, tally: &Tally) -> Fou
             subject::score(person, knowing(person), &peers)
         })
         .collect();
-    report(&scored, &data.labels, threshold, |working_threshold| {
-        let ramps = poisoning::take_overs(&members, data, working_threshold, tally);
+    report(&scored, &data.labels, threshold, |armed| {
+        let ramps = poisoning::take_overs(&members, data, armed, tally);
         let cold = cold::starts(&members, data, tally);
         (ramps, cold)
     })
@@ -125,14 +127,15 @@ fn report(
     scored: &[Scored],
     labels: &Labels,
     threshold: f64,
-    further: impl FnOnce(f64) -> (Shares, Shares),
+    further: impl FnOnce(Armed) -> (Shares, Shares),
 ) -> Found {
     let roc = metrics::roc(scored, labels);
     let hits_at = RATES.map(|rate| (rate, roc.hits_at(number(rate) / 100.0)));
     let calls_are_scored = scored.iter().any(|person| !person.calls.is_empty());
     let per_request = CALL_RATES.map(|rate| (rate, caught(scored, labels, number(rate))));
-    let (mut poisoning, cold_start) = further(roc.threshold_at(WORKING_RATE));
-    poisoning.insert("ordinary_hits", roc.hits_at(WORKING_RATE));
+    let armed = Armed::at(scored, labels, WORKING_RATE);
+    let (mut poisoning, cold_start) = further(armed);
+    poisoning.insert("ordinary_hits", armed.hits(scored, labels));
     Found {
         auc: roc.auc(),
         hits_at: hits_at.into(),

@@ -1,21 +1,22 @@
 //! What an identity normally does.
 //!
-//! **Holds** which operations it uses and which follows which, how it treats objects, how much it
-//! does in a minute, from where, how its calls are answered: a few KiB, whatever it does. The baseline
-//! of a role is the [`Baseline::merge`] of its members and serves as "the others" in a judgement and
-//! as stand-in while an identity is young; leave the judged identity itself out of it.
+//! **Holds** which operations it uses and which follows which (2 KiB, and 1 KiB of how that was once),
+//! how it treats objects, how much it does in a minute, from where, how its calls are answered. What
+//! the identities of a role do is a [`Role`](crate::Role), made of their baselines; leave the judged
+//! identity itself out of it.
 //!
 //! **Warm-up.** The first [`Thresholds::minimum_history`] calls are learned on the word of the
 //! verdict alone, since there is nothing yet that could object; and until
 //! [`Thresholds::settled_minutes`] have been seen, a busier minute is learned too. A thief who is
 //! there from the first call becomes part of the habits.
 //!
-//! **Poisoning.** After that a window is learned only if it is benign and its mix of operations fits
-//! this identity no worse than its peers (within [`Thresholds::mix_tolerance`]: twins of a role score
-//! 0 and a little noise), by the adaptive counts *and* by the anchor: a frozen copy of
-//! the sequence from the end of the warm-up. A slow ramp can move the adaptive counts, not the
-//! anchor (measured: 54 % of take-over windows after a ramp over 60 windows, 10 % without).
-//! What it misses: a ramp in rates or objects, which have no anchor.
+//! **Learning.** What speaks against a window by what it calls is weighed by the belief that is carried
+//! from window to window (see the takeover module): a window is learned when it is rather the owner's.
+//! What speaks against it otherwise (from where, how much, where to, refused) stops it as it is.
+//!
+//! **Poisoning.** A slow ramp can move the adaptive counts, not the anchor: a frozen copy of the
+//! sequence from the end of the warm-up, which the estrangement is measured against. What it misses: a
+//! ramp in rates or objects, which have no anchor.
 //!
 //! **Recovery.** A mild anomaly in one family that goes on for [`Thresholds::persistence`] windows
 //! is a changed habit and is learned, and a strange origin alone, however strange, in a fifth of that:
@@ -27,17 +28,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bigrams::{Adaptive, Frozen};
 use crate::bounds::Bounds;
+use crate::cusum::Pulse;
 use crate::desk::News;
 use crate::event::{Millis, OperationId};
-use crate::evidence::{Evidence, Family, Level, Strength};
-use crate::habits::{OBJECTS, OPERATIONS, ORIGINS, ObjectHabit, Sequence};
+use crate::evidence::{Evidence, Family, Level, Measure, Strength};
+use crate::habits::{OBJECTS, ORIGINS, ObjectHabit};
 use crate::rate::Rate;
 use crate::report::TokenReport;
 use crate::rhythm::{Pauses, ResponseMix};
 use crate::signal::HardRule;
 use crate::slow::Slow;
 use crate::table::Table;
+use crate::takeover::{Lesson, Takeover};
 use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
 use crate::version::Version;
@@ -52,7 +56,7 @@ pub(crate) use novelty::Novelty;
 const VERSION: u16 = 2;
 /// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
 /// days, a quiet one years.
-const AGE_AT: u64 = 65_536;
+const AGE_AT: u32 = 65_536;
 
 /// How many mild windows one counts for in which nothing but the origin is strange: a dozen of them, an
 /// hour of fresh tokens, make it a habit.
@@ -66,9 +70,9 @@ pub struct Baseline {
     calls: u64,
     since: Millis,
     updated: Millis,
-    pub(crate) sequence: Sequence,
-    /// For a role: how many identities use an operation. Empty for a single identity.
-    users: Table<OperationId, u32, OPERATIONS>,
+    pub(crate) sequence: Adaptive,
+    pub(crate) takeover: Takeover,
+    pub(crate) pulse: Pulse,
     pub(crate) novelty: Novelty,
     pub(crate) objects: Table<OperationId, ObjectHabit, OBJECTS>,
     pub(crate) call_rate: Rate,
@@ -78,7 +82,7 @@ pub struct Baseline {
     pub(crate) sources: Table<u64, u32, ORIGINS>,
     pub(crate) clients: Table<u64, u32, ORIGINS>,
     pub(crate) destinations: Destinations,
-    anchor: Option<Box<Sequence>>,
+    anchor: Option<Box<Frozen>>,
     mild_windows: u32,
     /// Hours of an identity, learned from everything it is reported to do; none of a role's.
     #[serde(default, skip_serializing_if = "Slow::is_empty")]
@@ -139,8 +143,9 @@ impl Baseline {
             calls: 0,
             since: Millis(u64::MAX),
             updated: Millis(0),
-            sequence: Sequence::new(),
-            users: Table::new(),
+            sequence: Adaptive::new(),
+            takeover: Takeover::default(),
+            pulse: Pulse::default(),
             novelty: Novelty::default(),
             objects: Table::new(),
             call_rate: Rate::default(),
@@ -164,6 +169,10 @@ impl Baseline {
         verdict: &Verdict,
         thresholds: &Thresholds,
     ) -> Absorption {
+        if report.calls() > 0 {
+            self.takeover = verdict.takeover;
+            self.pulse = verdict.pulse;
+        }
         match self.objection(report, verdict, thresholds) {
             Some(refusal) => Absorption::Refused(refusal),
             None => {
@@ -182,6 +191,7 @@ impl Baseline {
             return Absorption::Refused(Refusal::Empty);
         }
         self.mild_windows = 0;
+        self.takeover = Takeover::default();
         self.learn(report);
         Absorption::Learned
     }
@@ -198,7 +208,8 @@ impl Baseline {
 
     /// Freezes the sequence as it is now as the anchor.
     pub fn set_anchor(&mut self) {
-        self.anchor = Some(Box::new(self.sequence.clone()));
+        self.anchor = Some(Box::new(self.sequence.condensed()));
+        self.takeover = self.takeover.reconciled();
     }
 
     /// The anchor learns of a window what is being deployed, and nothing else of it.
@@ -210,15 +221,12 @@ impl Baseline {
         let mut release = report.sequence.clone();
         release.operations.retain(is);
         release.transitions.retain(|(from, to)| is(from) || is(to));
-        anchor.merge(&release);
+        anchor.learn(&release);
     }
 
-    /// Adds another identity's baseline: how the baseline of a role is made. Anchors stay with
-    /// their identities.
+    /// Adds another identity's baseline: how the habits of a role are made. Anchors, and what is
+    /// believed, stay with their identities.
     pub fn merge(&mut self, other: &Self) {
-        let mut users = self.users_by_operation();
-        users.merge(&other.users_by_operation());
-        self.users = users;
         self.identities = self.identities.saturating_add(other.identities);
         self.calls = self.calls.saturating_add(other.calls);
         self.since = self.since.min(other.since);
@@ -234,6 +242,8 @@ impl Baseline {
         self.clients.merge(&other.clients);
         self.destinations.merge(&other.destinations);
         self.anchor = None;
+        self.takeover = Takeover::default();
+        self.pulse = Pulse::default();
         self.mild_windows = 0;
     }
 
@@ -261,9 +271,11 @@ impl Baseline {
         (self.since <= self.updated).then_some((self.since, self.updated))
     }
 
-    /// Known operations with their counts, ascending by id. Counts age.
+    /// Known operations with their calls, in no meaningful order. Counts age.
     pub fn operations(&self) -> impl Iterator<Item = (OperationId, u32)> + '_ {
-        self.sequence.operations.entries().iter().copied()
+        self.sequence
+            .operations()
+            .map(|(operation, known)| (operation, u32::from(known.count)))
     }
 
     /// Whether an anchor has been frozen.
@@ -272,28 +284,8 @@ impl Baseline {
         self.anchor.is_some()
     }
 
-    pub(crate) fn anchor(&self) -> Option<&Sequence> {
+    pub(crate) fn anchor(&self) -> Option<&Frozen> {
         self.anchor.as_deref()
-    }
-
-    /// How many identities behind it use an operation.
-    pub(crate) fn users(&self, operation: OperationId) -> u32 {
-        if self.identities > 1 {
-            self.users.get(operation).copied().unwrap_or(0)
-        } else {
-            u32::from(self.sequence.operations.get(operation).is_some())
-        }
-    }
-
-    fn users_by_operation(&self) -> Table<OperationId, u32, OPERATIONS> {
-        if self.identities != 1 {
-            return self.users.clone();
-        }
-        let mut users = Table::new();
-        for (operation, _) in self.sequence.operations.entries() {
-            users.add(*operation, &1);
-        }
-        users
     }
 
     fn objection(
@@ -311,6 +303,7 @@ impl Baseline {
             return Some(Refusal::Malicious);
         }
         if verdict.level == Level::Anomalous
+            && !believed(verdict)
             && !self.settling(verdict, thresholds)
             && !self.lasts(verdict, thresholds)
         {
@@ -318,9 +311,14 @@ impl Baseline {
                 mild_windows: self.mild_windows,
             });
         }
-        // Written so that a score that is no number objects.
-        let fits_itself = verdict.mix_score <= thresholds.mix_tolerance;
-        (self.calls >= thresholds.minimum_history && !fits_itself).then_some(Refusal::FitsOthers)
+        if self.calls < thresholds.minimum_history {
+            return None;
+        }
+        let lesson = verdict.takeover.lesson();
+        if lesson == Lesson::Kinds {
+            self.sequence.learn_kinds(&report.sequence);
+        }
+        (lesson != Lesson::Habits).then_some(Refusal::FitsOthers)
     }
 
     /// Whether this is only more than before, while the history is too short to know the busiest
@@ -366,7 +364,7 @@ impl Baseline {
         self.calls = self.calls.saturating_add(report.calls);
         self.since = self.since.min(report.first);
         self.updated = self.updated.max(report.last);
-        self.sequence.merge(&report.sequence);
+        self.sequence.learn(&report.sequence);
         for (operation, used) in report.objects.entries() {
             self.objects.add(*operation, &used.habit);
         }
@@ -383,7 +381,7 @@ impl Baseline {
             }
         }
         self.destinations.learn(report);
-        if self.sequence.operations.total() > AGE_AT {
+        if self.sequence.total() > AGE_AT {
             self.age();
         }
     }
@@ -397,4 +395,17 @@ impl Baseline {
         self.pauses.age();
         self.responses.age();
     }
+}
+
+/// Whether all that speaks against a window is what it calls: how much of such a window is the
+/// owner's is what the belief says. A window that is mostly like the owner with something new in it is
+/// the owner's, and the new is known from then on.
+fn believed(verdict: &Verdict) -> bool {
+    let of_sequence = |found: &Evidence| {
+        matches!(
+            found.measure,
+            Measure::OrderScore | Measure::Estrangement | Measure::NewOperations
+        )
+    };
+    verdict.evidence.iter().all(of_sequence)
 }

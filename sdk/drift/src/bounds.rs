@@ -76,7 +76,7 @@ impl Bounds {
 
     pub(crate) fn of(baseline: &Baseline, thresholds: &Thresholds) -> Self {
         let mut bounds = Self::cold(thresholds);
-        for (operation, _) in baseline.sequence.operations.entries() {
+        for (operation, _) in baseline.sequence.operations() {
             bounds.operations.insert(u64::from(operation.get()));
         }
         for (source, _) in baseline.sources.entries() {

@@ -37,6 +37,7 @@ use crate::evidence::Level;
 use crate::judge::judge;
 use crate::ladder::SubjectId;
 use crate::report::TokenReport;
+use crate::role::Role;
 use crate::signal::HardRule;
 use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
@@ -145,7 +146,7 @@ pub struct Desk {
 #[derive(Default)]
 struct Habits {
     baseline: Box<Baseline>,
-    role: Option<Box<Baseline>>,
+    role: Option<Box<Role>>,
     role_at: Option<Millis>,
     /// Members of the role with habits, itself included.
     members: usize,
@@ -298,15 +299,10 @@ impl Desk {
         all.filter(|(_, baseline)| baseline.calls() > 0)
     }
 
-    /// The merged baselines of an identity's peers; `None` when none of them has any.
+    /// The role that these identities play; `None` when none of them has habits.
     #[must_use]
-    pub fn role(&self, peers: &[SubjectId]) -> Option<Box<Baseline>> {
-        let mut role: Option<Box<Baseline>> = None;
-        let known = peers.iter().filter_map(|peer| self.habits(*peer));
-        for baseline in known.filter(|baseline| baseline.calls() > 0) {
-            role.get_or_insert_default().merge(baseline);
-        }
-        role
+    pub fn role(&self, peers: &[SubjectId]) -> Option<Box<Role>> {
+        Role::of(peers.iter().filter_map(|peer| self.habits(*peer))).map(Box::new)
     }
 
     /// How many identities have habits here, and how many windows are open.
@@ -458,7 +454,7 @@ impl Desk {
         }
         let role = self.role(&bench.register.peers(identity));
         if let Some(habits) = self.habits.get_mut(&identity) {
-            let peers = role.as_ref().map_or(0, |role| role.identities());
+            let peers = role.as_ref().map_or(0, |role| role.members());
             habits.members = usize::try_from(peers)
                 .unwrap_or(usize::MAX)
                 .saturating_add(1);

@@ -74,6 +74,8 @@ pub enum Family {
 pub enum Measure {
     /// Log-likelihood ratio of the window, others against itself, per 100 calls.
     OrderScore,
+    /// The same against the frozen anchor, as a slow average over windows.
+    Estrangement,
     /// Distinct operations never used before.
     NewOperations,
     /// Calls in the longest run of neighbouring object numbers.
@@ -109,7 +111,7 @@ impl Measure {
     #[must_use]
     pub const fn channel(self) -> Channel {
         match self {
-            Self::OrderScore | Self::NewOperations => Channel::Operation,
+            Self::OrderScore | Self::Estrangement | Self::NewOperations => Channel::Operation,
             Self::LongestRun | Self::DistinctObjects | Self::ObjectsOverHours => {
                 Channel::Enumeration
             }

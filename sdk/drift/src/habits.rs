@@ -16,7 +16,7 @@ pub(crate) const OBJECTS: usize = 16;
 /// Networks, clients, and pairs of them told apart.
 pub(crate) const ORIGINS: usize = 16;
 
-/// Operations and which followed which: the sufficient statistics of the sequence model.
+/// Operations and which followed which, in one window: what is learned from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sequence {
     pub(crate) operations: Table<OperationId, u32, OPERATIONS>,
@@ -34,30 +34,6 @@ impl Sequence {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.operations.merge(&other.operations);
         self.transitions.merge(&other.transitions);
-    }
-
-    pub(crate) fn age(&mut self) {
-        self.operations.halve();
-        self.transitions.halve();
-    }
-
-    /// How often `to` directly followed `from`.
-    pub(crate) fn transition(&self, from: OperationId, to: OperationId) -> u32 {
-        self.transitions.get((from, to)).copied().unwrap_or(0)
-    }
-
-    /// Transitions from an operation: how many different ones, and how many in all.
-    pub(crate) fn fan_out(&self, from: OperationId) -> (usize, u64) {
-        let entries = self.transitions.entries();
-        let start = entries.partition_point(|((held, _), _)| *held < from);
-        entries
-            .get(start..)
-            .unwrap_or(&[])
-            .iter()
-            .take_while(|((held, _), _)| *held == from)
-            .fold((0, 0), |(distinct, sum), (_, count)| {
-                (distinct + 1, sum + u64::from(*count))
-            })
     }
 }
 

@@ -21,35 +21,41 @@ mod pace;
 use std::collections::BTreeSet;
 
 use crate::baseline::Baseline;
+use crate::bigrams::Bigrams;
+use crate::block::CALLS;
+use crate::cusum::Pulse;
 use crate::event::Millis;
-use crate::evidence::{Evidence, Level, Measure, Strength, significant};
-use crate::habits::Sequence;
-use crate::model::{Contribution, Model, Peers};
+use crate::evidence::{Evidence, Level, Measure, Strength};
+use crate::model::{Contribution, Model};
 use crate::report::TokenReport;
+use crate::role::Role;
 use crate::signal::HardRule;
+use crate::takeover::Takeover;
 use crate::thresholds::{Bar, Thresholds};
 use crate::verdict::Verdict;
 
 /// Judges a window: the merged reports of one token, or of one identity over some minutes.
 ///
-/// `peers` is the merged baseline of the role, the identity itself left out.
+/// `peers` is the role, the identity itself left out.
 #[must_use]
 pub fn judge(
     report: &TokenReport,
     baseline: &Baseline,
-    peers: Option<&Baseline>,
+    peers: Option<&Role>,
     thresholds: &Thresholds,
     now: Millis,
 ) -> Verdict {
     let case = Case {
         report,
         baseline,
-        peers: peers.filter(|peers| peers.identities() > 0),
+        peers,
         thresholds,
     };
+    let takeover = case.takeover();
     let mut evidence = Vec::new();
     if report.calls() > 0 {
-        evidence.extend(operation::order(&case));
+        evidence.extend(operation::order(&case, takeover));
+        evidence.extend(operation::estranged(&case, takeover));
         evidence.extend(operation::never_used(&case));
         evidence.extend(operation::refused(&case));
         evidence.extend(enumeration::objects(&case));
@@ -74,9 +80,8 @@ pub fn judge(
         history: baseline.calls(),
         since: report.span().map_or(now, |(first, _)| first.min(now)),
         judged_at: now,
-        mix_score: significant(
-            case.against_adaptive_and_anchor(|model, window| model.mix_score(window)),
-        ),
+        takeover,
+        pulse: case.pulse(),
         heaviest,
     }
 }
@@ -85,46 +90,48 @@ pub fn judge(
 struct Case<'a> {
     report: &'a TokenReport,
     baseline: &'a Baseline,
-    peers: Option<&'a Baseline>,
+    peers: Option<&'a Role>,
     thresholds: &'a Thresholds,
 }
 
 impl Case<'_> {
-    /// A score of the window against the adaptive counts and against the anchor, the greater one:
-    /// who moved the adaptive counts slowly has not moved the anchor.
-    fn against_adaptive_and_anchor(&self, score: fn(&Model<'_>, &Sequence) -> f64) -> f64 {
-        let against = |own| self.with_model(own, |model| score(model, &self.report.sequence));
-        let adaptive = against(&self.baseline.sequence);
-        self.baseline
-            .anchor()
-            .map_or(adaptive, |anchor| adaptive.max(against(anchor)))
+    /// The window's evidence per hundred calls, others against these habits.
+    fn against<const O: usize, const T: usize>(&self, own: &Bigrams<O, T>) -> Option<f64> {
+        let peers = self.peers;
+        Model { own, peers }.window(self.report.blocks.blocks())
     }
 
-    /// The calls that weighed most, against whichever of the two the order score was the greater.
+    /// The calls that weighed most.
     fn heaviest(&self) -> Vec<Contribution> {
-        let window = &self.report.sequence;
-        let score = |own| self.with_model(own, |model| model.order_score(window));
-        let adaptive = &self.baseline.sequence;
-        let anchor = self.baseline.anchor();
-        let own = anchor
-            .filter(|anchor| score(anchor) > score(adaptive))
-            .unwrap_or(adaptive);
-        self.with_model(own, |model| model.heaviest(window))
+        let (own, peers) = (&self.baseline.sequence, self.peers);
+        Model { own, peers }.heaviest(self.report.blocks.blocks())
     }
 
-    fn with_model<T>(&self, own: &Sequence, look: impl FnOnce(&Model<'_>) -> T) -> T {
-        let users = |operation| self.peers.map_or(0, |peers| peers.users(operation));
-        let peers = self.peers.map(|peers| Peers {
-            sequence: &peers.sequence,
-            identities: peers.identities(),
-            users: &users,
-        });
-        look(&Model::new(own, peers))
+    /// What is believed after this window.
+    fn takeover(&self) -> Takeover {
+        let part = self.report.calls() as f64 / crate::model::WINDOW;
+        let adaptive = self.against(&self.baseline.sequence).unwrap_or(0.0);
+        let anchor = self
+            .baseline
+            .anchor()
+            .and_then(|anchor| self.against(anchor));
+        self.baseline.takeover.after(adaptive, anchor, part)
+    }
+
+    /// What a usual block is after this window.
+    fn pulse(&self) -> Pulse {
+        let (own, peers) = (&self.baseline.sequence, self.peers);
+        let model = Model { own, peers };
+        let mut pulse = self.baseline.pulse;
+        for block in self.report.blocks.blocks() {
+            pulse.note(model.block(block) * CALLS as f64 / block.calls() as f64);
+        }
+        pulse
     }
 
     /// What the own baseline says, or else the role's: for an identity that is still young.
     fn own_or_peers<T>(&self, look: impl Fn(&Baseline) -> Option<T>) -> Option<T> {
-        look(self.baseline).or_else(|| self.peers.and_then(look))
+        look(self.baseline).or_else(|| self.peers.map(Role::habits).and_then(look))
     }
 }
 

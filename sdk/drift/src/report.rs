@@ -3,13 +3,14 @@
 //! Counts add up, sketches and peaks merge by maximum, so reports of many gateways can be merged
 //! in any order and any grouping with one result. Exactly so as long as the tables have places
 //! (128 operations, 256 transitions, 16 origins, 16 destinations, 16 operations with objects); beyond that the
-//! heaviest are kept, and totals stay exact. Transitions are counted per token, before merging:
+//! heaviest are kept, and totals stay exact. Blocks of calls in their order are a sample. Transitions are counted per token, before merging:
 //! a merged stream of calls would invent transitions nobody made. Merging the same report twice
 //! counts it twice: whoever receives reports drops repeated ones by gateway and sequence.
 
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
+use crate::block::Sample;
 use crate::desk::News;
 use crate::event::{Millis, OperationId};
 use crate::habits::{OBJECTS, ORIGINS, ObjectUse, Origin, Sequence};
@@ -30,6 +31,8 @@ pub struct TokenReport {
     pub(crate) last: Millis,
     pub(crate) calls: u64,
     pub(crate) sequence: Sequence,
+    /// Some of the calls in their order.
+    pub(crate) blocks: Sample,
     pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
     pub(crate) origins: Table<Origin, u32, ORIGINS>,
     /// By operation and destination together.
@@ -63,6 +66,7 @@ impl TokenReport {
             last: Millis(0),
             calls: 0,
             sequence: Sequence::new(),
+            blocks: Sample::default(),
             objects: Table::new(),
             origins: Table::new(),
             destinations: Table::new(),
@@ -85,6 +89,7 @@ impl TokenReport {
         self.last = self.last.max(other.last);
         self.calls = self.calls.saturating_add(other.calls);
         self.sequence.merge(&other.sequence);
+        self.blocks.merge(&other.blocks);
         self.objects.merge(&other.objects);
         self.origins.merge(&other.origins);
         self.destinations.merge(&other.destinations);
@@ -104,7 +109,7 @@ impl TokenReport {
     pub(crate) fn news<'a>(&'a self, habits: &'a Baseline) -> impl Iterator<Item = News> + 'a {
         let operations = self.sequence.operations.entries().iter();
         let operations = operations
-            .filter(|(operation, _)| habits.sequence.operations.get(*operation).is_none())
+            .filter(|(operation, _)| habits.sequence.operation(*operation).count == 0)
             .map(|(operation, _)| News::Operation(*operation));
         let origins = self.origins.entries().iter().map(|(origin, _)| origin);
         let clients = origins.clone().filter_map(|origin| origin.client);
@@ -130,6 +135,7 @@ impl TokenReport {
         rest.sequence
             .transitions
             .retain(|(from, to)| operation(from) && operation(to));
+        rest.blocks = self.blocks.retained(operation);
         rest.destinations
             .retain(|destination| !is(News::Destination(destination)));
         rest.origins = Table::new();

@@ -24,9 +24,11 @@ pub struct Thresholds {
     pub minimum_history: u64,
     /// Whole minutes below which rates are not compared: a mean of fewer is a guess.
     pub minimum_minutes: u32,
-    /// Order of operations: score per window of 100 calls. The score of the owner is far below 0,
-    /// calls of a window depend on each other, so the bars are far above 2 and 6 nats.
+    /// Log-odds that the identity is in other hands, by what it calls and in which order.
     pub order: Bar,
+    /// Slow average of the evidence against the anchor, in nats per hundred calls. Half a percent of
+    /// honest windows are above the lower bar: measured on recorded behaviour without its labels.
+    pub estrangement: Bar,
     /// Operations never used before.
     pub operations: Bar,
     /// Runs of object numbers, distinct objects.
@@ -63,13 +65,6 @@ pub struct Thresholds {
     pub distinct_factor: u32,
     /// The same bound until then: some services read thousands from the first minute.
     pub cold_distinct: u32,
-    /// Up to this mix score per 100 calls a window still counts as fitting the identity itself.
-    ///
-    /// For a twin of its peers (replicas, a fleet of the same agent) the true score is 0, and what is
-    /// measured is noise: with 1,000 calls behind the counts it deviates by 1 over four operations
-    /// and by less than 3 over thirty. A masquerade scores tens to hundreds. What this lets through is
-    /// a mix that a hundred calls cannot tell from the owner's.
-    pub mix_tolerance: f64,
     /// Windows with a mild anomaly in one family, without a stronger one between them, after which
     /// it counts as a changed habit. One hour of
     /// regular reports; the frozen anchor still remembers how it was.
@@ -85,9 +80,10 @@ impl Default for Thresholds {
         Self {
             minimum_history: 1_000,
             minimum_minutes: 10,
-            order: Bar {
-                notable: 20.0,
-                strong: 100.0,
+            order: odds,
+            estrangement: Bar {
+                notable: 150.0,
+                strong: 170.0,
             },
             operations: odds,
             enumeration: odds,
@@ -111,7 +107,6 @@ impl Default for Thresholds {
             distinct_floor: 200,
             distinct_factor: 8,
             cold_distinct: 2_000,
-            mix_tolerance: 5.0,
             persistence: 60,
         }
     }

@@ -16,6 +16,7 @@
 //! would be the load.
 
 use crate::accumulator::{Accumulator, Missed};
+use crate::block::Block;
 use crate::bounds::Bounds;
 use crate::enumeration::Watch;
 use crate::event::{Event, Millis, Object, OperationId, Outcome};
@@ -46,6 +47,7 @@ pub struct Tracker {
     others: Watch,
     tripped: bool,
     raised: u8,
+    finished: Option<Block>,
     unreported: Unreported,
 }
 
@@ -71,7 +73,8 @@ impl Tracker {
             others: Watch::default(),
             tripped: false,
             raised: 0,
-            unreported: Unreported::new(),
+            finished: None,
+            unreported: Unreported::after(None),
         }
     }
 
@@ -141,11 +144,16 @@ impl Tracker {
         if self.unreported.is_empty() {
             return None;
         }
-        let seen = std::mem::replace(&mut self.unreported, Unreported::new());
+        let seen = std::mem::replace(&mut self.unreported, Unreported::after(self.previous));
         let mut report = seen.into_report(self.last);
         self.report_objects(&mut report);
         self.raised = 0;
         Some(report)
+    }
+
+    /// The latest block of ten calls, once: for the fast detector, see [`crate::Cusum`].
+    pub const fn take_block(&mut self) -> Option<Block> {
+        self.finished.take()
     }
 
     fn report_objects(&mut self, report: &mut TokenReport) {
@@ -167,7 +175,7 @@ impl Tracker {
             .previous
             .map(|previous| (previous, now.since(self.last)));
         let unreported = &mut self.unreported;
-        unreported.count(event, followed, now);
+        self.finished = unreported.count(event, followed, now).or(self.finished);
         self.minute.calls = self.minute.calls.saturating_add(1);
         unreported.call_rate.raise_peak(self.minute.calls);
         self.previous = Some(event.operation);

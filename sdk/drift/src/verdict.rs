@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cusum::Pulse;
 use crate::event::{Millis, OperationId};
 use crate::evidence::{Evidence, Level, Strength};
 use crate::model::Contribution;
 use crate::signal::HardRule;
+use crate::takeover::Takeover;
 
 mod findings;
 mod sentence;
@@ -27,10 +29,13 @@ pub struct Verdict {
     pub since: Millis,
     /// When it was judged.
     pub judged_at: Millis,
-    /// Log-likelihood ratio of the mix of operations, others against itself, per 100 calls, the
-    /// greater of adaptive baseline and anchor. Up to
-    /// [`Thresholds::mix_tolerance`](crate::Thresholds::mix_tolerance) the window may be learned.
-    pub mix_score: f64,
+    /// What is believed about the identity after this window. What may be learned of the window
+    /// follows from it.
+    #[serde(default)]
+    pub takeover: Takeover,
+    /// What a usual block of its calls comes to, after this window.
+    #[serde(default)]
+    pub pulse: Pulse,
     /// The calls that weighed most in the order score, heaviest first, a handful; none for a benign
     /// window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -155,6 +155,7 @@ mod tests {
             identity: "u".to_owned(),
             windows: vec![0.0; 10],
             calls: (0..1_000).map(sum).collect(),
+            ..Scored::default()
         };
         let labels = Labels::of([(
             "u".to_owned(),

@@ -68,7 +68,7 @@ mod tests {
         Scored {
             identity: String::new(),
             windows,
-            calls: Vec::new(),
+            ..Scored::default()
         }
     }
 

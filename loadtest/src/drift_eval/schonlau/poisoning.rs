@@ -1,8 +1,9 @@
 //! Poisoning: somebody takes an identity over so slowly that its baseline might follow.
 //!
 //! Over 10, 30 or 60 windows the share of another person's calls grows in equal steps from none to all; then come 20
-//! windows of that person alone, and what counts is how many of those are flagged, at the threshold that flags
-//! 2.5 % of the owners' windows in the ordinary run. The other person's calls stand in one block within each
+//! windows of that person alone, and what counts is how many of those are flagged, by belief or estrangement, at
+//! thresholds that together flag 2.5 % of the owners' windows in the ordinary run; beside it stands what the same
+//! thresholds hit there. The other person's calls stand in one block within each
 //! window: shuffled in one by one they would give themselves away by transitions that nobody makes.
 //!
 //! The owner's part is what it went on to do after its known history, in order, without the windows that somebody
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use lanyard_drift::OperationId;
 
+use super::armed::Armed;
 use super::{Members, number};
 use crate::drift_eval::dice::Dice;
 use crate::drift_eval::metrics::windows::share;
@@ -33,7 +35,7 @@ const SEED: u64 = 2001;
 pub(super) fn take_overs(
     members: &Members<'_>,
     data: &People,
-    threshold: f64,
+    armed: Armed,
     tally: &Tally,
 ) -> BTreeMap<&'static str, f64> {
     let mut flagged: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
@@ -57,13 +59,12 @@ pub(super) fn take_overs(
                 let calls = ramped(&owner, donor.known(), windows, &mut dice);
                 let stream = person.continued_by(calls);
                 let scored = subject::score(&stream, Subject::knowing(person.known()), &peers);
-                let taken_over = scored.windows.get(windows..).unwrap_or_default();
+                let both = scored.windows.iter().zip(&scored.estranged);
                 let (hits, all) = flagged.entry(ramp).or_default();
-                *hits += taken_over
-                    .iter()
-                    .filter(|score| **score > threshold)
-                    .count();
-                *all += taken_over.len();
+                for (belief, estrangement) in both.skip(windows) {
+                    *hits += usize::from(armed.flags((*belief, *estrangement)));
+                    *all += 1;
+                }
             }
         }
     }

@@ -28,10 +28,10 @@ impl Novelty {
     pub(super) fn in_window(known: &Baseline, report: &TokenReport) -> Self {
         let mut news = Self::default();
         if known.calls() >= BEGINNING {
-            let operations = &known.sequence.operations;
+            let sequence = &known.sequence;
             let new = report
                 .operations()
-                .filter(|(operation, _)| operations.get(*operation).is_none());
+                .filter(|(operation, _)| sequence.operation(*operation).count == 0);
             news.operations = u32::try_from(new.count()).unwrap_or(u32::MAX);
             news.calls = report.calls;
         }

@@ -22,7 +22,7 @@ pub(super) fn never_seen(case: &Case<'_>) -> Option<Evidence> {
     }
     let of_role = |pair| {
         case.peers
-            .is_some_and(|peers| peers.destinations.is_habit(pair))
+            .is_some_and(|role| role.habits().destinations.is_habit(pair))
     };
     let calls = case
         .report

@@ -12,28 +12,40 @@
 //! every day, and a baseline that has overflowed has forgotten some.
 
 use super::Case;
+use crate::block::CALLS;
 use crate::evidence::{Evidence, Measure};
+use crate::model::WINDOW;
+use crate::takeover::Takeover;
 
 /// New operations in one window from which they can be a witness.
 const STRONG_FROM: usize = 3;
 
-/// The window score of the sequence model.
-pub(super) fn order(case: &Case<'_>) -> Option<Evidence> {
-    let score = case.against_adaptive_and_anchor(|model, window| model.order_score(window));
+/// What is believed after the sequence model has seen the window.
+pub(super) fn order(case: &Case<'_>, takeover: Takeover) -> Option<Evidence> {
+    let score = case.against(&case.baseline.sequence)?;
+    let usual = case.baseline.pulse.mean() * WINDOW / CALLS as f64;
     let bar = case.thresholds.order;
-    Evidence::weigh(Measure::OrderScore, (score, bar.notable), score, bar)
+    Evidence::weigh(Measure::OrderScore, (score, usual), takeover.belief(), bar)
+}
+
+/// How far it has gone from its anchor for good. Never a witness: an owner with a new job goes as far.
+pub(super) fn estranged(case: &Case<'_>, takeover: Takeover) -> Option<Evidence> {
+    let score = takeover.estrangement();
+    let bar = case.thresholds.estrangement;
+    Evidence::weigh(Measure::Estrangement, (score, bar.notable), score, bar)
+        .map(Evidence::at_most_notable)
 }
 
 /// Distinct operations never used before, against how many are normal (Poisson).
 pub(super) fn never_used(case: &Case<'_>) -> Option<Evidence> {
-    let known = &case.baseline.sequence.operations;
+    let known = &case.baseline.sequence;
     let mut distinct = 0usize;
     let mut surprising = 0.0;
     let mut busiest = None;
     for (operation, count) in case.report.operations() {
-        if known.get(operation).is_none() {
+        if known.operation(operation).count == 0 {
             let share = case.peers.map_or(0.0, |peers| {
-                f64::from(peers.users(operation)) / f64::from(peers.identities().max(1))
+                f64::from(peers.users(operation)) / f64::from(peers.members().max(1))
             });
             distinct += 1;
             busiest = busiest.max(Some((count, operation)));
@@ -42,7 +54,7 @@ pub(super) fn never_used(case: &Case<'_>) -> Option<Evidence> {
     }
     let novelty = &case.baseline.novelty;
     let usual = (f64::from(novelty.operations) + 0.5) / (novelty.calls as f64 + 1.0);
-    let forgotten = known.overflow() as f64 / known.total().max(1) as f64;
+    let forgotten = known.forgotten();
     let expected = case.report.calls() as f64 * (usual + forgotten).min(1.0);
     if surprising <= expected {
         return None;

@@ -13,6 +13,7 @@ use super::Case;
 use crate::baseline::Baseline;
 use crate::evidence::{Evidence, Measure};
 use crate::habits::ORIGINS;
+use crate::role::Role;
 use crate::table::Table;
 
 /// One new thing weighs at most this much, so both are needed to be certain.
@@ -23,7 +24,7 @@ pub(super) fn origin(case: &Case<'_>) -> Option<Evidence> {
     let known = |usual: &&Baseline| usual.sources.len() > 0 || usual.clients.len() > 0;
     let usual = Some(case.baseline)
         .filter(known)
-        .or_else(|| case.peers.filter(known))?;
+        .or_else(|| case.peers.map(Role::habits).filter(known))?;
     let seen = Seen::of(case, usual);
     let novelty = &usual.novelty;
     let source = rarity(novelty.with_new_source, novelty.windows, &usual.sources);
@@ -69,14 +70,14 @@ impl Seen {
                 && origin.source.is_some_and(|s| {
                     let role = case
                         .peers
-                        .is_some_and(|peers| peers.sources.get(s).is_some());
+                        .is_some_and(|peers| peers.habits().sources.get(s).is_some());
                     usual.sources.get(s).is_none() && !role
                 });
             let client = usual.clients.len() > 0
                 && origin.client.is_some_and(|c| {
                     let role = case
                         .peers
-                        .is_some_and(|peers| peers.clients.get(c).is_some());
+                        .is_some_and(|peers| peers.habits().clients.get(c).is_some());
                     usual.clients.get(c).is_none() && !role
                 });
             seen.both += if source && client { count } else { 0 };

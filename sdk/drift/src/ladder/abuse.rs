@@ -194,7 +194,8 @@ mod tests {
             history: 1,
             since: Millis(0),
             judged_at: Millis(0),
-            mix_score: 0.0,
+            takeover: Default::default(),
+            pulse: Default::default(),
             heaviest: Vec::new(),
         };
         Abuse::of(&verdict).unwrap()

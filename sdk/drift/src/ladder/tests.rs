@@ -44,7 +44,8 @@ fn verdict(level: Level, hard_rule: Option<HardRule>, measures: &[Measure]) -> V
         history: 5_000,
         since: Millis(0),
         judged_at: Millis(1),
-        mix_score: 1.0,
+        takeover: Default::default(),
+        pulse: Default::default(),
         heaviest: Vec::new(),
     }
 }

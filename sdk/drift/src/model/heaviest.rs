@@ -1,11 +1,13 @@
 //! Which calls of a window weighed most in its order score: what a person asks first.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Model;
+use crate::block::Block;
 use crate::event::OperationId;
 use crate::evidence::significant;
-use crate::habits::Sequence;
 
 /// As many as a person reads, and as a log should hold of each verdict.
 const NAMED: usize = 5;
@@ -17,34 +19,28 @@ pub struct Contribution {
     pub after: Option<OperationId>,
     /// What was called.
     pub operation: OperationId,
-    /// How often in the window.
+    /// How often, in the blocks that were looked at.
     pub calls: u32,
     /// Log-likelihood ratio in nats, others against itself, of all of them.
     pub weight: f64,
 }
 
-impl Model<'_> {
+impl<const O: usize, const T: usize> Model<'_, O, T> {
     /// What speaks most for somebody else, heaviest first; what speaks for itself is left out. The
-    /// same calls as in [`Model::order_score`], before that is scaled to a window of 100.
-    pub(crate) fn heaviest(&self, window: &Sequence) -> Vec<Contribution> {
-        let followed = window.transitions.entries().iter();
-        let followed = followed.map(|((from, to), calls)| Contribution {
-            after: Some(*from),
-            operation: *to,
-            calls: *calls,
-            weight: significant(f64::from(*calls) * self.transition_ratio(*from, *to)),
-        });
-        let alone = window.operations.entries().iter();
-        let alone = alone.map(|(operation, count)| {
-            let calls = count.saturating_sub(reached(window, *operation));
-            Contribution {
-                after: None,
-                operation: *operation,
-                calls,
-                weight: significant(f64::from(calls) * self.ratio(*operation)),
-            }
-        });
-        let mut found: Vec<_> = followed.chain(alone).filter(|c| c.weight > 0.0).collect();
+    /// calls as they weigh one by one, before a block is held to what it may weigh.
+    pub(crate) fn heaviest(&self, blocks: &[Block]) -> Vec<Contribution> {
+        let mut kinds: BTreeMap<_, u32> = BTreeMap::new();
+        for kind in blocks.iter().flat_map(Block::pairs) {
+            *kinds.entry(kind).or_default() += 1;
+        }
+        let weighed = |((after, operation), calls): (_, u32)| Contribution {
+            after,
+            operation,
+            calls,
+            weight: significant(f64::from(calls) * self.ratio(after, operation)),
+        };
+        let mut found: Vec<_> = kinds.into_iter().map(weighed).collect();
+        found.retain(|kind| kind.weight > 0.0);
         found.sort_by(|left, right| {
             let by_weight = right.weight.total_cmp(&left.weight);
             by_weight.then((left.after, left.operation).cmp(&(right.after, right.operation)))
@@ -54,53 +50,64 @@ impl Model<'_> {
     }
 }
 
-/// How many calls of an operation have a known predecessor.
-fn reached(window: &Sequence, operation: OperationId) -> u32 {
-    let to_it = window.transitions.entries().iter();
-    to_it
-        .filter(|((_, to), _)| *to == operation)
-        .fold(0, |sum, (_, count)| sum.saturating_add(*count))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bigrams::Adaptive;
+    use crate::event::Millis;
+    use crate::habits::Sequence;
 
     fn op(name: &str) -> OperationId {
         OperationId::of(name)
     }
 
+    fn owner_of_a() -> Adaptive {
+        let mut window = Sequence::new();
+        window.operations.add(op("a"), &900);
+        window.transitions.add((op("a"), op("a")), &890);
+        let mut own = Adaptive::new();
+        own.learn(&window);
+        own
+    }
+
+    fn block(before: Option<&str>, calls: &[&str]) -> Block {
+        let mut block = Block::after(before.map(op));
+        for call in calls {
+            block.push(op(call), Millis(0));
+        }
+        block
+    }
+
     #[test]
     fn the_calls_that_others_make_come_first_and_the_own_ones_not_at_all() {
-        let mut own = Sequence::new();
-        own.operations.add(op("a"), &1_000);
-        own.transitions.add((op("a"), op("a")), &990);
-        let mut window = Sequence::new();
-        for (name, count) in [("a", 50), ("x", 40), ("y", 10)] {
-            window.operations.add(op(name), &count);
-        }
-        window.transitions.add((op("a"), op("a")), &49);
-        window.transitions.add((op("a"), op("x")), &40);
-        let found = Model::new(&own, None).heaviest(&window);
+        let own = owner_of_a();
+        let model = Model {
+            own: &own,
+            peers: None,
+        };
+        let blocks = [
+            block(None, &["y", "a", "a", "a", "a"]),
+            block(Some("a"), &["x", "a", "x", "a", "x"]),
+        ];
+        let found = model.heaviest(&blocks);
         let named: Vec<_> = found
             .iter()
             .map(|c| (c.after, c.operation, c.calls))
             .collect();
-        assert_eq!(
-            named,
-            [(Some(op("a")), op("x"), 40), (None, op("y"), 10)],
-            "{found:?}"
-        );
+        assert_eq!(named[0], (Some(op("a")), op("x"), 3), "{found:?}");
+        assert!(named.contains(&(None, op("y"), 1)), "{found:?}");
+        assert!(!named.contains(&(Some(op("a")), op("a"), 3)), "{found:?}");
     }
 
     #[test]
     fn never_more_than_a_person_reads() {
-        let mut window = Sequence::new();
-        for n in 0..100 {
-            window.operations.add(op(&n.to_string()), &1);
-        }
-        let mut own = Sequence::new();
-        own.operations.add(op("a"), &1_000);
-        assert_eq!(Model::new(&own, None).heaviest(&window).len(), NAMED);
+        let own = owner_of_a();
+        let model = Model {
+            own: &own,
+            peers: None,
+        };
+        let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(model.heaviest(&[block(None, &names)]).len(), NAMED);
     }
 }

@@ -1,6 +1,7 @@
 //! The counts of one token that the next report takes along: smaller tables than a report's, because
 //! a token does little between two reports, and there is one such set per live token.
 
+use crate::block::{Block, Sample};
 use crate::event::{Event, Millis, OperationId, Outcome, mix};
 use crate::habits::Origin;
 use crate::rate::Rate;
@@ -24,6 +25,8 @@ pub(super) struct Unreported {
     pub(super) calls: u64,
     operations: Table<OperationId, u32, OPERATIONS>,
     transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
+    block: Block,
+    blocks: Sample,
     origins: Table<Origin, u32, ORIGINS>,
     /// By operation and destination together.
     destinations: Table<u64, u32, ORIGINS>,
@@ -40,12 +43,15 @@ pub(super) struct Unreported {
 }
 
 impl Unreported {
-    pub(super) fn new() -> Self {
+    /// What comes after a call.
+    pub(super) fn after(before: Option<OperationId>) -> Self {
         Self {
             first: Millis(u64::MAX),
             calls: 0,
             operations: Table::new(),
             transitions: Table::new(),
+            block: Block::after(before),
+            blocks: Sample::default(),
             origins: Table::new(),
             destinations: Table::new(),
             responses: ResponseMix::default(),
@@ -65,13 +71,13 @@ impl Unreported {
         self.calls == 0 && self.measured == 0 && self.responses.total() == 0
     }
 
-    /// Adds a call, which came some milliseconds after the one before.
+    /// Adds a call, which came some milliseconds after the one before; the block that it filled.
     pub(super) fn count(
         &mut self,
         event: &Event,
         followed: Option<(OperationId, u64)>,
         now: Millis,
-    ) {
+    ) -> Option<Block> {
         if self.calls == 0 {
             self.first = now;
         }
@@ -93,6 +99,12 @@ impl Unreported {
             let operation = u64::from(event.operation.get());
             self.destinations.add(mix(destination ^ mix(operation)), &1);
         }
+        if !self.block.push(event.operation, now) {
+            return None;
+        }
+        let full = std::mem::replace(&mut self.block, Block::after(Some(event.operation)));
+        self.blocks.add(&full);
+        Some(full)
     }
 
     /// Adds an outcome; returns its bytes in both directions, `None` when it counts none.
@@ -114,6 +126,9 @@ impl Unreported {
     /// All of it as a report, without objects, which the watches hold.
     pub(super) fn into_report(self, last: Millis) -> TokenReport {
         let mut report = TokenReport::empty();
+        report.blocks = self.blocks;
+        // What was begun goes along: a token may never come to ten calls.
+        report.blocks.add(&self.block);
         report.first = self.first.min(last);
         report.last = last;
         report.calls = self.calls;

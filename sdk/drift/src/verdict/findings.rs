@@ -26,6 +26,7 @@ impl Thresholds {
     pub const fn opened(&self) -> Self {
         Self {
             order: OPEN,
+            estrangement: OPEN,
             operations: OPEN,
             volume: OPEN,
             cadence: OPEN,
@@ -40,6 +41,7 @@ impl Thresholds {
     const fn bar(&self, measure: Measure) -> Option<Bar> {
         match measure {
             Measure::OrderScore => Some(self.order),
+            Measure::Estrangement => Some(self.estrangement),
             Measure::NewOperations => Some(self.operations),
             Measure::LongestRun | Measure::DistinctObjects => Some(self.enumeration),
             Measure::BytesPerMinute => Some(self.volume),
@@ -102,8 +104,8 @@ fn under(found: &Evidence, thresholds: &Thresholds) -> Option<Evidence> {
         return Some(*found);
     };
     let numbers = match found.measure {
-        // What is expected of an order score is to stay below its bar.
-        Measure::OrderScore => (found.observed, bar.notable),
+        // What is expected of an estrangement is to stay below its bar.
+        Measure::Estrangement => (found.observed, bar.notable),
         _ => (found.observed, found.expected),
     };
     let mut weighed = Evidence::weigh(found.measure, numbers, found.weight, bar)?;

@@ -144,7 +144,11 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
     };
     match found.measure {
         Measure::OrderScore => format!(
-            "what it calls, and in which order, looks like somebody else (score {observed}, its own stays below {})",
+            "what it calls, and in which order, looks like somebody else (score {observed} per hundred calls, its own is about {})",
+            grouped(found.expected)
+        ),
+        Measure::Estrangement => format!(
+            "for a long time it has not behaved as when its habits were set down (score {observed}, its own stays below {})",
             grouped(found.expected)
         ),
         Measure::NewOperations if found.observed < 1.5 => {
@@ -286,7 +290,8 @@ mod tests {
             history: 12_345,
             since: Millis(1),
             judged_at: Millis(2),
-            mix_score: -12.0,
+            takeover: Default::default(),
+            pulse: Default::default(),
             heaviest: Vec::new(),
         };
         let names = |operation| (operation == OperationId::of(ORDERS)).then(|| ORDERS.to_owned());

@@ -1,7 +1,7 @@
 //! Verdicts.
 
 use lanyard_drift::{
-    Absorption, Channel, Event, Family, HardRule, Level, Measure, Millis, Outcome, Strength,
+    Absorption, Channel, Event, Family, HardRule, Level, Measure, Millis, Outcome, Role, Strength,
     TaskFit, Thresholds, TokenReport, judge, stable_hash,
 };
 use proptest::prelude::*;
@@ -124,10 +124,9 @@ fn the_origin_of_a_sibling_is_not_new() {
     identity.call(&stolen(order(17)), 400);
     let (report, alone) = identity.judged();
     assert_eq!(alone.level, Level::Anomalous);
-    let mut role = lanyard_drift::Baseline::empty();
-    role.merge(&sibling.baseline);
+    let role = Role::of([&sibling.baseline]);
     let (baseline, thresholds) = (&identity.baseline, &identity.thresholds);
-    let beside = judge(&report, baseline, Some(&role), thresholds, identity.now);
+    let beside = judge(&report, baseline, role.as_ref(), thresholds, identity.now);
     assert_eq!(beside.level, Level::Benign, "{}", beside.sentence());
 }
 
@@ -278,7 +277,7 @@ fn leaving_the_task_is_malicious_from_the_first_call_and_a_spent_task_is_not() {
 #[test]
 fn an_operation_that_all_peers_use_surprises_less() {
     let young = Identity::with_history(3_000);
-    let mut peers = young.baseline.clone();
+    let mut peers = vec![young.baseline.clone()];
     for seed in 2..6 {
         let mut peer = Identity::new();
         peer.dice = Dice::new(seed * 1_000_000);
@@ -289,9 +288,10 @@ fn an_operation_that_all_peers_use_surprises_less() {
                 peer.judge_and_learn();
             }
         }
-        peers.merge(&peer.baseline);
+        peers.push(peer.baseline);
     }
-    assert_eq!(peers.identities(), 5);
+    let peers = Role::of(&peers);
+    assert_eq!(peers.as_ref().map(Role::members), Some(5));
     let mut identity = young;
     for _ in 0..50 {
         identity.usual_call();
@@ -301,7 +301,7 @@ fn an_operation_that_all_peers_use_surprises_less() {
     let beside = judge(
         &report,
         &identity.baseline,
-        Some(&peers),
+        peers.as_ref(),
         &identity.thresholds,
         identity.now,
     );
@@ -476,6 +476,5 @@ proptest! {
         prop_assert_ne!(verdict.level, Level::Malicious);
         prop_assert!(verdict.evidence.iter().all(|found| found.weight.is_finite()
             && found.observed.is_finite() && found.expected.is_finite()));
-        prop_assert!(verdict.mix_score.is_finite());
     }
 }
