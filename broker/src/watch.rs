@@ -112,6 +112,9 @@ pub struct IdentityBounds {
     pub calls: u64,
     /// What a tracker needs.
     pub bounds: Bounds,
+    /// Names the bounds alone by their content: habits change with every window, bounds seldom.
+    #[serde(skip)]
+    pub tag: String,
 }
 
 /// Whose bounds have changed.
@@ -223,6 +226,7 @@ impl Watch {
             identity,
             hash,
             calls,
+            tag: baseline::content_hash(&bounds),
             bounds,
         }))
     }

@@ -4,6 +4,7 @@
 //! the time that others had the processor; the two sides take turns in short rounds, and each round gives one ratio;
 //! the report shows the lowest, the median and the highest of them.
 
+mod noted;
 mod seen;
 mod shared;
 
@@ -42,6 +43,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     }
     let rounds = args.rounds.max(3);
     let mut ratios = seen::measure(rounds)?;
+    ratios.push(noted::measure(rounds)?);
     ratios.push(shared::measure(rounds)?);
     println!(
         "{:<58} {:>10} {:>12} {:>26}",

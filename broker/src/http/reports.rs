@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use lanyard_token::NodeId;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use super::caller::{Caller, Door, Doorkeeper, admit};
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::watch::intake::{MAX_REPORT_BYTES, Receipt, Report, ReportError};
-use crate::watch::{BoundsChanges, IdentityBounds, Watch, WatchError};
+use crate::watch::{BoundsChanges, Watch, WatchError};
 
 /// What a gateway's token must allow.
 const SCOPE: &str = "lanyard:report";
@@ -64,7 +65,7 @@ async fn bounds(
     State(rooms): State<Rooms>,
     headers: HeaderMap,
     identity: Result<Path<String>, PathRejection>,
-) -> Result<([(http::HeaderName, &'static str); 1], Json<IdentityBounds>), Problem> {
+) -> Result<Response, Problem> {
     let gateway = rooms.admit(&headers)?;
     // The same answer for one that does not exist and one that is none of this gateway's business.
     let unknown = || Problem::not_found("no such identity among those this gateway serves");
@@ -74,10 +75,25 @@ async fn bounds(
         .watch
         .bounds(gateway.identity, identity)
         .map_err(WatchError::from)?;
-    Ok((
-        [(CACHE_CONTROL, "no-store")],
-        Json(bounds.ok_or_else(unknown)?),
-    ))
+    let bounds = bounds.ok_or_else(unknown)?;
+    // Weak: equal bounds may come with other counts of calls, which no gateway acts on.
+    let tag = format!("W/\"{}\"", bounds.tag);
+    let same = knows(&headers, &bounds.tag);
+    let about = [(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)];
+    Ok(if same {
+        (StatusCode::NOT_MODIFIED, about).into_response()
+    } else {
+        (about, Json(bounds)).into_response()
+    })
+}
+
+/// Whether one of the tags in `If-None-Match` is this one (RFC 9110, section 13.1.2: compared weakly).
+fn knows(headers: &HeaderMap, tag: &str) -> bool {
+    let lists = headers.get_all(IF_NONE_MATCH).iter();
+    let lists = lists.filter_map(|value| value.to_str().ok());
+    lists
+        .flat_map(|list| list.split(','))
+        .any(|known| known.trim().trim_start_matches("W/").trim_matches('"') == tag)
 }
 
 /// The place of an earlier answer, both or neither.

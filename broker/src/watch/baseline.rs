@@ -115,10 +115,10 @@ impl Saved {
     }
 }
 
-/// Names a baseline by its content: SHA-256 over its serialised form, hexadecimal.
-pub(super) fn content_hash(baseline: &Baseline) -> String {
+/// Names a baseline, or bounds, by its content: SHA-256 over its serialised form, hexadecimal.
+pub(super) fn content_hash(content: &impl Serialize) -> String {
     use std::fmt::Write as _;
-    let bytes = serde_json::to_vec(baseline).unwrap_or_default();
+    let bytes = serde_json::to_vec(content).unwrap_or_default();
     let mut text = String::with_capacity(64);
     for byte in digest::digest(&digest::SHA256, &bytes).as_ref() {
         // Writing to a String does not fail.

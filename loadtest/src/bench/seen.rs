@@ -79,9 +79,17 @@ pub(super) struct Subject {
 
 impl Subject {
     pub(super) fn new(algorithm: Algorithm, count: usize) -> Result<Self, Box<dyn Error>> {
+        Self::with(algorithm, count, DriftMode::Observe)
+    }
+
+    pub(super) fn with(
+        algorithm: Algorithm,
+        count: usize,
+        mode: DriftMode,
+    ) -> Result<Self, Box<dyn Error>> {
         let now = SystemClock.now();
         let issuer = TestIssuer::new(algorithm, ISSUER, AUDIENCE, now.wall.seconds());
-        let gateway = gateway(&issuer, count)?;
+        let gateway = gateway(&issuer, count, mode)?;
         let numbers = 1_000..1_000 + count as u64;
         let tokens: Vec<String> = numbers
             .map(|jti| {
@@ -189,7 +197,7 @@ fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>>
     }
 }
 
-fn gateway(issuer: &TestIssuer, tokens: usize) -> Result<Gateway, Box<dyn Error>> {
+fn gateway(issuer: &TestIssuer, tokens: usize, mode: DriftMode) -> Result<Gateway, Box<dyn Error>> {
     let unusable = |_| "ring gave no key";
     let random = SystemRandom::new();
     let root = Ed25519KeyPair::generate_pkcs8(&random).map_err(unusable)?;
@@ -211,7 +219,7 @@ fn gateway(issuer: &TestIssuer, tokens: usize) -> Result<Gateway, Box<dyn Error>
         .dangerous()
         .without_revocation(ISSUER, AUDIENCE.parse()?, keys)
         .routes([route])?
-        .drift(DriftMode::Observe)
+        .drift(mode)
         // Shards fill unevenly; nobody is pushed out here.
         .capacity(Capacity::tokens(tokens + tokens / 2 + 1_000))
         .build())

@@ -55,6 +55,22 @@ async fn bounds_are_for_gateways_that_serve_the_identity() {
 }
 
 #[tokio::test]
+async fn bounds_that_a_gateway_has_are_not_sent_again() {
+    let world = World::new().await;
+    let (status, tag) = world.bounds_unless(GATEWAY, SERVICE, "\"none\"").await;
+    assert_eq!(status, 200);
+    let both = format!("\"none\", {tag}");
+    for known in [&tag, &both] {
+        let answer = world.bounds_unless(GATEWAY, SERVICE, known).await;
+        assert_eq!(answer, (304, tag.clone()));
+    }
+    world.learn(SERVICE).await;
+    let (status, other) = world.bounds_unless(GATEWAY, SERVICE, &tag).await;
+    assert_eq!(status, 200);
+    assert_ne!(tag, other);
+}
+
+#[tokio::test]
 async fn administrators_see_verdicts_with_numbers_and_responses() {
     let world = World::new().await;
     let token = world.issue(SERVICE).await;

@@ -258,6 +258,20 @@ impl World {
         answer(self.http.get(url).bearer_auth(node(gateway))).await
     }
 
+    /// Asks for bounds that are not these; status and the tag of those there are.
+    pub(super) async fn bounds_unless(
+        &self,
+        gateway: u64,
+        identity: u64,
+        known: &str,
+    ) -> (u16, String) {
+        let url = format!("{}/v1/baselines/{}", self.url, node(identity));
+        let request = self.http.get(url).bearer_auth(node(gateway));
+        let response = request.header("if-none-match", known).send().await.unwrap();
+        let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+        (response.status().as_u16(), tag)
+    }
+
     /// Whose bounds have changed.
     pub(super) async fn changes(&self, gateway: u64, query: &str) -> (u16, Value) {
         let url = format!("{}/v1/baselines{query}", self.url);

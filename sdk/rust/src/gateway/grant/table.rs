@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::HeaderValue;
 use lanyard_drift::{Bounds, Thresholds, TokenReport};
 use lanyard_token::{NodeId, VerifiedToken};
 
@@ -30,11 +31,17 @@ type Shard = HashMap<(NodeId, [u8; 8]), Arc<Grant>>;
 pub(crate) struct Grants {
     shards: [Mutex<Shard>; SHARDS],
     per_shard: usize,
-    bounds: Mutex<HashMap<NodeId, Bounds>>,
+    bounds: Mutex<HashMap<NodeId, Tagged>>,
     cold: Bounds,
     departed: Mutex<Vec<Arc<Grant>>>,
     orphans: Mutex<Orphans>,
     fresh: Mutex<Vec<Arc<Grant>>>,
+}
+
+/// Bounds, and what the broker calls them.
+struct Tagged {
+    bounds: Bounds,
+    tag: Option<HeaderValue>,
 }
 
 /// Last reports: of tokens that are not kept any more, or have fallen silent.
@@ -139,7 +146,7 @@ impl Grants {
     }
 
     /// How an identity usually behaves has arrived.
-    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: &Bounds) {
+    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: &Bounds, tag: Option<HeaderValue>) {
         let mut known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_BOUNDS && !known.contains_key(&identity) {
             // Whichever goes is asked for again when it next comes.
@@ -147,7 +154,8 @@ impl Grants {
                 known.remove(&other);
             }
         }
-        known.insert(identity, bounds.clone());
+        let bounds = bounds.clone();
+        known.insert(identity, Tagged { bounds, tag });
     }
 
     /// How far a token of this identity may go: those of an unknown one until it is known.
@@ -162,7 +170,13 @@ impl Grants {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&identity)
-            .cloned()
+            .map(|known| known.bounds.clone())
+    }
+
+    /// What the broker called the bounds that are kept of this identity.
+    pub(crate) fn bounds_tag(&self, identity: NodeId) -> Option<HeaderValue> {
+        let known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&identity)?.tag.clone()
     }
 
     fn make_room(&self, shard: &mut Shard) {

@@ -4,13 +4,15 @@
 //! An identity is asked about on first sight. Once a second the broker is asked one cheap question:
 //! whose bounds have changed since the last answer? Only those that are kept here are fetched again,
 //! one at a time and so many a second, however many there are: a broker that has just started, or a
-//! thousand young identities, cause no storm.
+//! thousand young identities, cause no storm. Bounds that are the same as those kept here are not sent
+//! again: they are asked for by what the broker called them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::Method;
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, Method, StatusCode};
 use lanyard_drift::Bounds;
 use lanyard_token::NodeId;
 use serde::Deserialize;
@@ -102,11 +104,13 @@ impl Baselines {
                 return fetched;
             };
             let path = format!("v1/baselines/{identity}");
-            match ask::<Answer>(&path, tokens).await {
-                Some(answer) => {
-                    gateway.grants.set_bounds(identity, &answer.bounds);
-                    gateway.observer.set_bounds(identity, &answer.bounds);
+            let known = gateway.grants.bounds_tag(identity);
+            match ask::<Answer>(&path, known, tokens).await {
+                Some(Told::Changed(Answer { bounds }, tag)) => {
+                    gateway.grants.set_bounds(identity, &bounds, tag);
+                    gateway.observer.set_bounds(identity, &bounds);
                 }
+                Some(Told::Same) => {}
                 // Those that were known, or are for the unknown, stay in force.
                 None => drop(self.known().asked.insert(identity, Instant::now() + RETRY)),
             }
@@ -125,7 +129,7 @@ impl Baselines {
                 format!("v1/baselines?run={}&after={}", place.run, place.at)
             })
         };
-        if let Some(changes) = ask::<Changes>(&path, tokens).await {
+        if let Some(Told::Changed(changes, _)) = ask::<Changes>(&path, None, tokens).await {
             self.known().note(&changes);
         }
     }
@@ -180,15 +184,35 @@ impl Known {
     }
 }
 
-async fn ask<T: DeserializeOwned>(path: &str, tokens: &ClientTokens) -> Option<T> {
+/// What the broker answers.
+enum Told<T> {
+    /// This, and what it calls it.
+    Changed(T, Option<HeaderValue>),
+    /// What is known is still so.
+    Same,
+}
+
+async fn ask<T: DeserializeOwned>(
+    path: &str,
+    known: Option<HeaderValue>,
+    tokens: &ClientTokens,
+) -> Option<Told<T>> {
     let mut request = reqwest::Request::new(Method::GET, tokens.url(path).ok()?);
+    let asks_again = known.is_some();
+    if let Some(known) = known {
+        request.headers_mut().insert(IF_NONE_MATCH, known);
+    }
     *request.timeout_mut() = Some(Duration::from_secs(5));
     let response = tokens.send(request).await.ok()?;
+    if asks_again && response.status() == StatusCode::NOT_MODIFIED {
+        return Some(Told::Same);
+    }
     if !response.status().is_success() {
         return None;
     }
+    let tag = response.headers().get(ETAG).cloned();
     let body = read_limited(response, MAX_BYTES).await.ok()?;
-    serde_json::from_slice(&body).ok()
+    Some(Told::Changed(serde_json::from_slice(&body).ok()?, tag))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ struct Broker {
     answers: Mutex<VecDeque<StatusCode>>,
     bounds: Mutex<Option<Value>>,
     changed: Mutex<Vec<Value>>,
+    /// How often a gateway had the bounds already.
+    unchanged: AtomicU64,
     /// What the next receipt says.
     receipt: Mutex<Option<Value>>,
     /// The first report is never answered.
@@ -64,13 +66,25 @@ async fn changes(State(broker): State<Arc<Broker>>) -> Json<Value> {
     Json(serde_json::json!({ "run": 1, "at": 1, "changed": changed }))
 }
 
-async fn bounds(State(broker): State<Arc<Broker>>, Path(_identity): Path<String>) -> Response {
-    match broker.bounds.lock().unwrap().clone() {
-        Some(bounds) => {
-            Json(serde_json::json!({ "hash": "h", "calls": 1, "bounds": bounds })).into_response()
-        }
-        None => StatusCode::NOT_FOUND.into_response(),
+async fn bounds(
+    State(broker): State<Arc<Broker>>,
+    Path(_identity): Path<String>,
+    headers: http::HeaderMap,
+) -> Response {
+    let Some(bounds) = broker.bounds.lock().unwrap().clone() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let tag = lanyard_drift::stable_hash(bounds.to_string().as_bytes());
+    let tag = format!("W/\"{tag:016x}\"");
+    if headers
+        .get("if-none-match")
+        .is_some_and(|known| *known == *tag)
+    {
+        broker.unchanged.fetch_add(1, Ordering::SeqCst);
+        return (StatusCode::NOT_MODIFIED, [("etag", tag)]).into_response();
     }
+    let answer = serde_json::json!({ "hash": "h", "calls": 1, "bounds": bounds });
+    ([("etag", tag)], Json(answer)).into_response()
 }
 
 struct FixedClock;
@@ -331,6 +345,35 @@ async fn bounds_that_changed_reach_a_token_that_is_already_here() {
         .count();
     // The call that breaks the bound is the last that passes.
     assert!(walked <= 31, "{walked}");
+}
+
+#[tokio::test]
+async fn bounds_that_are_known_are_not_sent_again_and_stay_in_force() {
+    let (world, mut reporter) = world().await;
+    *world.broker.bounds.lock().unwrap() = Some(habits());
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(false);
+    let (gateway, tokens) = (reporter.gateway.clone(), &reporter.tokens);
+    let unchanged = || world.broker.unchanged.load(Ordering::SeqCst);
+    let identity = world.issuer.claims.lin.identity();
+    for again in 0..3 {
+        assert_eq!(reporter.baselines.fetch(16, &gateway.0, tokens).await, 1);
+        assert_eq!(unchanged(), again, "the first time all, then nothing");
+        world
+            .broker
+            .changed
+            .lock()
+            .unwrap()
+            .push(serde_json::json!(identity));
+        reporter.baselines.poll(tokens).await;
+    }
+    let known = gateway.0.grants.bounds_of(identity).unwrap();
+    assert_eq!(serde_json::to_value(known).unwrap(), habits());
+    let cold = Baseline::default().bounds(&Thresholds::default());
+    *world.broker.bounds.lock().unwrap() = Some(serde_json::to_value(&cold).unwrap());
+    assert_eq!(reporter.baselines.fetch(16, &gateway.0, tokens).await, 1);
+    assert_eq!(gateway.0.grants.bounds_of(identity), Some(cold));
+    assert_eq!(unchanged(), 2);
 }
 
 #[tokio::test]
