@@ -2,8 +2,8 @@
 //!
 //! Log-odds, in nats. Before a window the belief is moved by what is likely anyway: out of a hundred
 //! windows of an honest identity one begins a take-over ([`ENTERING`]), and one that is under way lasts
-//! ten windows ([`STAYING`]). Then the window's evidence from the sequence model is added, an eighth of
-//! it ([`INDEPENDENT`]): calls of one window hang together, a hundred of them say as much as a dozen
+//! ten windows ([`STAYING`]). Then the window's evidence from the sequence model is added, a fifth of
+//! it ([`INDEPENDENT`]): calls of one window hang together, a hundred of them say as much as a score
 //! that do not. This is the forward recursion of a two-state hidden Markov model (Rabiner 1989).
 //!
 //! **Catches** somebody else's habits behind a known credential; and since the belief stays, a thief
@@ -32,7 +32,7 @@ const ENTERING: f64 = 0.01;
 /// A take-over lasts ten windows: a thousand calls.
 const STAYING: f64 = 0.9;
 /// One in so many nats of a window is independent of the others.
-const INDEPENDENT: f64 = 8.0;
+const INDEPENDENT: f64 = 5.0;
 /// Nats in a hundred calls that say nothing: twins of a role, and a table that has forgotten some
 /// transitions, come to as much without anybody else's hands.
 const NOISE: f64 = 10.0;
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_learned_follows_the_belief() {
         assert_eq!(after(&[-100.0]).lesson(), Lesson::Habits);
-        assert_eq!(after(&[-100.0, 60.0]).lesson(), Lesson::Kinds);
+        assert_eq!(after(&[-100.0, 40.0]).lesson(), Lesson::Kinds);
         assert_eq!(after(&[-100.0, 150.0]).lesson(), Lesson::Nothing);
     }
 }
