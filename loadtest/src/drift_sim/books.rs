@@ -36,8 +36,8 @@ pub(super) struct Issued {
     pub(super) place: Place,
     pub(super) audience: Audience,
     expires: Millis,
-    /// By the control plane: what it did since proves nothing.
-    pub(super) ended: bool,
+    /// By the control plane.
+    ended: bool,
     /// By a gateway, at a hard rule.
     ended_at_gateway: bool,
 }
@@ -112,6 +112,16 @@ impl Books {
         let credential = credential.unwrap_or_default();
         let ended = issued.ended || issued.ended_at_gateway;
         !ended && now < issued.expires && !credential.revoked && credential.suspended_until <= now
+    }
+
+    /// Whether the control plane has ended or paused this token, alone or with its credential: what it does since
+    /// proves nothing.
+    pub(super) fn is_ended(&self, token: TokenId, now: Millis) -> bool {
+        self.tokens.get(&token).is_some_and(|issued| {
+            let credential = self.credentials.get(issued.identity).copied();
+            let credential = credential.unwrap_or_default();
+            issued.ended || credential.revoked || credential.suspended_until > now
+        })
     }
 
     /// The control plane ends a token.
@@ -201,8 +211,10 @@ mod tests {
         books.end(SubjectId(first));
         assert!(!books.is_alive(first, NOW));
         assert!(books.is_alive(second, NOW));
+        assert!(books.is_ended(first, NOW) && !books.is_ended(second, NOW));
         books.revoke(0);
         assert!(!books.is_alive(second, NOW));
+        assert!(books.is_ended(second, NOW));
         assert_eq!(books.mint(0, NOW), Err(NoToken::Revoked));
         assert!(books.mint(1, NOW).is_ok());
     }

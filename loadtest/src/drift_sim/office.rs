@@ -156,7 +156,8 @@ impl Office {
             return self.never_issued(gateway_id, token, claimed, now);
         };
         let serves = issued.audience.gateways().contains(&gateway);
-        if !serves || issued.identity != claimed || issued.ended {
+        let ended = self.books.is_ended(token, now);
+        if !serves || issued.identity != claimed || ended {
             return Vec::new();
         }
         let heard = Heard {
