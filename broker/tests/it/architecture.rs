@@ -65,10 +65,11 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("lib", &[]),
 ];
 
-/// What each crate of the workspace may depend on within the workspace.
-const CRATES: [(&str, &[&str]); 5] = [
+/// What each crate may depend on of ours. `sdk/fuzz` is none of the workspace.
+const CRATES: [(&str, &[&str]); 6] = [
     ("sdk/token", &[]),
     ("sdk/drift", &[]),
+    ("sdk/fuzz", &["lanyard-drift"]),
     ("sdk/rust", &["lanyard-token", "lanyard-drift"]),
     ("broker", &["lanyard-token", "lanyard-drift", "lanyard-sdk"]),
     (

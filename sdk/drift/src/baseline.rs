@@ -85,7 +85,11 @@ pub struct Baseline {
     anchor: Option<Box<Frozen>>,
     mild_windows: u32,
     /// Hours of an identity, learned from everything it is reported to do; none of a role's.
-    #[serde(default, skip_serializing_if = "Slow::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Slow::is_empty",
+        deserialize_with = "Slow::read"
+    )]
     slow: Slow,
 }
 

@@ -23,7 +23,8 @@
 //! An hour in which the gateways counted no bytes, or saw no objects, before they ever did is absent and not
 //! zero. Fixed size: [`Slow`] fits in 512 bytes.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::evidence::{Evidence, Measure};
 use crate::report::TokenReport;
@@ -102,6 +103,16 @@ impl Slow {
     /// Nothing was ever noted.
     pub(crate) const fn is_empty(&self) -> bool {
         self.hour == 0
+    }
+
+    /// Reads what was written. Only hours that never began are left out, so whatever else is without a
+    /// beginning was not written here.
+    pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Self::deserialize(deserializer)?;
+        if read.is_empty() && read != Self::default() {
+            return Err(D::Error::custom("hours that never began"));
+        }
+        Ok(read)
     }
 
     fn close(&mut self) {

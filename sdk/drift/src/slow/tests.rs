@@ -159,3 +159,24 @@ fn it_is_read_back_as_it_was_written_and_a_damaged_week_is_refused() {
     damaged.replace_range(week..week + 2, "zz");
     assert!(serde_json::from_str::<Slow>(&damaged).is_err());
 }
+
+#[test]
+fn hours_that_were_never_written_are_refused_in_words() {
+    let slow = Slow {
+        hour: 7,
+        seen: 3,
+        ..Slow::default()
+    };
+    let text = serde_json::to_string(&slow).unwrap();
+    let read = |text: &str| {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        Slow::read(&mut reader).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(&text), Ok(slow));
+    for sum in ["-1", "9223372036854775807", "-9223372036854775808"] {
+        let wrong = text.replacen("\"sum\":0", &format!("\"sum\":{sum}"), 1);
+        assert!(read(&wrong).unwrap_err().contains("no hours come to"));
+    }
+    let wrong = text.replacen("\"hour\":7", "\"hour\":0", 1);
+    assert!(read(&wrong).unwrap_err().contains("never began"));
+}

@@ -19,6 +19,8 @@ const MOST: i64 = 3 * ONE;
 const SUSPECT: i64 = 4 * ONE;
 /// Hours of suspicion after which it is a new habit: three days.
 const LASTS: u16 = 72;
+/// No sum is higher: by then it has been suspect for as long as it can be.
+const HIGHEST: i64 = SUSPECT + LASTS as i64 * MOST;
 /// Hours in a week: so long does a new habit take to be learned.
 const WEEK: u16 = 168;
 /// The deviation to begin with, and the least there can be, in parts of an octave: a factor of 1.6 and
@@ -35,6 +37,7 @@ pub(super) struct Track {
     week: Week,
     /// In parts of an octave.
     deviation: u32,
+    #[serde(deserialize_with = "read_sum")]
     sum: i64,
     /// Hours in which the sum was too high to learn; from [`LASTS`] on, hours of a new habit.
     suspect: u16,
@@ -122,6 +125,16 @@ impl Track {
         self.sum = 0;
         self.observed = 0;
         self.expected = 0;
+    }
+}
+
+/// A sum that hours can come to: any other was not written here, and adding to it might overflow.
+fn read_sum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let sum = i64::deserialize(deserializer)?;
+    if (0..=HIGHEST).contains(&sum) {
+        Ok(sum)
+    } else {
+        Err(D::Error::custom("a sum that no hours come to"))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Behaviour of the drift engine, told as short stories about services and thieves.
 #![cfg(test)]
 
+mod bad_input;
 mod budget;
+mod flooding;
+mod fuzzed;
 mod judging;
 mod learning;
 mod merging;
