@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{Millis, OperationId, mix};
 
-/// Calls in a block: what the per-request detector adds up at once (DRIFT.md part 1: sums of ten).
+/// Calls in a block: what the fast detector adds up at once.
 pub(crate) const CALLS: usize = 10;
 /// Blocks in a sample: a whole window of a hundred calls, and two more that began in it.
 pub(crate) const SAMPLE: usize = 12;

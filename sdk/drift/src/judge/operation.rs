@@ -20,12 +20,19 @@ use crate::takeover::Takeover;
 /// New operations in one window from which they can be a witness.
 const STRONG_FROM: usize = 3;
 
-/// What is believed after the sequence model has seen the window.
+/// What is believed after the sequence model has seen the window. A witness only by a whole window: what
+/// the model is worth was measured on hundreds of calls, and an agent's thirty after a release are as
+/// strange as a thief's.
 pub(super) fn order(case: &Case<'_>, takeover: Takeover) -> Option<Evidence> {
     let score = case.against(&case.baseline.sequence)?;
     let usual = case.baseline.pulse.mean() * WINDOW / CALLS as f64;
     let bar = case.thresholds.order;
-    Evidence::weigh(Measure::OrderScore, (score, usual), takeover.belief(), bar)
+    let found = Evidence::weigh(Measure::OrderScore, (score, usual), takeover.belief(), bar)?;
+    Some(if (case.report.calls() as f64) < WINDOW {
+        found.at_most_notable()
+    } else {
+        found
+    })
 }
 
 /// How far it has gone from its anchor for good. Never a witness: an owner with a new job goes as far.
