@@ -1,4 +1,4 @@
-//! Agents that were talked into something: real sessions of language models with tools, some of them hijacked.
+//! Agents that were talked into something: real sessions of agents with tools, some of them hijacked.
 //!
 //! A session is flagged when the engine flags any of its calls. Two ways are measured, on models that the engine
 //! has never seen:
