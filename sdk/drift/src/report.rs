@@ -31,7 +31,8 @@ pub struct TokenReport {
     pub(crate) last: Millis,
     pub(crate) calls: u64,
     pub(crate) sequence: Sequence,
-    /// Some of the calls in their order.
+    /// Some of the calls in their order; none from a gateway that does not send them yet.
+    #[serde(default)]
     pub(crate) blocks: Sample,
     pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
     pub(crate) origins: Table<Origin, u32, ORIGINS>,
