@@ -12,8 +12,8 @@
 //!
 //! **Learning** follows the belief ([`Takeover::lesson`]): a window is learned when it is rather the
 //! owner's; of one that may be his each kind of call once; of any other nothing. Everything
-//! depends on that: with the truth in place of the belief, half of the remaining errors disappear
-//! (docs/drift.md). Learning by weights in between gained nothing.
+//! depends on that: with the truth in place of the belief, about a third of the remaining cost
+//! disappears (docs/drift.md). Learning by weights in between gained nothing.
 //!
 //! **Poisoning.** Whoever changes slowly is learned, windows later, as the owner. So the windows are
 //! also put beside the frozen anchor, and [`Takeover::estrangement`] is a slow average of that: an odd

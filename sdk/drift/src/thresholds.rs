@@ -27,7 +27,7 @@ pub struct Thresholds {
     /// Log-odds that the identity is in other hands, by what it calls and in which order.
     pub order: Bar,
     /// Slow average of the evidence against the anchor, in nats per hundred calls. Half a percent of
-    /// honest windows are above the lower bar: measured on recorded behaviour without its labels.
+    /// honest windows are above the lower bar: measured on recorded behaviour (docs/drift.md).
     pub estrangement: Bar,
     /// Operations never used before.
     pub operations: Bar,

@@ -113,6 +113,27 @@ fn a_deployment_that_adds_a_busy_operation_is_anomalous_at_most() {
 }
 
 #[test]
+fn what_is_called_is_a_witness_only_by_a_whole_window() {
+    let strength = |calls: u64| {
+        let mut identity = Identity::with_history(3_000);
+        for n in 0..calls {
+            identity.call(&owner(Event::of(op(&format!("odd {n}")))), 500);
+        }
+        let (_, verdict) = identity.judged();
+        let order = verdict
+            .evidence
+            .into_iter()
+            .find(|found| found.measure == Measure::OrderScore)
+            .unwrap();
+        let strong = identity.thresholds.order.strong;
+        assert!(order.weight >= strong, "{calls} calls: {order:?}");
+        order.strength
+    };
+    assert_eq!(strength(60), Strength::Notable);
+    assert_eq!(strength(100), Strength::Strong);
+}
+
+#[test]
 fn the_origin_of_a_sibling_is_not_new() {
     let mut identity = Identity::with_history(3_000);
     let mut sibling = Identity::new();
