@@ -16,30 +16,32 @@
 //! Everything here is bounded: identities, open windows, gateways behind a window, windows kept for
 //! clearing. There is no clock: `now` comes with the [`Bench`].
 
+mod bench;
 mod closed;
 mod deployment;
+mod habits;
 mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+pub use bench::{Bench, Heard, Limits, Register};
 pub use closed::ClosedWindow;
 pub(crate) use deployment::News;
 
 use closed::Unfetched;
 use deployment::Deployments;
 pub use deployment::RoleId;
+use habits::Habits;
 use window::Window;
 pub use window::{Noted, Sight};
 
 use crate::baseline::{Absorption, Baseline};
 use crate::event::Millis;
 use crate::evidence::Level;
-use crate::judge::judge;
 use crate::ladder::SubjectId;
 use crate::report::TokenReport;
 use crate::role::Role;
 use crate::signal::HardRule;
-use crate::thresholds::Thresholds;
 use crate::verdict::Verdict;
 
 /// Calls that make a window worth closing: what the measurements were made with.
@@ -52,56 +54,6 @@ const PATIENCE: u64 = 600_000;
 const ROLE_FRESHNESS: u64 = 60_000;
 /// Windows kept for owners who may clear their verdict.
 const WITHHELD: usize = 256;
-
-/// Bounds of the desk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Identities with habits at hand: some 25 KiB each.
-    pub identities: usize,
-    /// Open windows: some 10 KiB each.
-    pub windows: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            identities: 10_000,
-            windows: 16_384,
-        }
-    }
-}
-
-/// Who plays which role, and by which thresholds an identity is judged.
-pub trait Register {
-    /// The members of an identity's role, the identity itself left out.
-    fn peers(&self, identity: SubjectId) -> Vec<SubjectId>;
-    /// The role itself.
-    fn role(&self, identity: SubjectId) -> RoleId;
-    /// The thresholds of its kind.
-    fn thresholds(&self, identity: SubjectId) -> &Thresholds;
-}
-
-/// The fixed arguments of judging.
-#[derive(Clone, Copy)]
-pub struct Bench<'a> {
-    /// Roles and thresholds.
-    pub register: &'a dyn Register,
-    /// How much is kept.
-    pub limits: Limits,
-    /// The time of whoever receives the reports; windows fall silent by it.
-    pub now: Millis,
-}
-
-/// Whose report lies on the desk, and who brought it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// Which token.
-    pub token: SubjectId,
-    /// Whose.
-    pub identity: SubjectId,
-    /// Which gateway says so.
-    pub gateway: SubjectId,
-}
 
 /// A verdict on an identity as a whole, by the window that closed last.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,18 +92,6 @@ pub struct Desk {
     closed: Unfetched,
     deployments: Deployments,
     tally: Tally,
-}
-
-/// One identity's habits and its own window.
-#[derive(Default)]
-struct Habits {
-    baseline: Box<Baseline>,
-    role: Option<Box<Role>>,
-    role_at: Option<Millis>,
-    /// Members of the role with habits, itself included.
-    members: usize,
-    pending: Box<TokenReport>,
-    pending_since: Millis,
 }
 
 impl Desk {
@@ -511,65 +451,6 @@ fn discount(
         (milder, Some(rest))
     } else {
         (verdict, None)
-    }
-}
-
-impl Habits {
-    /// With what was learned before.
-    fn of(baseline: Box<Baseline>) -> Self {
-        Self {
-            baseline,
-            ..Self::default()
-        }
-    }
-
-    fn judge(
-        habits: Option<&Self>,
-        bench: &Bench<'_>,
-        identity: SubjectId,
-        report: &TokenReport,
-    ) -> Verdict {
-        Self::judge_by(
-            habits,
-            bench.register.thresholds(identity),
-            bench.now,
-            report,
-        )
-    }
-
-    /// The same before any bar.
-    fn findings(
-        habits: Option<&Self>,
-        bench: &Bench<'_>,
-        identity: SubjectId,
-        report: &TokenReport,
-    ) -> Verdict {
-        let opened = bench.register.thresholds(identity).opened();
-        Self::judge_by(habits, &opened, bench.now, report)
-    }
-
-    /// By the clock of the calls, not of the receiver: recorded traffic is judged in its own time.
-    fn judge_by(
-        habits: Option<&Self>,
-        thresholds: &Thresholds,
-        now: Millis,
-        report: &TokenReport,
-    ) -> Verdict {
-        let now = report.span().map_or(now, |(_, last)| last);
-        let Some(habits) = habits else {
-            return judge(report, &Baseline::empty(), None, thresholds, now);
-        };
-        let role = habits
-            .role
-            .as_deref()
-            .filter(|_| habits.is_grown(thresholds));
-        judge(report, &habits.baseline, role, thresholds, now)
-    }
-
-    /// Whoever has no habits yet fits its role better than itself, which is no sign of anything: a
-    /// new member of an old role would be anomalous and never learn.
-    fn is_grown(&self, thresholds: &Thresholds) -> bool {
-        self.baseline.calls() >= thresholds.established_calls
     }
 }
 

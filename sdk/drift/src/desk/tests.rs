@@ -1,6 +1,7 @@
 use super::*;
 use crate::bounds::Bounds;
 use crate::event::{Event, OperationId};
+use crate::thresholds::Thresholds;
 use crate::tracker::Tracker;
 
 const GATEWAY: SubjectId = SubjectId(7);
