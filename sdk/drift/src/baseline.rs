@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bigrams::{Adaptive, Frozen};
 use crate::bounds::Bounds;
+use crate::compact::Compact;
 use crate::cusum::Pulse;
 use crate::desk::News;
 use crate::event::{Millis, OperationId};
@@ -257,6 +258,12 @@ impl Baseline {
         Bounds::of(self, thresholds)
     }
 
+    /// What the fast detector needs of it; `None` while it knows too little to call anything unusual.
+    #[must_use]
+    pub fn compact(&self, thresholds: &Thresholds) -> Option<Compact> {
+        Compact::of(self, thresholds)
+    }
+
     /// Calls ever learned.
     #[must_use]
     pub const fn calls(&self) -> u64 {
@@ -408,7 +415,10 @@ fn believed(verdict: &Verdict) -> bool {
     let of_sequence = |found: &Evidence| {
         matches!(
             found.measure,
-            Measure::OrderScore | Measure::Estrangement | Measure::NewOperations
+            Measure::OrderScore
+                | Measure::Estrangement
+                | Measure::SuddenOrder
+                | Measure::NewOperations
         )
     };
     verdict.evidence.iter().all(of_sequence)

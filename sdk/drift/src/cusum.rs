@@ -14,9 +14,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
+use crate::bigrams::Adaptive;
 use crate::block::Block;
 use crate::model::Model;
-use crate::role::Role;
+use crate::role::{Others, Role};
 
 /// How much of the evidence counts as it is.
 const EVIDENCE: f64 = 0.5;
@@ -62,11 +63,19 @@ impl Cusum {
     /// What a block counts, in nats.
     #[must_use]
     pub fn weigh(block: &Block, baseline: &Baseline, role: Option<&Role>) -> f64 {
-        let model = Model {
-            own: &baseline.sequence,
-            peers: role,
-        };
-        counted(model.block(block), baseline.pulse)
+        let own = (&baseline.sequence, baseline.pulse);
+        weigh(block, own, role.map(Role::others))
+    }
+
+    /// Adds what a block counts; the sum if that raises an alarm, which is from `bar` nats on and starts
+    /// it again.
+    pub fn alarm(&mut self, counted: f64, bar: f64) -> Option<f64> {
+        let sum = self.add(counted);
+        if sum < bar {
+            return None;
+        }
+        self.reset();
+        Some(sum)
     }
 
     /// Adds what a block counts; the sum after it, in nats.
@@ -81,6 +90,12 @@ impl Cusum {
     pub fn reset(&mut self) {
         self.sum = 0.0;
     }
+}
+
+/// What a block counts beside an identity's sequence and its usual evidence.
+pub(crate) fn weigh(block: &Block, own: (&Adaptive, Pulse), peers: Option<&Others>) -> f64 {
+    let (own, usual) = own;
+    counted(Model { own, peers }.block(block), usual)
 }
 
 fn counted(evidence: f64, usual: Pulse) -> f64 {
@@ -155,6 +170,14 @@ mod tests {
         }
         assert!(regular.deviations(10.0) > 3.0 * irregular.deviations(10.0));
         assert!((regular.mean() + 30.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn an_alarm_is_raised_once_and_starts_again() {
+        let mut cusum = Cusum::default();
+        let raised: Vec<_> = (0..4).map(|_| cusum.alarm(30.0, 60.0)).collect();
+        assert_eq!(raised, [None, Some(60.0), None, Some(60.0)]);
+        assert_eq!(cusum.alarm(f64::NAN, 60.0), None);
     }
 
     #[test]

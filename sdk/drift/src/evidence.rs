@@ -76,6 +76,8 @@ pub enum Measure {
     OrderScore,
     /// The same against the frozen anchor, as a slow average over windows.
     Estrangement,
+    /// What a token's calls in a row added up to in a gateway's fast detector, in nats.
+    SuddenOrder,
     /// Distinct operations never used before.
     NewOperations,
     /// Calls in the longest run of neighbouring object numbers.
@@ -111,7 +113,9 @@ impl Measure {
     #[must_use]
     pub const fn channel(self) -> Channel {
         match self {
-            Self::OrderScore | Self::Estrangement | Self::NewOperations => Channel::Operation,
+            Self::OrderScore | Self::Estrangement | Self::SuddenOrder | Self::NewOperations => {
+                Channel::Operation
+            }
             Self::LongestRun | Self::DistinctObjects | Self::ObjectsOverHours => {
                 Channel::Enumeration
             }

@@ -55,6 +55,7 @@ pub fn judge(
     let mut evidence = Vec::new();
     if report.calls() > 0 {
         evidence.extend(operation::order(&case, takeover));
+        evidence.extend(operation::sudden(&case));
         evidence.extend(operation::estranged(&case, takeover));
         evidence.extend(operation::never_used(&case));
         evidence.extend(operation::refused(&case));
@@ -97,13 +98,13 @@ struct Case<'a> {
 impl Case<'_> {
     /// The window's evidence per hundred calls, others against these habits.
     fn against<const O: usize, const T: usize>(&self, own: &Bigrams<O, T>) -> Option<f64> {
-        let peers = self.peers;
+        let peers = self.peers.map(Role::others);
         Model { own, peers }.window(self.report.blocks.blocks())
     }
 
     /// The calls that weighed most.
     fn heaviest(&self) -> Vec<Contribution> {
-        let (own, peers) = (&self.baseline.sequence, self.peers);
+        let (own, peers) = (&self.baseline.sequence, self.peers.map(Role::others));
         Model { own, peers }.heaviest(self.report.blocks.blocks())
     }
 
@@ -120,7 +121,7 @@ impl Case<'_> {
 
     /// What a usual block is after this window.
     fn pulse(&self) -> Pulse {
-        let (own, peers) = (&self.baseline.sequence, self.peers);
+        let (own, peers) = (&self.baseline.sequence, self.peers.map(Role::others));
         let model = Model { own, peers };
         let mut pulse = self.baseline.pulse;
         for block in self.report.blocks.blocks() {

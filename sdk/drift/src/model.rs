@@ -5,7 +5,7 @@
 //!
 //! * base `p0(c)`: share of the peer identities that ever used `c`, add-half smoothed;
 //! * peers `q(c) = (peer count + 50 p0(c)) / (peer total + 50)`, divided by its sum over all known
-//!   operations where that is above 1 (see [`Role`]);
+//!   operations where that is above 1 (see [`Others`]);
 //! * itself `p1(c) = (max(C[c]-d, 0) + (10 + d T) q(c)) / (N + 10)`, `d = 0.5`, `T` distinct;
 //! * after `a`: `p2(c|a) = (max(B[a,c]-d, 0) + (1 + d T_a) p1(c)) / (C[a] + 1)`, and for the peers
 //!   the same over their counts with strength 5, backing off to `q`;
@@ -29,7 +29,7 @@ mod heaviest;
 use crate::bigrams::Bigrams;
 use crate::block::{Block, CALLS};
 use crate::event::OperationId;
-use crate::role::{DISCOUNT, Role};
+use crate::role::{DISCOUNT, Others};
 pub use heaviest::Contribution;
 
 /// Calls in one window.
@@ -51,7 +51,7 @@ const ASSUMED_OPERATIONS: f64 = 256.0;
 pub(crate) struct Model<'a, const O: usize, const T: usize> {
     pub(crate) own: &'a Bigrams<O, T>,
     /// Itself left out.
-    pub(crate) peers: Option<&'a Role>,
+    pub(crate) peers: Option<&'a Others>,
 }
 
 impl<const O: usize, const T: usize> Model<'_, O, T> {

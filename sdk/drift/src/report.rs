@@ -49,6 +49,14 @@ pub struct TokenReport {
     pub(crate) task_violations: u64,
     pub(crate) bound_violations: u64,
     pub(crate) hard_rule: Option<HardRule>,
+    /// The highest sum at which a fast detector raised an alarm, in whole nats; 0 without one.
+    #[serde(default, skip_serializing_if = "is_quiet")]
+    pub(crate) alarm: u32,
+}
+
+/// Reports without an alarm are written as they were before there were any.
+const fn is_quiet(alarm: &u32) -> bool {
+    *alarm == 0
 }
 
 impl Default for TokenReport {
@@ -81,6 +89,7 @@ impl TokenReport {
             task_violations: 0,
             bound_violations: 0,
             hard_rule: None,
+            alarm: 0,
         }
     }
 
@@ -104,6 +113,7 @@ impl TokenReport {
         self.task_violations = self.task_violations.saturating_add(other.task_violations);
         self.bound_violations = self.bound_violations.saturating_add(other.bound_violations);
         self.hard_rule = self.hard_rule.max(other.hard_rule);
+        self.alarm = self.alarm.max(other.alarm);
     }
 
     /// What the habits do not know. A history without networks or clients cannot call one new.
@@ -147,6 +157,8 @@ impl TokenReport {
             };
             rest.origins.add(origin, count);
         }
+        // Which of the calls raised it is not known.
+        rest.alarm = 0;
         rest
     }
 
@@ -199,6 +211,12 @@ impl TokenReport {
     #[must_use]
     pub const fn violations(&self) -> (u64, u64) {
         (self.task_violations, self.bound_violations)
+    }
+
+    /// The highest sum at which a gateway's fast detector raised an alarm, in nats.
+    #[must_use]
+    pub fn alarm(&self) -> Option<f64> {
+        (self.alarm > 0).then(|| f64::from(self.alarm))
     }
 
     /// The most telling hard rule that was broken.

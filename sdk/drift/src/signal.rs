@@ -32,6 +32,8 @@ pub enum Reason {
     Volume = 4,
     /// The identity has little history and a whole window of calls is ready to be learned.
     LearningWindow = 5,
+    /// What the token calls, and in which order, is suddenly like somebody else: see [`crate::Cusum`].
+    Sequence = 6,
 }
 
 impl Reason {

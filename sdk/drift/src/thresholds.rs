@@ -29,6 +29,9 @@ pub struct Thresholds {
     /// Slow average of the evidence against the anchor, in nats per hundred calls. Half a percent of
     /// honest windows are above the lower bar: measured on recorded behaviour (docs/drift.md).
     pub estrangement: Bar,
+    /// Sum of the fast detector, in nats: one alarm in ten thousand calls on recorded histories that are
+    /// known to be their owners' (docs/drift.md). Gateways alarm from the lower bar on.
+    pub sudden: Bar,
     /// Operations never used before.
     pub operations: Bar,
     /// Runs of object numbers, distinct objects.
@@ -84,6 +87,10 @@ impl Default for Thresholds {
             estrangement: Bar {
                 notable: 150.0,
                 strong: 170.0,
+            },
+            sudden: Bar {
+                notable: 90.0,
+                strong: 180.0,
             },
             operations: odds,
             enumeration: odds,

@@ -139,6 +139,13 @@ impl Tracker {
         Signal::Quiet
     }
 
+    /// Takes note that the fast detector raised an alarm at this sum: see [`Tracker::take_block`].
+    pub fn alarm(&mut self, sum: f64) -> Signal {
+        // A cast saturates, and a value that is no number becomes 0.
+        self.unreported.alarm = self.unreported.alarm.max(sum.round() as u32);
+        self.raise(Reason::Sequence)
+    }
+
     /// What happened since the last report; `None` if nothing did. Reports add up to the whole.
     pub fn report(&mut self) -> Option<TokenReport> {
         if self.unreported.is_empty() {

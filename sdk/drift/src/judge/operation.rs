@@ -1,6 +1,7 @@
 //! What is called: the order of operations, operations never used, and calls that were refused.
 //!
-//! **Catches** another mind behind the credential (order), scope creep and probing (operations
+//! **Catches** another mind behind the credential (order, and within some tens of calls what a gateway's
+//! fast detector found), scope creep and probing (operations
 //! never used before), guessing (denied and missing answers).
 //! **Misses** a thief who keeps to the owner's operations in the owner's order.
 //! **Warms up** by counting how often something new is normal for this identity: the first new
@@ -33,6 +34,14 @@ pub(super) fn order(case: &Case<'_>, takeover: Takeover) -> Option<Evidence> {
     } else {
         found
     })
+}
+
+/// What the fast detector of a gateway said. Never a witness: it looks at the same calls as the belief, and it
+/// is one gateway's word.
+pub(super) fn sudden(case: &Case<'_>) -> Option<Evidence> {
+    let (sum, bar) = (case.report.alarm()?, case.thresholds.sudden);
+    Evidence::weigh(Measure::SuddenOrder, (sum, bar.notable), sum, bar)
+        .map(Evidence::at_most_notable)
 }
 
 /// How far it has gone from its anchor for good. Never a witness: an owner with a new job goes as far.

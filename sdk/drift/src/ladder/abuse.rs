@@ -149,7 +149,7 @@ impl Abuse {
         let order = evidence
             .iter()
             .filter(counts)
-            .any(|found| found.measure == Measure::OrderScore);
+            .any(|found| matches!(found.measure, Measure::OrderScore | Measure::SuddenOrder));
         let sequence_alone = evidence
             .iter()
             .filter(counts)

@@ -2,6 +2,7 @@ use super::*;
 use crate::baseline::Baseline;
 use crate::bigrams::Adaptive;
 use crate::event::{Event, Millis};
+use crate::role::Role;
 use crate::thresholds::Thresholds;
 use crate::tracker::Tracker;
 
@@ -41,7 +42,7 @@ fn the_formula_agrees_with_a_calculation_by_hand() {
     let role = Role::of(&peers).unwrap();
     let model = Model {
         own: &own.sequence,
-        peers: Some(&role),
+        peers: Some(role.others()),
     };
     // Seven calls of the peers: a 2, b 1, c 4. p0: a 2.5/3, b 1.5/3, c 2.5/3.
     let undivided = |count: f64, p0: f64| (count + 50.0 * p0) / 57.0;
@@ -52,7 +53,7 @@ fn the_formula_agrees_with_a_calculation_by_hand() {
     );
     let mass = a + b + c;
     let (q_a, q_b, q_c) = (a / mass, b / mass, c / mass);
-    close(role.single(op("a")), q_a);
+    close(role.others().single(op("a")), q_a);
     // N = 6, T = 2: strength + d T = 11.
     let p1_b = (1.5 + 11.0 * q_b) / 16.0;
     let p1_c = 11.0 * q_c / 16.0;
@@ -83,7 +84,7 @@ fn a_twin_of_its_peers_looks_like_itself() {
     let role = Role::of([&twin]).unwrap();
     let model = Model {
         own: &own.sequence,
-        peers: Some(&role),
+        peers: Some(role.others()),
     };
     let blocks: Vec<Block> = calls.chunks(10).map(|calls| block(None, calls)).collect();
     let score = model.window(&blocks).unwrap();

@@ -40,6 +40,7 @@ pub(super) struct Unreported {
     pub(super) task_violations: u64,
     pub(super) bound_violations: u64,
     pub(super) hard_rule: Option<HardRule>,
+    pub(super) alarm: u32,
 }
 
 impl Unreported {
@@ -64,6 +65,7 @@ impl Unreported {
             task_violations: 0,
             bound_violations: 0,
             hard_rule: None,
+            alarm: 0,
         }
     }
 
@@ -146,6 +148,7 @@ impl Unreported {
         report.task_violations = self.task_violations;
         report.bound_violations = self.bound_violations;
         report.hard_rule = self.hard_rule;
+        report.alarm = self.alarm;
         report
     }
 }

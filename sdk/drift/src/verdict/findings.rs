@@ -7,7 +7,8 @@
 //! What other thresholds this cannot try: those that enter while weighing (bounds of enumeration,
 //! minutes before rates are compared) and those that decide what is learned. The bars of enumeration
 //! are such a case too: the way to the bound is told in their terms, so lower ones than those in
-//! force find nothing more.
+//! force find nothing more. Nor do lower ones for the fast detector: gateways tell of what reached the
+//! bar in force.
 
 use super::Verdict;
 use crate::evidence::{Evidence, Level, Measure};
@@ -27,6 +28,7 @@ impl Thresholds {
         Self {
             order: OPEN,
             estrangement: OPEN,
+            sudden: OPEN,
             operations: OPEN,
             volume: OPEN,
             cadence: OPEN,
@@ -42,6 +44,7 @@ impl Thresholds {
         match measure {
             Measure::OrderScore => Some(self.order),
             Measure::Estrangement => Some(self.estrangement),
+            Measure::SuddenOrder => Some(self.sudden),
             Measure::NewOperations => Some(self.operations),
             Measure::LongestRun | Measure::DistinctObjects => Some(self.enumeration),
             Measure::BytesPerMinute => Some(self.volume),
@@ -104,8 +107,8 @@ fn under(found: &Evidence, thresholds: &Thresholds) -> Option<Evidence> {
         return Some(*found);
     };
     let numbers = match found.measure {
-        // What is expected of an estrangement is to stay below its bar.
-        Measure::Estrangement => (found.observed, bar.notable),
+        // What is expected of these is to stay below their bars.
+        Measure::Estrangement | Measure::SuddenOrder => (found.observed, bar.notable),
         _ => (found.observed, found.expected),
     };
     let mut weighed = Evidence::weigh(found.measure, numbers, found.weight, bar)?;

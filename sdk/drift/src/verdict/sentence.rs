@@ -151,6 +151,10 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
             "for a long time it has not behaved as when its habits were set down (score {observed}, its own stays below {})",
             grouped(found.expected)
         ),
+        Measure::SuddenOrder => format!(
+            "within some tens of calls what it calls, and in which order, turned into somebody else's (sum {observed}, its own stays below {})",
+            grouped(found.expected)
+        ),
         Measure::NewOperations if found.observed < 1.5 => {
             format!("it called {on}, which it never used before")
         }
