@@ -23,6 +23,7 @@ mod naming;
 mod opaque;
 mod outbox;
 pub mod paging;
+mod portraits;
 pub mod recorder;
 pub mod rehearsing;
 pub mod review;
@@ -55,6 +56,8 @@ use intake::{MAX_SHOWN, Receipt, Report, ReportError, ShownToken, Wanted};
 use judge::{Judge, Ruling};
 use opaque::millis;
 use outbox::Outbox;
+use portraits::Portraits;
+pub use portraits::{PortraitNames, Written};
 use recorder::Recorder;
 use roles::{ByKind, ROLE_MEMBERS, Roles};
 use shards::{Shards, Shared};
@@ -86,6 +89,7 @@ pub struct Watch {
     outbox: Outbox,
     learning: learning::Saver,
     kept: Shared<Kept>,
+    portraits: Shared<Portraits>,
     recorder: OnceLock<Arc<Recorder>>,
 }
 
@@ -112,7 +116,10 @@ pub struct IdentityBounds {
     pub calls: u64,
     /// What a tracker needs.
     pub bounds: Bounds,
-    /// Names the bounds alone by their content: habits change with every window, bounds seldom.
+    /// What the fast detector needs; absent while too little is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portrait: Option<PortraitNames>,
+    /// Names the bounds and what the fast detector needs by their content.
     #[serde(skip)]
     pub tag: String,
 }
@@ -153,6 +160,7 @@ impl Watch {
             outbox,
             learning,
             kept,
+            portraits: Shared::default(),
             recorder: OnceLock::new(),
         };
         watch.announce_known();
@@ -222,12 +230,14 @@ impl Watch {
             None => own,
         };
         let (hash, bounds) = (baseline::content_hash(&habits), habits.bounds(thresholds));
+        let portrait = self.name_portrait(identity);
         Ok(Some(IdentityBounds {
             identity,
             hash,
             calls,
-            tag: baseline::content_hash(&bounds),
+            tag: baseline::content_hash(&(&bounds, &portrait)),
             bounds,
+            portrait,
         }))
     }
 

@@ -1,5 +1,7 @@
 //! The gateways' door to the watch room: reports in, bounds out.
 
+mod portraits;
+
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -17,7 +19,7 @@ use super::caller::{Caller, Door, Doorkeeper, admit};
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::watch::intake::{MAX_REPORT_BYTES, Receipt, Report, ReportError};
-use crate::watch::{BoundsChanges, Watch, WatchError};
+use crate::watch::{BoundsChanges, Watch, WatchError, Written};
 
 /// What a gateway's token must allow.
 const SCOPE: &str = "lanyard:report";
@@ -29,7 +31,8 @@ struct Rooms {
     clock: Arc<dyn Clock>,
 }
 
-/// `POST /v1/reports`, `GET /v1/baselines` and `GET /v1/baselines/{identity}`, for the public listener.
+/// `POST /v1/reports`, `GET /v1/baselines`, `GET /v1/baselines/{identity}`, and by their names
+/// `GET /v1/baselines/{hash}` and `GET /v1/roles/{hash}`, for the public listener.
 pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route(
@@ -37,7 +40,8 @@ pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn
             post(report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)),
         )
         .route("/v1/baselines", get(changes))
-        .route("/v1/baselines/{identity}", get(bounds))
+        .route("/v1/baselines/{which}", get(baseline))
+        .route("/v1/roles/{hash}", get(portraits::role))
         .with_state(Rooms {
             watch,
             doorkeeper,
@@ -61,15 +65,30 @@ async fn report(
     Ok(Json(rooms.watch.report(gateway.identity, report).await?))
 }
 
-async fn bounds(
+async fn baseline(
     State(rooms): State<Rooms>,
     headers: HeaderMap,
-    identity: Result<Path<String>, PathRejection>,
+    which: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let gateway = rooms.admit(&headers)?;
-    // The same answer for one that does not exist and one that is none of this gateway's business.
-    let unknown = || Problem::not_found("no such identity among those this gateway serves");
-    let Path(identity) = identity.map_err(|_| unknown())?;
+    let Path(which) = which.map_err(|_| unknown())?;
+    match portraits::named(&which) {
+        Some(name) => portraits::by_name(&rooms, &gateway, &headers, (Written::Baseline, name)),
+        None => bounds(&rooms, &gateway, &headers, &which),
+    }
+}
+
+/// The same answer for one that does not exist and one that is none of this gateway's business.
+fn unknown() -> Problem {
+    Problem::not_found("no such identity among those this gateway serves")
+}
+
+fn bounds(
+    rooms: &Rooms,
+    gateway: &Caller,
+    headers: &HeaderMap,
+    identity: &str,
+) -> Result<Response, Problem> {
     let identity: NodeId = identity.parse().map_err(|_| unknown())?;
     let bounds = rooms
         .watch
@@ -78,7 +97,7 @@ async fn bounds(
     let bounds = bounds.ok_or_else(unknown)?;
     // Weak: equal bounds may come with other counts of calls, which no gateway acts on.
     let tag = format!("W/\"{}\"", bounds.tag);
-    let same = knows(&headers, &bounds.tag);
+    let same = knows(headers, &bounds.tag);
     let about = [(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)];
     Ok(if same {
         (StatusCode::NOT_MODIFIED, about).into_response()

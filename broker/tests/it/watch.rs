@@ -15,5 +15,6 @@ mod golden;
 mod judges;
 mod learning;
 mod operating;
+mod portraits;
 mod recording;
 mod world;

@@ -23,6 +23,7 @@ mod habits;
 mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 pub use bench::{Bench, Heard, Limits, Register};
 pub use closed::ClosedWindow;
@@ -36,6 +37,7 @@ use window::Window;
 pub use window::{Noted, Sight};
 
 use crate::baseline::{Absorption, Baseline};
+use crate::compact::Compact;
 use crate::event::Millis;
 use crate::evidence::Level;
 use crate::ladder::SubjectId;
@@ -66,6 +68,15 @@ pub struct Closed {
     pub gateways: Vec<SubjectId>,
     /// Not benign.
     pub verdict: Verdict,
+}
+
+/// An identity as a fast detector knows it.
+#[derive(Clone, Debug)]
+pub struct Portrait {
+    /// Its own habits.
+    pub baseline: Compact,
+    /// Its role, itself left out; `None` when it has no peers with habits.
+    pub role: Option<Arc<Role>>,
 }
 
 /// What became of windows since the last time somebody asked.
@@ -228,6 +239,19 @@ impl Desk {
     #[must_use]
     pub fn habits(&self, identity: SubjectId) -> Option<&Baseline> {
         self.habits.get(&identity).map(|habits| &*habits.baseline)
+    }
+
+    /// What a fast detector needs to know of an identity; `None` while too little is known. It is put
+    /// beside the very role that its windows are.
+    pub fn portrait(&mut self, bench: &Bench<'_>, identity: SubjectId) -> Option<Portrait> {
+        let thresholds = bench.register.thresholds(identity);
+        let known = self.habits.get(&identity)?.baseline.compact(thresholds)?;
+        self.know(bench, identity);
+        let habits = self.habits.get(&identity)?;
+        Some(Portrait {
+            baseline: known,
+            role: habits.role.clone(),
+        })
     }
 
     /// All habits that hold anything, in no order.
@@ -398,7 +422,7 @@ impl Desk {
             habits.members = usize::try_from(peers)
                 .unwrap_or(usize::MAX)
                 .saturating_add(1);
-            habits.role = role;
+            habits.role = role.map(Arc::from);
             habits.role_at = Some(bench.now);
         }
     }

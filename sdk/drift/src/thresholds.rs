@@ -89,8 +89,8 @@ impl Default for Thresholds {
                 strong: 170.0,
             },
             sudden: Bar {
-                notable: 90.0,
-                strong: 180.0,
+                notable: 120.0,
+                strong: 240.0,
             },
             operations: odds,
             enumeration: odds,

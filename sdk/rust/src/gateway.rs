@@ -31,6 +31,7 @@ mod link;
 mod narrow;
 mod observation;
 mod observer;
+mod portrait;
 mod refusals;
 mod report;
 mod request;
@@ -69,6 +70,7 @@ use self::ending::LocalEndings;
 use self::grant::{Grant, Grants, Hold};
 use self::link::Link;
 use self::observer::Observer;
+use self::portrait::Portraits;
 use self::refusals::Refusals;
 use self::route::Entry;
 use self::seen::SeenTable;
@@ -103,6 +105,9 @@ struct Inner {
     alarmed: AtomicU64,
     endings: LocalEndings,
     observer: Observer,
+    portraits: Portraits,
+    /// Alarms of the fast detector.
+    alarms: AtomicU64,
 }
 
 impl Gateway {
@@ -157,6 +162,13 @@ impl Gateway {
     #[must_use]
     pub fn observations_dropped(&self) -> u64 {
         self.0.link.notes_dropped()
+    }
+
+    /// How many alarms the fast detector raised: what a token called, and in which order, was suddenly
+    /// like somebody else. Each was reported at once; what is done about it is the broker's to say.
+    #[must_use]
+    pub fn sudden_alarms(&self) -> u64 {
+        self.0.alarms.load(Ordering::Relaxed)
     }
 
     /// Looks at everything that was noted, now instead of within milliseconds: for tests and simulations

@@ -272,6 +272,23 @@ impl World {
         (response.status().as_u16(), tag)
     }
 
+    /// A written form by its name, unless the gateway knows these: status, `Cache-Control`, bytes.
+    pub(super) async fn written(
+        &self,
+        gateway: u64,
+        path: &str,
+        known: &str,
+    ) -> (u16, String, Vec<u8>) {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.get(url).bearer_auth(node(gateway));
+        let response = request.header("if-none-match", known).send().await.unwrap();
+        let caching = response.headers().get("cache-control");
+        let caching = caching.map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap().to_vec();
+        (status, caching.unwrap_or_default(), bytes)
+    }
+
     /// Whose bounds have changed.
     pub(super) async fn changes(&self, gateway: u64, query: &str) -> (u16, Value) {
         let url = format!("{}/v1/baselines{query}", self.url);
@@ -309,10 +326,15 @@ impl World {
 
     /// Two thousand ordinary calls of an identity over many tokens, reported and learned.
     pub(super) async fn learn(&self, identity: u64) {
+        self.learn_calls(identity, Self::ordinary).await;
+    }
+
+    /// The same with other calls.
+    pub(super) async fn learn_calls(&self, identity: u64, calls: fn(&Self, &mut Tracker, u64)) {
         for _ in 0..20 {
             let token = self.issue(identity).await;
             let mut tracker = self.tracker(identity).await;
-            self.ordinary(&mut tracker, 101);
+            calls(self, &mut tracker, 101);
             self.report(GATEWAY, &token, &tracker.report().unwrap())
                 .await;
         }
@@ -340,6 +362,16 @@ impl World {
                 response_bytes: Some(1_000),
             };
             tracker.settle(&outcome, self.millis());
+        }
+    }
+
+    /// The same operations as in [`World::ordinary`], in another order.
+    pub(super) fn turned(&self, tracker: &mut Tracker, calls: u64) {
+        for call in 0..calls {
+            self.clock.advance_millis(1_000 + call % 7);
+            let name = ["POST /orders", "POST /orders", "GET /orders"];
+            let name = name[usize::try_from(self.clock.now().0 / 1_000 % 3).unwrap()];
+            tracker.observe(&event(name, None, 1), self.millis());
         }
     }
 
@@ -433,6 +465,12 @@ impl World {
             _ => None,
         };
         self.log().into_iter().filter_map(revoked).collect()
+    }
+
+    /// The tokens that were recycled.
+    pub(super) fn recycled(&self) -> Vec<NodeId> {
+        let recycled = |(node, cause)| matches!(cause, Cause::Recycled(_)).then_some(node);
+        self.revoked().into_iter().filter_map(recycled).collect()
     }
 
     pub(super) fn suspended(&self) -> Vec<NodeId> {

@@ -1,5 +1,7 @@
 //! One identity on the desk: its habits, its role, and its own window.
 
+use std::sync::Arc;
+
 use super::Bench;
 use crate::baseline::Baseline;
 use crate::event::Millis;
@@ -14,7 +16,7 @@ use crate::verdict::Verdict;
 #[derive(Default)]
 pub(super) struct Habits {
     pub(super) baseline: Box<Baseline>,
-    pub(super) role: Option<Box<Role>>,
+    pub(super) role: Option<Arc<Role>>,
     pub(super) role_at: Option<Millis>,
     /// Members of the role with habits, itself included.
     pub(super) members: usize,

@@ -1,5 +1,6 @@
 //! Verdicts.
 
+use lanyard_drift::ladder::Abuse;
 use lanyard_drift::{
     Absorption, Channel, Event, Family, HardRule, Level, Measure, Millis, Outcome, Role, Strength,
     TaskFit, Thresholds, TokenReport, judge, stable_hash,
@@ -131,6 +132,43 @@ fn what_is_called_is_a_witness_only_by_a_whole_window() {
     };
     assert_eq!(strength(60), Strength::Notable);
     assert_eq!(strength(100), Strength::Strong);
+}
+
+#[test]
+fn an_alarm_of_the_fast_detector_is_a_hint_and_never_a_witness_however_high() {
+    let bar = Thresholds::default().sudden;
+    let judged = |sum: f64| {
+        let mut identity = Identity::with_history(3_000);
+        for _ in 0..30 {
+            identity.usual_call();
+        }
+        let _ = identity.tracker.alarm(sum);
+        let (report, verdict) = identity.judged();
+        // A report says so in whichever order reports come.
+        let (mut early, mut late) = (TokenReport::empty(), report.clone());
+        early.merge(&report);
+        late.merge(&TokenReport::empty());
+        assert_eq!(
+            (early.alarm(), late.alarm()),
+            (report.alarm(), report.alarm())
+        );
+        verdict
+    };
+    for sum in [0.0, f64::NAN, bar.notable - 1.0] {
+        assert_eq!(judged(sum).level, Level::Benign, "{sum}");
+    }
+    for sum in [bar.notable, bar.strong * 100.0, f64::INFINITY] {
+        let verdict = judged(sum);
+        assert_eq!(verdict.level, Level::Anomalous, "{sum}");
+        let [found] = verdict.evidence[..] else {
+            panic!("{:?}", verdict.evidence)
+        };
+        assert_eq!(
+            (found.measure, found.strength),
+            (Measure::SuddenOrder, Strength::Notable)
+        );
+        assert_eq!(Abuse::of(&verdict), Some(Abuse::Change));
+    }
 }
 
 #[test]

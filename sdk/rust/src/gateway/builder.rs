@@ -324,6 +324,8 @@ impl<F> Builder<Ready<F>> {
             alarmed: std::sync::atomic::AtomicU64::new(0),
             endings: super::ending::LocalEndings::default(),
             observer: Observer::new(),
+            portraits: super::portrait::Portraits::default(),
+            alarms: std::sync::atomic::AtomicU64::new(0),
         }));
         if observes {
             observer::start(&gateway.0);

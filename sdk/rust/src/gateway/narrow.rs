@@ -147,10 +147,7 @@ mod tests {
             Ok(()),
             "nothing is known of its habits here"
         );
-        gateway
-            .0
-            .grants
-            .set_bounds(identity, &habits(&gateway), None);
+        gateway.0.grants.set_bounds(identity, habits(&gateway));
         let refused = Err((403, Rejection::OutsideBaseline));
         assert_eq!(call(&before, &Method::DELETE, "/orders"), refused);
         for path in ["/orders", "/orders/new", "/health"] {

@@ -5,6 +5,9 @@
 //! report. So a walk is stopped within one merge interval, not on its very step; what a call shows by
 //! itself, that it is outside the task, is refused on the path and only counted here.
 //!
+//! Every ten calls of a token the fast detector looks at them (see the sudden module): its alarm is
+//! reported at once.
+//!
 //! **What it misses.** Notes for which the journal had no room. Their calls and bytes count towards
 //! the minute, because the token's accumulator kept them; what they were about is lost, and the
 //! number of notes lost is told.
@@ -18,6 +21,7 @@
 
 mod bell;
 mod expected;
+mod sudden;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -200,6 +204,9 @@ impl Watching {
             }
         }
         grant.heed(signal);
+        if let Some(block) = watched.tracker.take_block() {
+            watched.look(&block, gateway);
+        }
         true
     }
 

@@ -11,8 +11,10 @@
 //! answered; so one that arrived and whose answer was lost counts once. While the broker is away,
 //! reports of one token are merged and a bounded number is kept; what has to go is counted.
 
+mod ask;
 mod baseline;
 mod outbox;
+mod portrait;
 #[cfg(test)]
 mod tests;
 
@@ -207,7 +209,11 @@ impl Lane {
 
     fn gather(&mut self, grants: &[Arc<Grant>], gateway: &Gateway, baselines: &Baselines) {
         for (grant, report) in gateway.0.observer.reports(grants) {
-            baselines.want(grant.claims.lin.identity());
+            let identity = grant.claims.lin.identity();
+            baselines.want(identity);
+            if report.alarm().is_some() {
+                baselines.want_again(identity);
+            }
             self.outbox.add(&grant, report);
         }
     }

@@ -146,7 +146,7 @@ impl Grants {
     }
 
     /// How an identity usually behaves has arrived.
-    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: &Bounds, tag: Option<HeaderValue>) {
+    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: Bounds) {
         let mut known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_BOUNDS && !known.contains_key(&identity) {
             // Whichever goes is asked for again when it next comes.
@@ -154,8 +154,15 @@ impl Grants {
                 known.remove(&other);
             }
         }
-        let bounds = bounds.clone();
-        known.insert(identity, Tagged { bounds, tag });
+        known.insert(identity, Tagged { bounds, tag: None });
+    }
+
+    /// What the broker calls all that it told of an identity, once all of that is here.
+    pub(crate) fn tag_bounds(&self, identity: NodeId, tag: Option<HeaderValue>) {
+        let mut known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&identity) {
+            known.tag = tag;
+        }
     }
 
     /// How far a token of this identity may go: those of an unknown one until it is known.

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lanyard_drift::{Bounds, Millis, TokenReport, Tracker};
+use lanyard_drift::{Bounds, Cusum, Millis, TokenReport, Tracker};
 use lanyard_token::NodeId;
 
 use super::super::grant::Grant;
@@ -34,6 +34,9 @@ pub(super) struct Watched {
     pub(super) grant: Arc<Grant>,
     /// In a box: a table of large entries is expensive to grow.
     pub(super) tracker: Box<Tracker>,
+    /// What its blocks of calls have added up to. Its own and nobody else's: two gateways' streams would be
+    /// each other's alarm.
+    pub(super) sum: Cusum,
     last: Millis,
     /// Silent: its calls announce it again. It goes unless one does.
     leaving: bool,
@@ -92,6 +95,7 @@ impl Table {
             Watched {
                 grant,
                 tracker: Box::new(tracker),
+                sum: Cusum::default(),
                 last: now,
                 leaving: false,
             },

@@ -1,5 +1,6 @@
 //! How identities usually behave, kept fresh: off the request path, and beside the reports, which
-//! must not wait for it.
+//! must not wait for it. The answer about an identity brings its bounds, and names what the fast detector
+//! needs (see the portrait module).
 //!
 //! An identity is asked about on first sight. Once a second the broker is asked one cheap question:
 //! whose bounds have changed since the last answer? Only those that are kept here are fetched again,
@@ -11,16 +12,15 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{ETAG, IF_NONE_MATCH};
-use http::{HeaderValue, Method, StatusCode};
 use lanyard_drift::Bounds;
 use lanyard_token::NodeId;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::super::Inner;
-use crate::client::{ClientTokens, read_limited};
+use super::ask::{Told, ask_for};
+use super::portrait::Names;
+use crate::client::ClientTokens;
 
 /// How often the broker is asked what has changed.
 const POLL: Duration = Duration::from_secs(1);
@@ -62,6 +62,9 @@ struct Place {
 #[derive(Deserialize)]
 struct Answer {
     bounds: Bounds,
+    /// Absent while too little is known.
+    #[serde(default)]
+    portrait: Option<Names>,
 }
 
 /// `GET /v1/baselines`.
@@ -78,6 +81,12 @@ impl Baselines {
         if self.known().want(identity, Instant::now()) {
             self.wake.notify_one();
         }
+    }
+
+    /// Something is suspected of this identity: by what is known of it now, and not minutes ago?
+    pub(super) fn want_again(&self, identity: NodeId) {
+        self.known().line_up(identity);
+        self.wake.notify_one();
     }
 
     /// Keeps bounds fresh, for ever.
@@ -105,14 +114,23 @@ impl Baselines {
             };
             let path = format!("v1/baselines/{identity}");
             let known = gateway.grants.bounds_tag(identity);
-            match ask::<Answer>(&path, known, tokens).await {
-                Some(Told::Changed(Answer { bounds }, tag)) => {
-                    gateway.grants.set_bounds(identity, &bounds, tag);
+            let answered = match ask_for::<Answer>(&path, known, MAX_BYTES, tokens).await {
+                Some(Told::Changed(Answer { bounds, portrait }, tag)) => {
                     gateway.observer.set_bounds(identity, &bounds);
+                    gateway.grants.set_bounds(identity, bounds);
+                    let portrayed = gateway.portray(identity, portrait, tokens).await;
+                    if portrayed {
+                        gateway.grants.tag_bounds(identity, tag);
+                    }
+                    portrayed
                 }
-                Some(Told::Same) => {}
+                Some(Told::Same) => true,
+                None => false,
+            };
+            if !answered {
                 // Those that were known, or are for the unknown, stay in force.
-                None => drop(self.known().asked.insert(identity, Instant::now() + RETRY)),
+                let again = Instant::now() + RETRY;
+                self.known().asked.insert(identity, again);
             }
         }
         most
@@ -129,7 +147,9 @@ impl Baselines {
                 format!("v1/baselines?run={}&after={}", place.run, place.at)
             })
         };
-        if let Some(Told::Changed(changes, _)) = ask::<Changes>(&path, None, tokens).await {
+        if let Some(Told::Changed(changes, _)) =
+            ask_for::<Changes>(&path, None, MAX_BYTES, tokens).await
+        {
             self.known().note(&changes);
         }
     }
@@ -182,37 +202,6 @@ impl Known {
     fn next(&mut self) -> Option<NodeId> {
         self.wanted.pop_front()
     }
-}
-
-/// What the broker answers.
-enum Told<T> {
-    /// This, and what it calls it.
-    Changed(T, Option<HeaderValue>),
-    /// What is known is still so.
-    Same,
-}
-
-async fn ask<T: DeserializeOwned>(
-    path: &str,
-    known: Option<HeaderValue>,
-    tokens: &ClientTokens,
-) -> Option<Told<T>> {
-    let mut request = reqwest::Request::new(Method::GET, tokens.url(path).ok()?);
-    let asks_again = known.is_some();
-    if let Some(known) = known {
-        request.headers_mut().insert(IF_NONE_MATCH, known);
-    }
-    *request.timeout_mut() = Some(Duration::from_secs(5));
-    let response = tokens.send(request).await.ok()?;
-    if asks_again && response.status() == StatusCode::NOT_MODIFIED {
-        return Some(Told::Same);
-    }
-    if !response.status().is_success() {
-        return None;
-    }
-    let tag = response.headers().get(ETAG).cloned();
-    let body = read_limited(response, MAX_BYTES).await.ok()?;
-    Some(Told::Changed(serde_json::from_slice(&body).ok()?, tag))
 }
 
 #[cfg(test)]

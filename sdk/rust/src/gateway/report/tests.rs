@@ -1,6 +1,6 @@
 //! The reporter against a real server that plays the broker.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use axum::extract::{Path, State};
@@ -13,6 +13,8 @@ use lanyard_drift::{
 use lanyard_token::testing::TestIssuer;
 use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, RootKey, ScopeSet};
 use serde_json::Value;
+
+mod portrait;
 
 use super::*;
 use crate::Secret;
@@ -29,6 +31,9 @@ struct Broker {
     reports: Mutex<Vec<Vec<u8>>>,
     answers: Mutex<VecDeque<StatusCode>>,
     bounds: Mutex<Option<Value>>,
+    /// What the answer about an identity names, and what can be fetched by name.
+    portrait: Mutex<Option<Value>>,
+    written: Mutex<HashMap<String, Vec<u8>>>,
     changed: Mutex<Vec<Value>>,
     /// How often a gateway had the bounds already.
     unchanged: AtomicU64,
@@ -68,13 +73,18 @@ async fn changes(State(broker): State<Arc<Broker>>) -> Json<Value> {
 
 async fn bounds(
     State(broker): State<Arc<Broker>>,
-    Path(_identity): Path<String>,
+    Path(which): Path<String>,
     headers: http::HeaderMap,
 ) -> Response {
+    if which.len() == 64 {
+        return written(State(broker), Path(which)).await;
+    }
     let Some(bounds) = broker.bounds.lock().unwrap().clone() else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let tag = lanyard_drift::stable_hash(bounds.to_string().as_bytes());
+    let portrait = broker.portrait.lock().unwrap().clone();
+    let told = format!("{bounds}{portrait:?}");
+    let tag = lanyard_drift::stable_hash(told.as_bytes());
     let tag = format!("W/\"{tag:016x}\"");
     if headers
         .get("if-none-match")
@@ -83,8 +93,18 @@ async fn bounds(
         broker.unchanged.fetch_add(1, Ordering::SeqCst);
         return (StatusCode::NOT_MODIFIED, [("etag", tag)]).into_response();
     }
-    let answer = serde_json::json!({ "hash": "h", "calls": 1, "bounds": bounds });
+    let mut answer = serde_json::json!({ "hash": "h", "calls": 1, "bounds": bounds });
+    if let Some(portrait) = portrait {
+        answer["portrait"] = portrait;
+    }
     ([("etag", tag)], Json(answer)).into_response()
+}
+
+async fn written(State(broker): State<Arc<Broker>>, Path(name): Path<String>) -> Response {
+    let written = broker.written.lock().unwrap().get(&name).cloned();
+    written.map_or(StatusCode::NOT_FOUND.into_response(), |bytes| {
+        bytes.into_response()
+    })
 }
 
 struct FixedClock;
@@ -117,7 +137,8 @@ async fn world() -> (World, Reporter) {
         .route("/oauth/token", post(token))
         .route("/v1/reports", post(report))
         .route("/v1/baselines", get(changes))
-        .route("/v1/baselines/{identity}", get(bounds))
+        .route("/v1/baselines/{which}", get(bounds))
+        .route("/v1/roles/{name}", get(written))
         .with_state(Arc::clone(&broker));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -129,7 +150,10 @@ async fn world() -> (World, Reporter) {
         Delegation::signing_input(ISSUER, &issuer.key, KeyUse::Mint, NOW - 10, NOW + 86_400);
     let pinned = RootKey::from_raw(root.key.raw()).unwrap();
     let delegation = Delegation::verify(&root.signed(input), &pinned, ISSUER, NOW).unwrap();
-    let route = Route::new(Method::GET, "/orders/{id}").object("id");
+    let routes = [
+        Route::new(Method::GET, "/orders/{id}").object("id"),
+        Route::new(Method::GET, "/export"),
+    ];
     let gateway = Gateway::builder()
         .dangerous()
         .without_revocation(
@@ -137,7 +161,7 @@ async fn world() -> (World, Reporter) {
             AUDIENCE.parse().unwrap(),
             std::iter::once(&delegation).collect(),
         )
-        .routes([route])
+        .routes(routes)
         .unwrap()
         .drift(DriftMode::Enforce)
         .clock(Arc::new(FixedClock))

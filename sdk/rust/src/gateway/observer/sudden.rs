@@ -1,0 +1,26 @@
+//! The fast detector at work: ten calls of a token, put beside how its identity usually calls.
+//!
+//! An alarm is evidence and no more: it is reported at once, and the broker judges with it what the token
+//! has done so far instead of waiting for a whole window. One gateway's statistics recycle a token at most.
+
+use std::sync::atomic::Ordering;
+
+use lanyard_drift::Block;
+
+use super::table::Watched;
+use crate::gateway::Inner;
+
+impl Watched {
+    /// Looks at a block of calls.
+    pub(super) fn look(&mut self, block: &Block, gateway: &Inner) {
+        let identity = self.grant.claims.lin.identity();
+        let Some(portrait) = gateway.portraits.of(identity) else {
+            return;
+        };
+        let counted = portrait.weigh(block);
+        if let Some(sum) = self.sum.alarm(counted, portrait.baseline.alarm()) {
+            gateway.alarms.fetch_add(1, Ordering::Relaxed);
+            self.grant.heed(self.tracker.alarm(sum));
+        }
+    }
+}
