@@ -9,6 +9,8 @@
 //! What it misses: a busy token's blocks that were not drawn; for those the score is an estimate. Why
 //! not all of them: a hundred calls a second for a minute would be a report of 24 KiB.
 
+mod written;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

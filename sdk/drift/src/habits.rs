@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::block::{Block, Sample};
 use crate::event::OperationId;
 use crate::rate::Rate;
 use crate::sketch::Sketch;
@@ -29,6 +30,18 @@ impl Sequence {
             operations: Table::new(),
             transitions: Table::new(),
         }
+    }
+
+    /// What these blocks alone come to.
+    pub(crate) fn of(blocks: &Sample) -> Self {
+        let mut sequence = Self::new();
+        for (before, call) in blocks.blocks().iter().flat_map(Block::pairs) {
+            sequence.operations.add(call, &1);
+            if let Some(before) = before {
+                sequence.transitions.add((before, call), &1);
+            }
+        }
+        sequence
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

@@ -10,6 +10,8 @@
 //!
 //! Kept in whole numbers, so sums do not depend on the order of merging, nor on the machine.
 
+mod written;
+
 use serde::{Deserialize, Serialize};
 
 /// Parts into which a doubling is divided.

@@ -7,6 +7,11 @@
 //! a merged stream of calls would invent transitions nobody made. Merging the same report twice
 //! counts it twice: whoever receives reports drops repeated ones by gateway and sequence.
 
+mod fitted;
+mod legend;
+mod sound;
+mod written;
+
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
@@ -19,6 +24,9 @@ use crate::rhythm::{Pauses, ResponseMix};
 use crate::signal::HardRule;
 use crate::table::Table;
 use crate::version::Version;
+
+pub(crate) use legend::Legend;
+pub(crate) use written::MOST_BYTES;
 
 /// Version of the serialised form.
 const VERSION: u16 = 1;

@@ -7,6 +7,8 @@
 //! shares against the own history, warmed up after [`LEAST`] entries, recovered by ageing.
 //! Why not the full distribution: sixteen doublings of a millisecond tell a script from a job.
 
+mod written;
+
 use serde::{Deserialize, Serialize};
 
 /// Pauses below 2 ms, below 4 ms, … and all of 32 s and more.

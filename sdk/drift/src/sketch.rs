@@ -5,6 +5,8 @@
 //! object seen at two gateways counts once. It cannot say *which* objects, and it cannot forget
 //! one. Why not an exact set: ten million objects must not cost more than ten.
 
+mod written;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -51,6 +51,16 @@ impl<K: Copy + Ord + Default, V: Value, const N: usize> Table<K, V, N> {
         }
     }
 
+    /// What another one held: at most `N` entries, ascending by key.
+    pub(crate) fn holding(entries: &[(K, V)], overflow: u64) -> Self {
+        let mut table = Self::new();
+        for (key, value) in entries {
+            table.add(*key, value);
+        }
+        table.overflow = table.overflow.saturating_add(overflow);
+        table
+    }
+
     pub(crate) fn entries(&self) -> &[(K, V)] {
         self.places.get(..self.used).unwrap_or(&[])
     }
@@ -106,6 +116,23 @@ impl<K: Copy + Ord + Default, V: Value, const N: usize> Table<K, V, N> {
         }
         kept.overflow = self.overflow;
         *self = kept;
+    }
+
+    /// Drops the lightest entries until so many of them are left; whether there was one to drop. What leaves is
+    /// counted as overflow.
+    pub(crate) fn cut_to(&mut self, left_of: impl Fn(usize) -> usize) -> bool {
+        let left = left_of(self.used);
+        let mut by_weight: Vec<_> = self.entries().to_vec();
+        by_weight.sort_by_key(|(_, value)| std::cmp::Reverse(value.weight()));
+        let gone = by_weight.split_off(left.min(by_weight.len()));
+        let mut kept = Self::new();
+        for (key, value) in &by_weight {
+            kept.add(*key, value);
+        }
+        let lost = gone.iter().map(|(_, value)| value.weight());
+        kept.overflow = lost.fold(self.overflow, u64::saturating_add);
+        *self = kept;
+        !gone.is_empty()
     }
 
     /// Forgets half of every value; entries with nothing left leave.
@@ -191,12 +218,7 @@ where
         if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
             return Err(D::Error::custom("entries out of order or repeated"));
         }
-        let mut table = Self::new();
-        for (key, value) in &entries {
-            table.add(*key, value);
-        }
-        table.overflow = overflow;
-        Ok(table)
+        Ok(Self::holding(&entries, overflow))
     }
 }
 

@@ -12,5 +12,5 @@ mod report;
 mod sample;
 
 pub use baseline::baseline;
-pub use report::report;
-pub use sample::{sample_baseline, sample_report};
+pub use report::{earlier_report, parcel, report};
+pub use sample::{sample_baseline, sample_parcel, sample_report};

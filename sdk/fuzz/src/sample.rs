@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use lanyard_drift::desk::{Bench, Desk, Heard, Limits};
 use lanyard_drift::ladder::SubjectId;
+use lanyard_drift::parcel::Packing;
 use lanyard_drift::{
     Baseline, Bounds, Event, Millis, Object, OperationId, Outcome, TaskFit, Thresholds,
     TokenReport, Tracker, stable_hash,
@@ -55,6 +56,16 @@ pub fn sample_report() -> &'static TokenReport {
 /// The habits of an identity after [`WINDOWS`] windows.
 pub fn sample_baseline() -> &'static Baseline {
     &BASELINE
+}
+
+/// Two reports on their way, with a few words beside them.
+pub fn sample_parcel() -> Vec<u8> {
+    let mut packing = Packing::default();
+    for token in 1..=2 {
+        let packed = packing.add((SubjectId(token), [token as u8; 8]), IDENTITY, &REPORT);
+        debug_assert!(packed);
+    }
+    packing.sealed(1 << 40, 3, br#"{"operations":["GET /orders/{id}"]}"#)
 }
 
 /// A minute's work of one token.

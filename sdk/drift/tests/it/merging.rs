@@ -93,7 +93,18 @@ proptest! {
     #[test]
     fn a_report_survives_the_wire(report in reports()) {
         let text = serde_json::to_string(&report).unwrap();
-        prop_assert_eq!(serde_json::from_str::<TokenReport>(&text).unwrap(), report);
+        prop_assert_eq!(&serde_json::from_str::<TokenReport>(&text).unwrap(), &report);
+        prop_assert_eq!(report.adds_up(), Ok(()));
+        prop_assert_eq!(TokenReport::from_bytes(&report.to_bytes()), Ok(report));
+    }
+
+    #[test]
+    fn merged_reports_survive_the_wire_too(a in reports(), b in reports()) {
+        let both = merged(&a, &b);
+        prop_assert_eq!(both.adds_up(), Ok(()));
+        let read = TokenReport::from_bytes(&both.to_bytes()).unwrap();
+        prop_assert_eq!(read.calls(), both.calls());
+        prop_assert_eq!(read.operations().collect::<Vec<_>>(), both.operations().collect::<Vec<_>>());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Serialised forms: what is written is read back, what is foreign is refused in words.
 
-use lanyard_drift::{Baseline, Bounds, Thresholds, TokenReport, Verdict};
+use lanyard_drift::{Baseline, Bounds, Thresholds, TokenReport, Unreadable, Verdict};
 
 use crate::world::{Identity, order, stolen};
 
@@ -72,4 +72,88 @@ fn thresholds_may_be_set_one_by_one_and_a_misspelt_one_is_refused() {
         }
     );
     assert!(serde_json::from_str::<Thresholds>(r#"{"run_flor": 50}"#).is_err());
+}
+
+#[test]
+fn a_compact_report_cut_anywhere_or_followed_by_anything_is_an_error_and_nothing_else() {
+    let mut identity = Identity::new();
+    for _ in 0..60 {
+        identity.usual_call();
+    }
+    let mut bytes = identity.judged().0.to_bytes();
+    assert!(TokenReport::from_bytes(&bytes).is_ok());
+    for end in 0..bytes.len() {
+        assert!(TokenReport::from_bytes(&bytes[..end]).is_err(), "{end}");
+    }
+    bytes.push(0);
+    assert_eq!(TokenReport::from_bytes(&bytes), Err(Unreadable::Trailing));
+}
+
+#[test]
+fn a_compact_report_of_another_version_is_refused_in_words() {
+    let mut bytes = TokenReport::empty().to_bytes();
+    bytes[0] = 9;
+    let error = TokenReport::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(error.contains("written in version 9"), "{error}");
+}
+
+#[test]
+fn a_report_of_an_ordinary_minute_takes_a_tenth_of_its_json() {
+    let mut identity = Identity::with_history(1_500);
+    for _ in 0..8 {
+        identity.usual_call();
+    }
+    let report = identity.judged().0;
+    let (compact, text) = (report.to_bytes(), serde_json::to_vec(&report).unwrap());
+    assert!(compact.len() < 200, "{}", compact.len());
+    assert!(
+        compact.len() * 10 < text.len(),
+        "{} of {}",
+        compact.len(),
+        text.len()
+    );
+}
+
+#[test]
+fn counts_that_do_not_add_up_are_refused_whatever_form_they_come_in() {
+    let mut identity = Identity::new();
+    for _ in 0..20 {
+        identity.usual_call();
+    }
+    let sound = serde_json::to_value(identity.judged().0).unwrap();
+    let read = |written: &serde_json::Value| {
+        serde_json::from_value::<TokenReport>(written.clone()).unwrap()
+    };
+    assert_eq!(read(&sound).adds_up(), Ok(()));
+    let made_up: [(&str, serde_json::Value); 6] = [
+        ("/calls", 21.into()),
+        ("/origins/1", 5.into()),
+        ("/sequence/transitions/1", 400.into()),
+        ("/task_violations", 1.into()),
+        ("/pauses/classes/3", 300.into()),
+        ("/objects/1", 30.into()),
+    ];
+    for (place, value) in made_up {
+        let mut written = sound.clone();
+        *written.pointer_mut(place).unwrap() = value;
+        let report = read(&written);
+        let refusal = report.adds_up().unwrap_err();
+        assert_eq!(
+            TokenReport::from_bytes(&report.to_bytes()),
+            Err(refusal),
+            "{place}"
+        );
+    }
+}
+
+#[test]
+fn an_alarm_and_a_broken_rule_survive_the_compact_form() {
+    let mut identity = Identity::new();
+    for id in 1..=600 {
+        identity.call(&order(id), 10);
+    }
+    let _ = identity.tracker.alarm(31.4);
+    let report = identity.tracker.report().unwrap();
+    assert!(report.hard_rule().is_some() && report.alarm() == Some(31.0));
+    assert_eq!(TokenReport::from_bytes(&report.to_bytes()), Ok(report));
 }
