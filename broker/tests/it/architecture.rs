@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the broker may name as `crate::…`. A part that is not listed is refused, so a new
 /// folder has to find its place here first.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("clock", &[]),
     ("crypto", &["clock", "store"]),
     ("store", &["clock", "crypto"]),
-    ("issue", &["store", "crypto", "clock"]),
+    ("policy", &["store"]),
+    ("issue", &["policy", "store", "crypto", "clock"]),
     ("watch", &["store", "crypto", "clock"]),
     ("revoke", &["store", "crypto", "clock"]),
     ("audit", &["store", "crypto", "clock"]),
@@ -23,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "watch",
             "revoke",
             "audit",
+            "policy",
             "store",
             "crypto",
             "clock",
@@ -37,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "watch",
             "revoke",
             "audit",
+            "policy",
             "store",
             "crypto",
             "clock",
@@ -53,6 +56,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "watch",
             "revoke",
             "audit",
+            "policy",
             "store",
             "crypto",
             "clock",

@@ -1,0 +1,256 @@
+//! A folder of policies, read and checked once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use lanyard_token::{Audience, Scope};
+
+use super::annotations::{self, Annotations};
+use super::asked::Binding;
+use super::broken::Broken;
+use super::catalogue::{self, Catalogue};
+use super::contradiction;
+use super::slices::Slices;
+use super::sources::{Sources, Text};
+use super::words::Words;
+use crate::store::event::ContentHash;
+
+/// Whether a policy gives or takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It gives, unless another takes.
+    Permit,
+    /// It takes.
+    Forbid,
+}
+
+/// One policy, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name.
+    pub id: String,
+    /// The folder of its grant.
+    pub grant: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// The line of its name.
+    pub line: usize,
+    /// Whether it gives or takes.
+    pub effect: Effect,
+    /// Whom to ask.
+    pub owner: Option<String>,
+    /// Why it is there.
+    pub why: Option<String>,
+    /// Longest lifetime, in seconds.
+    pub max_ttl: Option<u64>,
+    /// It counts only for tokens bound so.
+    pub require_binding: Option<Binding>,
+}
+
+impl Rule {
+    /// `file:line`.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// Policies that parse, fit their schema and do not contradict one another.
+#[derive(Debug)]
+pub struct Bundle {
+    pub(super) words: Words,
+    pub(super) slices: Slices,
+    rules: BTreeMap<String, Rule>,
+    catalogue: Catalogue,
+    remarks: Vec<Broken>,
+    hash: ContentHash,
+}
+
+impl Bundle {
+    /// Reads a folder.
+    pub fn load(folder: &Path) -> Result<Self, Broken> {
+        Self::of(&Sources::read(folder)?)
+    }
+
+    /// What came with the program: everybody gets what it was registered for.
+    pub fn embedded() -> Result<Self, Broken> {
+        Self::of(&Sources::embedded())
+    }
+
+    fn of(sources: &Sources) -> Result<Self, Broken> {
+        let Text { file, text } = &sources.schema;
+        let schema = Schema::from_cedarschema_str(text)
+            .map(|(schema, _)| schema)
+            .map_err(|error| Broken::told(file, text, &error))?;
+        let words = Words::of(&schema).map_err(|why| {
+            Broken::file(file, why).advise("begin with the schema that comes with Lanyard")
+        })?;
+        let mut policies = PolicySet::new();
+        let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+        for (grant, text) in &sources.grants {
+            for (policy, rule) in rules_of(grant, text)? {
+                if let Some(twin) = rules.get(&rule.id) {
+                    let words = format!("`{}` is also the name of {}", rule.id, twin.place());
+                    return Err(Broken::line(&rule.file, rule.line, words)
+                        .advise("a decision names its policies: give each its own name"));
+                }
+                policies
+                    .add(policy.new_id(PolicyId::new(&rule.id)))
+                    .map_err(|error| Broken::line(&rule.file, rule.line, error.to_string()))?;
+                rules.insert(rule.id.clone(), rule);
+            }
+        }
+        let remarks = validate(schema, &policies, &rules, sources)?;
+        refuse_contradictions(&policies, &rules, &words)?;
+        let slices = Slices::of(policies.policies(), &words)
+            .map_err(|error| Broken::file(file, error.to_string()))?;
+        Ok(Self {
+            words,
+            slices,
+            rules,
+            catalogue: catalogue::read(sources.catalogue.as_ref())?,
+            remarks,
+            hash: sources.hash(),
+        })
+    }
+
+    /// Names the bundle by its content.
+    pub const fn hash(&self) -> ContentHash {
+        self.hash
+    }
+
+    /// Its policies, by name.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.values()
+    }
+
+    /// One of them.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.get(id)
+    }
+
+    /// The audiences and scopes there are, as far as the bundle knows.
+    pub const fn catalogue(&self) -> &BTreeMap<Audience, BTreeSet<Scope>> {
+        &self.catalogue
+    }
+
+    /// What is strange about it, though not wrong.
+    pub fn remarks(&self) -> &[Broken] {
+        &self.remarks
+    }
+
+    /// In how many slices the policies are, and how many the largest has.
+    pub fn sliced(&self) -> (usize, usize) {
+        (self.slices.count(), self.slices.largest())
+    }
+}
+
+fn rules_of(grant: &str, source: &Text) -> Result<Vec<(Policy, Rule)>, Broken> {
+    let Text { file, text } = source;
+    let set = PolicySet::from_str(text).map_err(|errors| match errors.iter().next() {
+        Some(error) => Broken::told(file, text, error),
+        None => Broken::file(file, errors.to_string()),
+    })?;
+    if let Some(template) = set.templates().next() {
+        let line = line_of(text, &template.to_cedar(), &mut 0);
+        return Err(
+            Broken::line(file, line, "a template").advise("write a policy for each principal")
+        );
+    }
+    let mut policies: Vec<_> = set.policies().collect();
+    policies.sort_by_key(|policy| numbered(policy.id()));
+    let mut read_so_far = 0;
+    let mut found = Vec::with_capacity(policies.len());
+    for policy in policies {
+        let written = policy.to_cedar().unwrap_or_default();
+        let line = line_of(text, &written, &mut read_so_far);
+        let Annotations {
+            id,
+            owner,
+            why,
+            max_ttl,
+            require_binding,
+        } = annotations::read(policy)
+            .map_err(|(words, advice)| Broken::line(file, line, words).advise(advice))?;
+        let effect = match policy.effect() {
+            cedar_policy::Effect::Permit => Effect::Permit,
+            cedar_policy::Effect::Forbid => Effect::Forbid,
+        };
+        let rule = Rule {
+            id,
+            grant: grant.to_owned(),
+            file: file.clone(),
+            line,
+            effect,
+            owner,
+            why,
+            max_ttl,
+            require_binding,
+        };
+        found.push((policy.clone(), rule));
+    }
+    Ok(found)
+}
+
+/// Cedar numbers the policies of a text in their order: `policy0`, `policy1`.
+fn numbered(id: &PolicyId) -> u64 {
+    let id: &str = id.as_ref();
+    id.trim_start_matches("policy").parse().unwrap_or(u64::MAX)
+}
+
+/// Where a policy begins, after those before it.
+fn line_of(text: &str, written: &str, read_so_far: &mut usize) -> usize {
+    let rest = text.get(*read_so_far..).unwrap_or_default();
+    let begin = *read_so_far + rest.find(written).unwrap_or(0);
+    *read_so_far = begin + written.len();
+    let before = text.get(..begin).unwrap_or_default();
+    before.matches('\n').count() + 1
+}
+
+fn validate(
+    schema: Schema,
+    policies: &PolicySet,
+    rules: &BTreeMap<String, Rule>,
+    sources: &Sources,
+) -> Result<Vec<Broken>, Broken> {
+    let told = |id: &PolicyId, error: &dyn miette::Diagnostic| {
+        let rule = rules.get(AsRef::<str>::as_ref(id));
+        let source = rule.and_then(|rule| {
+            let mut grants = sources.grants.iter();
+            grants.find(|(grant, _)| *grant == rule.grant)
+        });
+        let source = source.map_or(&sources.schema, |(_, source)| source);
+        Broken::told(&source.file, &source.text, error)
+    };
+    let result = Validator::new(schema).validate(policies, ValidationMode::Strict);
+    if let Some(error) = result.validation_errors().next() {
+        return Err(told(error.policy_id(), error));
+    }
+    Ok(result
+        .validation_warnings()
+        .map(|warning| told(warning.policy_id(), warning))
+        .collect())
+}
+
+fn refuse_contradictions(
+    policies: &PolicySet,
+    rules: &BTreeMap<String, Rule>,
+    words: &Words,
+) -> Result<(), Broken> {
+    for (id, rule) in rules {
+        let Some(policy) = policies.policy(&PolicyId::new(id)) else {
+            continue;
+        };
+        let Some(forbid) = contradiction::covering(policy, policies.policies(), words) else {
+            continue;
+        };
+        let forbid: &str = forbid.id().as_ref();
+        let place = rules.get(forbid).map(Rule::place).unwrap_or_default();
+        let words = format!("`{id}` permits nothing: `{forbid}` ({place}) forbids all of it");
+        return Err(Broken::line(&rule.file, rule.line, words)
+            .advise("take out one of them, or say when the forbid applies"));
+    }
+    Ok(())
+}

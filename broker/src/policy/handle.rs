@@ -1,0 +1,49 @@
+//! The policies in force, which can be exchanged while decisions are made.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::broken::Broken;
+use super::bundle::Bundle;
+
+/// The bundle in force, and where the next one is read from.
+///
+/// A decision takes the bundle once and keeps it to its end; exchanging it waits for nobody and nobody waits for it.
+#[derive(Debug)]
+pub struct Policies {
+    current: ArcSwap<Bundle>,
+    folder: Option<PathBuf>,
+}
+
+impl Policies {
+    /// Those of a folder; of none: those that came with the program.
+    pub fn open(folder: Option<&Path>) -> Result<Self, Broken> {
+        Ok(Self {
+            current: ArcSwap::from_pointee(read(folder)?),
+            folder: folder.map(Path::to_owned),
+        })
+    }
+
+    /// The bundle in force.
+    pub fn current(&self) -> Arc<Bundle> {
+        self.current.load_full()
+    }
+
+    /// Puts another in force.
+    pub fn swap(&self, bundle: Arc<Bundle>) {
+        self.current.store(bundle);
+    }
+
+    /// Reads the folder again. A broken one changes nothing.
+    pub fn reload(&self) -> Result<Arc<Bundle>, Broken> {
+        let bundle = Arc::new(read(self.folder.as_deref())?);
+        self.swap(Arc::clone(&bundle));
+        Ok(bundle)
+    }
+}
+
+fn read(folder: Option<&Path>) -> Result<Bundle, Broken> {
+    folder.map_or_else(Bundle::embedded, Bundle::load)
+}

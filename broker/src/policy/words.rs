@@ -1,0 +1,265 @@
+//! A request in Cedar's words: entities, action and context.
+//!
+//! Only what a decision can look at is built: who asks, who acts, the scopes in question. Nothing leads a condition
+//! from there to an owner, a label or an audience itself, so that it is enough to be below them.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema,
+};
+use lanyard_token::Audience;
+use time::UtcOffset;
+use time::format_description::well_known::Rfc3339;
+
+use super::asked::{Asked, Party, Task};
+
+/// The kinds of things there are, parsed once.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    identity: EntityTypeName,
+    owner: EntityTypeName,
+    tag: EntityTypeName,
+    audience: EntityTypeName,
+    scope: EntityTypeName,
+    /// The action of issuing, with the groups above it.
+    pub(super) issue: EntityUid,
+    actions: Entities,
+}
+
+/// What cannot be put to Cedar, in words: a fault of the bundle's schema or of ours, never the caller's.
+pub(super) type Unfit = String;
+
+impl Words {
+    /// What the schema calls them. A schema without them is refused: no request could be put to its policies.
+    pub(super) fn of(schema: &Schema) -> Result<Self, Unfit> {
+        let known: HashSet<&EntityTypeName> = schema.entity_types().collect();
+        let kind = |name: &str| {
+            let kind: EntityTypeName = format!("Lanyard::{name}")
+                .parse()
+                .map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
+            if known.contains(&kind) {
+                Ok(kind)
+            } else {
+                Err(format!("no entity `{kind}`"))
+            }
+        };
+        let actions = schema
+            .action_entities()
+            .map_err(|error| error.to_string())?;
+        let action: EntityTypeName = "Lanyard::Action"
+            .parse()
+            .map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
+        let issue = EntityUid::from_type_name_and_id(action, EntityId::new("issue"));
+        if actions.get(&issue).is_none() {
+            return Err(format!("no action `{issue}`"));
+        }
+        Ok(Self {
+            identity: kind("Identity")?,
+            owner: kind("Owner")?,
+            tag: kind("Tag")?,
+            audience: kind("Audience")?,
+            scope: kind("Scope")?,
+            issue,
+            actions,
+        })
+    }
+
+    /// The actions of the schema.
+    pub(super) const fn actions(&self) -> &Entities {
+        &self.actions
+    }
+
+    /// An identity, by name. An id is taken as it is, never parsed, so it cannot break out of its quotes.
+    pub(super) fn identity(&self, name: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.identity.clone(), EntityId::new(name))
+    }
+
+    /// An audience.
+    pub(super) fn audience(&self, audience: &Audience) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.audience.clone(), EntityId::new(audience.as_str()))
+    }
+
+    /// A scope at an audience; with an empty name a token that allows nothing in particular.
+    pub(super) fn scope(&self, audience: &Audience, name: &str) -> EntityUid {
+        let id = EntityId::new(format!("{audience}#{name}"));
+        EntityUid::from_type_name_and_id(self.scope.clone(), id)
+    }
+
+    /// What an identity stands below: its owner, its kind and its labels.
+    ///
+    /// Labels have no colon, so nobody can be given `kind:administrator` by hand; one that has is left out here
+    /// too, since a log may hold what an administration of another version let through.
+    pub(super) fn parents(&self, party: &Party<'_>) -> HashSet<EntityUid> {
+        let tag =
+            |name: &str| EntityUid::from_type_name_and_id(self.tag.clone(), EntityId::new(name));
+        let mut parents = HashSet::with_capacity(party.tags.len() + 2);
+        parents.insert(EntityUid::from_type_name_and_id(
+            self.owner.clone(),
+            EntityId::new(party.owner),
+        ));
+        parents.insert(tag(&format!("kind:{}", party.kind)));
+        let labels = party.tags.iter().filter(|label| !label.contains(':'));
+        parents.extend(labels.map(|label| tag(label)));
+        parents
+    }
+
+    /// Everything that stands in a request for these scopes.
+    pub(super) fn entities<'s>(
+        &self,
+        asked: &Asked<'_>,
+        scopes: impl Iterator<Item = &'s str>,
+    ) -> Result<Entities, Unfit> {
+        let unfit = |error: cedar_policy::EntityAttrEvaluationError| error.to_string();
+        let mut entities = vec![self.party(&asked.subject)?];
+        if let Some(actor) = asked
+            .actor
+            .as_ref()
+            .filter(|actor| actor.name != asked.subject.name)
+        {
+            entities.push(self.party(actor)?);
+        }
+        let audience = self.audience(asked.audience);
+        for name in scopes {
+            let members = HashMap::from([
+                ("name".to_owned(), word(name)),
+                ("audience".to_owned(), word(asked.audience.as_str())),
+            ]);
+            let uid = self.scope(asked.audience, name);
+            let parents = HashSet::from([audience.clone()]);
+            entities.push(Entity::new(uid, members, parents).map_err(unfit)?);
+        }
+        let above = |action: &&Entity| {
+            let uid = action.uid();
+            uid == self.issue || self.actions.is_ancestor_of(&uid, &self.issue)
+        };
+        entities.extend(self.actions.iter().filter(above).cloned());
+        Entities::from_entities(entities, None).map_err(|error| error.to_string())
+    }
+
+    fn party(&self, party: &Party<'_>) -> Result<Entity, Unfit> {
+        let mut members = HashMap::from([
+            ("name".to_owned(), word(party.name)),
+            ("kind".to_owned(), word(party.kind)),
+            ("owner".to_owned(), word(party.owner)),
+            (
+                "tags".to_owned(),
+                words(party.tags.iter().map(String::as_str)),
+            ),
+            (
+                "audiences".to_owned(),
+                words(party.audiences.iter().map(Audience::as_str)),
+            ),
+            (
+                "scopes".to_owned(),
+                words(party.scopes.iter().map(lanyard_token::Scope::as_str)),
+            ),
+            ("max_lifetime".to_owned(), number(party.max_lifetime)),
+        ]);
+        let days = [
+            ("age_days", party.age_days),
+            ("unused_days", party.unused_days),
+        ];
+        for (name, days) in days {
+            if let Some(days) = days {
+                members.insert(name.to_owned(), number(days));
+            }
+        }
+        Entity::new(self.identity(party.name), members, self.parents(party))
+            .map_err(|error| error.to_string())
+    }
+
+    /// The circumstances.
+    pub(super) fn context(&self, asked: &Asked<'_>) -> Result<Context, Unfit> {
+        let time = asked.time.to_offset(UtcOffset::UTC);
+        // Cedar reads whole milliseconds; whole seconds are enough.
+        let moment = time
+            .replace_nanosecond(0)
+            .map_err(|error| error.to_string())?
+            .format(&Rfc3339)
+            .map_err(|error| error.to_string())?;
+        let mut pairs = vec![
+            ("proof".to_owned(), word(asked.proof.word())),
+            ("grant".to_owned(), word(asked.grant.word())),
+            ("lifetime".to_owned(), number(asked.lifetime)),
+            ("risk".to_owned(), word(asked.risk.word())),
+            (
+                "time".to_owned(),
+                RestrictedExpression::new_datetime(moment),
+            ),
+            ("hour".to_owned(), number(u64::from(time.hour()))),
+            (
+                "approvals".to_owned(),
+                words(asked.approvals.iter().map(String::as_str)),
+            ),
+            ("binding".to_owned(), word(asked.binding.word())),
+        ];
+        if let Some(actor) = &asked.actor {
+            let actor = RestrictedExpression::new_entity_uid(self.identity(actor.name));
+            pairs.push(("actor".to_owned(), actor));
+        }
+        if let Some(network) = asked.network {
+            let network = RestrictedExpression::new_ip(network.to_string());
+            pairs.push(("network".to_owned(), network));
+        }
+        if let Some(limits) = &asked.task {
+            pairs.push(("task".to_owned(), task(limits)?));
+        }
+        if let Some(oidc) = asked.oidc {
+            let members = [
+                ("issuer".to_owned(), word(&oidc.issuer)),
+                ("subject".to_owned(), word(&oidc.subject)),
+            ];
+            let record = RestrictedExpression::new_record(members);
+            pairs.push((
+                "oidc".to_owned(),
+                record.map_err(|error| error.to_string())?,
+            ));
+        }
+        Context::from_pairs(pairs).map_err(|error| error.to_string())
+    }
+}
+
+fn task(task: &Task<'_>) -> Result<RestrictedExpression, Unfit> {
+    let (operations, destinations, calls) = match task {
+        Task::Scope(scope) => (
+            scope.operations().map(words),
+            scope.destinations().map(words),
+            scope.calls,
+        ),
+        Task::Limits {
+            operations,
+            destinations,
+            calls,
+        } => {
+            let list = |items: &&[String]| words(items.iter().map(String::as_str));
+            (
+                operations.as_ref().map(list),
+                destinations.as_ref().map(list),
+                *calls,
+            )
+        }
+    };
+    let members = [
+        ("operations", operations),
+        ("destinations", destinations),
+        ("calls", calls.map(number)),
+    ];
+    let members = members
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    RestrictedExpression::new_record(members).map_err(|error| error.to_string())
+}
+
+fn word(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn words<'t>(texts: impl Iterator<Item = &'t str>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.map(word))
+}
+
+/// Cedar's numbers are signed; more than it can count is as good as its largest.
+fn number(number: u64) -> RestrictedExpression {
+    RestrictedExpression::new_long(i64::try_from(number).unwrap_or(i64::MAX))
+}
