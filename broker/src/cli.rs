@@ -60,6 +60,8 @@ enum Command {
     Identity(admin::Noun<admin::IdentityCommand>),
     /// API keys, with which identities get tokens
     Key(admin::Noun<admin::KeyCommand>),
+    /// What descends from what
+    Lineage(admin::Noun<admin::LineageCommand>),
     /// Gateways, which verify tokens and report what they see
     Gateway(admin::Noun<admin::GatewayCommand>),
     /// Access tokens
@@ -134,6 +136,7 @@ pub fn run() -> ExitCode {
         Command::Owner(noun) => admin::run(noun, output),
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),
+        Command::Lineage(noun) => admin::run(noun, output),
         Command::Gateway(noun) => admin::run(noun, output),
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),

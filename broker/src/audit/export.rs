@@ -73,6 +73,22 @@ impl Export {
                 name: "lanyard.log.identity_created",
                 rev, "lanyard.identity" = %identity, kind = ?grant.kind, by = ?by, "identity created"
             ),
+            Event::OwnerChanged { owner, by, .. } => {
+                tracing::info!(name: "lanyard.log.owner_changed", rev, "lanyard.node" = %owner, by = ?by, "owner changed");
+            }
+            Event::IdentityTransferred {
+                identity,
+                owner,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.log.identity_transferred",
+                rev, "lanyard.identity" = %identity, "lanyard.node" = %owner, by = ?by, "identity transferred"
+            ),
+            Event::IdentityChanged { identity, by, .. } => tracing::info!(
+                name: "lanyard.log.identity_changed",
+                rev, "lanyard.identity" = %identity, by = ?by, "identity changed"
+            ),
             Event::KeyIssued {
                 credential,
                 identity,

@@ -4,6 +4,7 @@ mod drift;
 mod gateway;
 mod identity;
 mod key;
+mod lineage;
 mod token;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ pub use drift::DriftCommand;
 pub use gateway::GatewayCommand;
 pub use identity::{IdentityCommand, OwnerCommand};
 pub use key::{KeyCommand, SigningKeyCommand};
+pub use lineage::LineageCommand;
 pub use token::TokenCommand;
 
 /// A noun, its verbs, and which broker.

@@ -7,6 +7,7 @@ mod ending;
 mod gateways;
 mod identities;
 mod keys;
+mod lineage;
 mod owners;
 mod signing_keys;
 mod status;
@@ -42,14 +43,22 @@ pub struct Rooms {
 pub fn routes(rooms: Rooms) -> Router {
     Router::new()
         .route("/v1/owners", get(owners::list).post(owners::create))
-        .route("/v1/owners/{owner}", get(owners::show))
+        .route("/v1/owners/{owner}", get(owners::show).post(owners::change))
+        .route("/v1/owners/{owner}/transfer", post(owners::transfer))
         .route("/v1/owners/{owner}/disable", post(owners::disable))
         .route("/v1/owners/{owner}/enable", post(owners::enable))
         .route(
             "/v1/identities",
             get(identities::list).post(identities::create),
         )
-        .route("/v1/identities/{identity}", get(identities::show))
+        .route(
+            "/v1/identities/{identity}",
+            get(identities::show).post(identities::change),
+        )
+        .route(
+            "/v1/identities/{identity}/transfer",
+            post(identities::transfer),
+        )
         .route(
             "/v1/identities/{identity}/disable",
             post(identities::disable),
@@ -60,6 +69,7 @@ pub fn routes(rooms: Rooms) -> Router {
             get(keys::list).post(keys::create),
         )
         .route("/v1/keys/{credential}/revoke", post(keys::revoke))
+        .route("/v1/lineage/{node}", get(lineage::show))
         .route("/v1/gateways", get(gateways::list).post(gateways::create))
         .route("/v1/revoke", post(ending::revoke))
         .route("/v1/suspend", post(ending::suspend))

@@ -4,6 +4,7 @@
 //! unique without anybody undoing anything.
 
 mod input;
+mod lifecycle;
 mod view;
 
 use lanyard_token::{Audience, NodeId, Rev, RootKey};
@@ -19,6 +20,7 @@ use crate::store::event::{By, Cause, Kind};
 use crate::store::{Event, StoreError};
 
 pub use input::{InvalidInput, Name, NewGateway, NewIdentity, NewOwner};
+pub use lifecycle::{ChangeIdentity, ChangeOwner, Transferred};
 pub use view::{GatewayView, IdentityView, KeyView, OwnerView};
 
 /// Scopes of a gateway's own tokens.
@@ -39,6 +41,12 @@ pub enum AdminError {
     /// Choose another name.
     #[error("the {kind} `{name}` exists already")]
     Taken { kind: &'static str, name: String },
+    /// An identity is somebody's: enable its owner, or name another.
+    #[error("the owner `{owner}` is disabled: enable it, or transfer to another")]
+    OwnerDisabled { owner: String },
+    /// Name another owner.
+    #[error("the identity `{identity}` is `{owner}`'s already")]
+    OwnedAlready { identity: String, owner: String },
     /// Send something else.
     #[error(transparent)]
     Invalid(#[from] InvalidInput),
@@ -126,7 +134,7 @@ impl Issue {
         new: NewIdentity,
         by: By,
     ) -> Result<IdentityView, AdminError> {
-        let owner = self.find_owner(&new.owner)?;
+        let owner = self.enabled_owner(&new.owner)?;
         let grant = input::identity(new, owner, self.reserved(), self.lifetimes())?;
         if self
             .state()
@@ -283,6 +291,15 @@ impl Issue {
     ) -> Result<Rev, AdminError> {
         let reason = reason.map(input::reason).transpose()?;
         self.known(node)?;
+        let orphaned = self.state().read(|book| {
+            let owner = book.identity(node)?.grant.owner;
+            book.owner(owner)
+                .filter(|owner| owner.disabled)
+                .map(|owner| owner.name.clone())
+        });
+        if let Some(owner) = orphaned {
+            return Err(AdminError::OwnerDisabled { owner });
+        }
         Ok(self
             .store
             .append(vec![Event::Enabled { node, by, reason }])

@@ -3,6 +3,7 @@
 
 mod book;
 mod row;
+mod usage;
 
 use std::sync::{PoisonError, RwLock};
 
@@ -10,7 +11,8 @@ use tokio::sync::Notify;
 
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
-pub use book::{Book, Credential, Identified, LiveToken, Owner, Unusable};
+pub use book::{Acting, Book, Credential, Identified, LiveToken, Owner, Unusable};
+pub use usage::Usage;
 
 /// The issue room's projection.
 ///
@@ -48,7 +50,7 @@ impl IssueState {
 
 impl Projection for IssueState {
     fn name(&self) -> &'static str {
-        "issue-v1"
+        "issue-v2"
     }
 
     fn apply(&self, record: &Record) {

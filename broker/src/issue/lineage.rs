@@ -4,6 +4,8 @@
 //! the child. Whoever acts for another subject is written into `act` with all of its own nodes, so
 //! that revoking the actor ends what it obtained for others.
 
+pub mod tree;
+
 use lanyard_token::{Actor, Claims, InvalidActor, Lineage, NodeId, TooDeep};
 
 /// Whoever wants to use a token for a subject: an identity, and everything whose end must end the

@@ -49,6 +49,28 @@ pub enum Event {
         expires_at: Option<UnixMillis>,
         by: By,
     },
+    /// How to reach an owner has changed.
+    OwnerChanged {
+        owner: NodeId,
+        contact: Option<String>,
+        by: By,
+    },
+    /// Another owner answers for an identity from here on. Whatever it had obtained before ends in the
+    /// same record.
+    IdentityTransferred {
+        identity: NodeId,
+        owner: NodeId,
+        by: By,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// What an identity is and may ask for has changed; its name, owner and kind stay. Where it became
+    /// less, whatever it had obtained before ends in the same record.
+    IdentityChanged {
+        identity: NodeId,
+        grant: Box<Identity>,
+        by: By,
+    },
     /// An owner, identity or credential may be used again; tokens from before stay dead.
     Enabled {
         node: NodeId,
@@ -268,6 +290,10 @@ pub enum Cause {
     Drift(NodeId),
     /// A signed token that this log never issued.
     NeverIssued,
+    /// Another owner answers for it, or it may ask for less: what is valid is asked for again.
+    Changed,
+    /// Nobody used it for as long as the operator allows.
+    Unused,
 }
 
 impl Cause {
@@ -279,6 +305,8 @@ impl Cause {
             Self::Recycled(_) => "recycled",
             Self::Drift(_) => "drift",
             Self::NeverIssued => "never_issued",
+            Self::Changed => "changed",
+            Self::Unused => "unused",
         }
     }
 

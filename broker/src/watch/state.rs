@@ -221,6 +221,9 @@ impl Inner {
         match event {
             Event::IdentityCreated {
                 identity, grant, ..
+            }
+            | Event::IdentityChanged {
+                identity, grant, ..
             } => {
                 self.subjects.add(*identity, Subject::from(grant.as_ref()));
                 self.changed.insert(Key::Subject(*identity));

@@ -2,5 +2,6 @@
 
 mod doors;
 mod frames;
+mod reach;
 mod readers;
 mod world;

@@ -23,6 +23,25 @@ pub enum OwnerCommand {
         /// Id or name
         owner: String,
     },
+    /// Change how to reach an owner
+    Change {
+        /// Id or name
+        owner: String,
+        /// Whom to call when something drifts; empty: nobody
+        #[arg(long)]
+        contact: String,
+    },
+    /// Give everything of an owner to another; what it had obtained ends, and is obtained anew
+    Transfer {
+        /// Id or name
+        owner: String,
+        /// Id or name of the owner who answers from now on
+        #[arg(long, value_name = "OWNER")]
+        to: String,
+        /// Why, for the log
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// End everything of an owner: identities, keys and tokens
     Disable {
         /// Id or name
@@ -55,6 +74,16 @@ impl Asks for OwnerCommand {
             Self::Show { owner } => {
                 Call::get(format!("v1/owners/{}", segment(owner)?), output::members)
             }
+            Self::Change { owner, contact } => Call::post(
+                format!("v1/owners/{}", segment(owner)?),
+                json!({"contact": (!contact.is_empty()).then_some(contact)}),
+                output::members,
+            ),
+            Self::Transfer { owner, to, reason } => Call::post(
+                format!("v1/owners/{}/transfer", segment(owner)?),
+                json!({"to": to, "reason": reason}),
+                output::members,
+            ),
             Self::Disable { owner, reason } => Call::post(
                 format!("v1/owners/{}/disable", segment(owner)?),
                 json!({"reason": reason}),
@@ -126,6 +155,34 @@ pub enum IdentityCommand {
         /// Id or name
         identity: String,
     },
+    /// Change what an identity is and may ask for; where that is less, what it had obtained ends
+    Change {
+        /// Id or name
+        identity: String,
+        /// Where its tokens may be good for, all of it; repeatable
+        #[arg(long = "audience", value_name = "URI")]
+        audiences: Option<Vec<String>>,
+        /// What it may be allowed there, all of it; repeatable, empty for nothing
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Option<Vec<String>>,
+        /// Labels, all of them; repeatable
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Option<Vec<String>>,
+        /// Longest lifetime of its tokens, in seconds
+        #[arg(long, value_name = "SECONDS")]
+        max_lifetime: Option<u64>,
+    },
+    /// Give an identity to another owner; what it had obtained ends, and is obtained anew
+    Transfer {
+        /// Id or name
+        identity: String,
+        /// Id or name of the owner who answers from now on
+        #[arg(long, value_name = "OWNER")]
+        to: String,
+        /// Why, for the log
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// End everything of an identity: keys and tokens
     Disable {
         /// Id or name
@@ -182,6 +239,43 @@ impl Asks for IdentityCommand {
             }),
             Self::Show { identity } => Call::get(
                 format!("v1/identities/{}", segment(identity)?),
+                output::members,
+            ),
+            Self::Change {
+                identity,
+                audiences,
+                scopes,
+                tags,
+                max_lifetime,
+            } => {
+                let scopes = scopes.as_ref().map(|scopes| scopes.join(" "));
+                let said = [
+                    ("audiences", json!(audiences)),
+                    ("scopes", json!(scopes)),
+                    ("tags", json!(tags)),
+                    ("max_lifetime", json!(max_lifetime)),
+                ];
+                let said = said.into_iter().filter(|(_, value)| !value.is_null());
+                let body: serde_json::Map<_, _> =
+                    said.map(|(name, value)| (name.to_owned(), value)).collect();
+                if body.is_empty() {
+                    return Err(CliError::Usage(
+                        "say what changes: --audience, --scope, --tag or --max-lifetime".to_owned(),
+                    ));
+                }
+                Call::post(
+                    format!("v1/identities/{}", segment(identity)?),
+                    body.into(),
+                    output::members,
+                )
+            }
+            Self::Transfer {
+                identity,
+                to,
+                reason,
+            } => Call::post(
+                format!("v1/identities/{}/transfer", segment(identity)?),
+                json!({"to": to, "reason": reason}),
                 output::members,
             ),
             Self::Disable { identity, reason } => Call::post(

@@ -119,6 +119,8 @@ impl From<AdminError> for Problem {
         match error {
             AdminError::NotFound { .. } => Self::not_found(words),
             AdminError::Taken { .. } => Self::conflict(words).because("name_taken"),
+            AdminError::OwnerDisabled { .. } => Self::conflict(words).because("owner_disabled"),
+            AdminError::OwnedAlready { .. } => Self::conflict(words).because("owned_already"),
             AdminError::Invalid(_) => Self::invalid_request(words),
             AdminError::Store(error) => error.into(),
             _ => {

@@ -1,13 +1,15 @@
 //! `/v1/owners`.
 
 use axum::extract::State;
+use lanyard_token::NodeId;
 use serde::Serialize;
 
 use super::answer::{Answer, Because, Document, Part, created, ok};
+use super::identities::Transfer;
 use super::{Rooms, switch};
 use crate::http::caller::Administrator;
 use crate::http::problem::Problem;
-use crate::issue::administration::{NewOwner, OwnerView};
+use crate::issue::administration::{ChangeOwner, NewOwner, OwnerView};
 
 #[derive(Serialize)]
 struct Owners {
@@ -33,7 +35,33 @@ pub(super) async fn show(
     _: Administrator,
     Part(owner): Part,
 ) -> Answer {
-    let id = rooms.issue.find_owner(&owner)?;
+    shown(&rooms, rooms.issue.find_owner(&owner)?)
+}
+
+pub(super) async fn change(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Part(owner): Part,
+    Document(change): Document<ChangeOwner>,
+) -> Answer {
+    let id = rooms.issue.change_owner(&owner, change, by).await?;
+    shown(&rooms, id)
+}
+
+/// Everything of an owner goes to another one.
+pub(super) async fn transfer(
+    State(rooms): State<Rooms>,
+    Administrator(by): Administrator,
+    Part(owner): Part,
+    Document(Transfer { to, reason }): Document<Transfer>,
+) -> Answer {
+    let transfer = rooms
+        .issue
+        .transfer_owner(&owner, &to, by, reason.as_deref());
+    ok(transfer.await?)
+}
+
+fn shown(rooms: &Rooms, id: NodeId) -> Answer {
     let found = rooms
         .issue
         .list_owners()

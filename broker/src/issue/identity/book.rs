@@ -9,6 +9,7 @@ use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection,
 use serde::{Deserialize, Serialize};
 
 use super::row::RowKey;
+use super::usage::Usage;
 use crate::clock::UnixMillis;
 use crate::issue::proof::api_key;
 use crate::store::event::{Identity, KeyHash, SigningKey, TokenDigest};
@@ -31,6 +32,8 @@ pub struct Identified {
     pub grant: Identity,
     /// Revoked and not enabled again.
     pub disabled: bool,
+    /// Since when, and when last.
+    pub usage: Usage,
 }
 
 /// An API key, without the key.
@@ -46,6 +49,8 @@ pub struct Credential {
     pub expires_at: Option<UnixMillis>,
     /// Revoked and not enabled again.
     pub disabled: bool,
+    /// Since when, and when last.
+    pub usage: Usage,
 }
 
 /// What must be remembered of a token while it lives.
@@ -53,6 +58,14 @@ pub struct Credential {
 pub struct LiveToken {
     /// Whose.
     pub identity: NodeId,
+    /// What it was issued for.
+    pub credential: NodeId,
+    /// What it was exchanged from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<NodeId>,
+    /// Who uses it, when that is not whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acting: Option<Box<Acting>>,
     /// When it ends, in Unix seconds.
     pub exp: u64,
     /// What its decision had read.
@@ -61,6 +74,15 @@ pub struct LiveToken {
     pub digest: TokenDigest,
     /// How many tokens were exchanged from it directly.
     pub children: u32,
+}
+
+/// Who acts with a token of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acting {
+    /// The current actor.
+    pub by: NodeId,
+    /// Every node of every actor: the end of one ends the token.
+    pub nodes: Vec<NodeId>,
 }
 
 /// Why a credential obtains nothing now. For the operator; outsiders are told one thing only.
@@ -151,6 +173,29 @@ impl Book {
             || self.identities.contains_key(&node)
             || self.credentials.contains_key(&node)
             || self.tokens.contains_key(&node)
+    }
+
+    /// All tokens that were issued and may still live, in no order.
+    pub fn tokens(&self) -> impl Iterator<Item = (NodeId, &LiveToken)> {
+        self.tokens.iter().map(|(jti, token)| (*jti, token))
+    }
+
+    /// From which record on a node is dead, as long as a token of before could live.
+    pub fn watermark(&self, node: NodeId) -> Option<Rev> {
+        self.liveness.watermark(node)
+    }
+
+    /// Tokens with a lower `rev` are dead.
+    pub const fn floor(&self) -> Rev {
+        self.liveness.floor()
+    }
+
+    /// Until when a node is suspended, if it is at `now`.
+    pub fn suspended_until(&self, node: NodeId, now: UnixMillis) -> Option<UnixMillis> {
+        self.suspended
+            .get(&node)
+            .copied()
+            .filter(|until| *until > now)
     }
 
     /// How many tokens are remembered.

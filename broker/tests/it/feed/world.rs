@@ -14,7 +14,7 @@ use lanyard::http::caller::{Caller, Door, Doorkeeper};
 use lanyard::revoke::{FEED_SCOPE, Revoke, RevokeState};
 use lanyard::store::event::{By, Cause, SigningKey};
 use lanyard::store::memory::MemoryStore;
-use lanyard::store::{Event, Store};
+use lanyard::store::{Event, Projection, Store};
 use lanyard_sdk::feed::{FeedConfig, FeedView, StaticToken};
 use lanyard_token::{
     Algorithm, Delegation, KeyId, KeyUse, NodeId, PublicKey, Rejection, Rev, RootKey,
@@ -66,9 +66,16 @@ impl Doorkeeper for Gate {
 
 impl World {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::beside(clock, None)
+    }
+
+    /// With another room's projection over the same log.
+    fn beside(clock: Arc<dyn Clock>, other: Option<Arc<dyn Projection>>) -> Self {
         let seal = Arc::new(SealingRoot::from_bytes(&[7; 32]));
         let state = Arc::new(RevokeState::new(Arc::clone(&seal)));
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock), vec![state.clone()]));
+        let mut projections: Vec<Arc<dyn Projection>> = vec![state.clone()];
+        projections.extend(other);
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock), projections));
         let room = Arc::new(Revoke::new(
             state.clone(),
             store.clone(),
@@ -92,8 +99,13 @@ impl World {
 
     /// With its doors open and the room at work.
     pub(crate) async fn open() -> Self {
+        Self::open_beside(None).await
+    }
+
+    /// The same, with another room's projection over the same log.
+    pub(crate) async fn open_beside(other: Option<Arc<dyn Projection>>) -> Self {
         let clock = Arc::new(SystemClock);
-        let mut world = Self::new(clock.clone());
+        let mut world = Self::beside(clock.clone(), other);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         world.issuer = format!("http://{}", listener.local_addr().unwrap());
         world.delegate_again();

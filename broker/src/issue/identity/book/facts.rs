@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use lanyard_token::{KeyId, NodeId, Rev};
+use lanyard_token::{Actor, KeyId, NodeId, Rev};
 
-use super::{Book, Credential, Identified, LiveToken, Owner};
+use super::{Acting, Book, Credential, Identified, LiveToken, Owner};
 use crate::clock::UnixMillis;
 use crate::issue::identity::row::RowKey;
+use crate::issue::identity::usage::Usage;
 use crate::issue::keys;
 use crate::issue::proof::api_key;
 use crate::store::event::{IssuedToken, KeyUse, SigningKey};
@@ -52,6 +53,7 @@ impl Book {
                     Identified {
                         grant: (**grant).clone(),
                         disabled: false,
+                        usage: Usage::made(record.at),
                     },
                 );
             }
@@ -69,11 +71,40 @@ impl Book {
                     hash: *hash,
                     expires_at: *expires_at,
                     disabled: false,
+                    usage: Usage::made(record.at),
                 };
                 self.put_credential(*credential, row);
             }
-            Event::Enabled { node, .. } => self.set_disabled(*node, false),
-            Event::TokenIssued(token) => self.take_token(token),
+            Event::OwnerChanged { owner, contact, .. } => {
+                if let Some(row) = self.owners.get_mut(owner) {
+                    row.contact.clone_from(contact);
+                    self.changed.insert(RowKey::Owner(*owner));
+                }
+            }
+            Event::IdentityTransferred {
+                identity, owner, ..
+            } => {
+                if let Some(row) = self.identities.get_mut(identity) {
+                    row.grant.owner = *owner;
+                    self.changed.insert(RowKey::Identity(*identity));
+                }
+            }
+            Event::IdentityChanged {
+                identity, grant, ..
+            } => {
+                if let Some(row) = self.identities.get_mut(identity) {
+                    row.grant = (**grant).clone();
+                    self.changed.insert(RowKey::Identity(*identity));
+                }
+            }
+            Event::Enabled { node, .. } => {
+                self.set_disabled(*node, false);
+                self.used([*node].into_iter(), |usage| usage.enable(record.at));
+            }
+            Event::TokenIssued(token) => {
+                self.take_token(token);
+                self.used(token.claims.nodes(), |usage| usage.note(record.at));
+            }
             Event::Revoked { node, .. } => {
                 self.liveness.apply_watermark(*node, record.rev);
                 self.changed.insert(RowKey::Watermark(*node));
@@ -140,6 +171,22 @@ impl Book {
         }
     }
 
+    /// Notes something of those of the nodes that are identities or credentials.
+    fn used(&mut self, nodes: impl Iterator<Item = NodeId>, note: impl Fn(&mut Usage) -> bool) {
+        for node in nodes {
+            if let Some(identity) = self.identities.get_mut(&node)
+                && note(&mut identity.usage)
+            {
+                self.changed.insert(RowKey::Identity(node));
+            }
+            if let Some(credential) = self.credentials.get_mut(&node)
+                && note(&mut credential.usage)
+            {
+                self.changed.insert(RowKey::Credential(node));
+            }
+        }
+    }
+
     fn take_token(&mut self, token: &IssuedToken) {
         let claims = &token.claims;
         if let Some(parent) = claims.lin.tokens().last()
@@ -150,6 +197,14 @@ impl Book {
         }
         let row = LiveToken {
             identity: claims.lin.identity(),
+            credential: claims.lin.credential(),
+            parent: claims.lin.tokens().last().copied(),
+            acting: claims.act.as_ref().map(|actor| {
+                Box::new(Acting {
+                    by: actor.sub(),
+                    nodes: actor.iter().flat_map(Actor::nodes).collect(),
+                })
+            }),
             exp: claims.exp,
             rev: claims.rev,
             digest: token.digest,

@@ -1,0 +1,218 @@
+//! Whose an identity is, and what that ends.
+
+use lanyard::issue::administration::{AdminError, ChangeIdentity, NewIdentity, NewOwner};
+use lanyard::store::Event;
+use lanyard::store::Store;
+use lanyard::store::event::{By, Cause, Kind};
+use lanyard_token::Rev;
+
+use super::world::{ORDERS, STOCK, World};
+
+async fn another_owner(world: &World, name: &str) {
+    let owner = NewOwner {
+        name: name.to_owned(),
+        contact: None,
+    };
+    world.issue.create_owner(owner, By::Broker).await.unwrap();
+}
+
+fn written_after(world: &World, before: Rev) -> Vec<Event> {
+    let records = world.store.read(before, 1_000).unwrap();
+    records
+        .into_iter()
+        .flat_map(|record| record.events)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_transfer_ends_what_was_obtained_under_the_old_owner_in_the_same_record() {
+    let world = World::new().await;
+    another_owner(&world, "heirs").await;
+    let (billing, server) = (
+        world.identity("billing").await,
+        world.identity("server").await,
+    );
+    let (token, bystander) = (world.token(&billing).await, world.token(&server).await);
+    let before = world.head();
+    let transferred = world
+        .issue
+        .transfer_identity("billing", "heirs", By::Broker, Some("reorganised"))
+        .await
+        .unwrap();
+    assert_eq!(transferred.identities, [billing.id]);
+    assert_eq!(
+        world.store.read(before, 10).unwrap().len(),
+        1,
+        "one record, so that nobody sees half of it"
+    );
+    let watermarks = written_after(&world, before)
+        .iter()
+        .filter(|event| matches!(event, Event::Revoked { cause: Cause::Changed, node, .. } if *node == billing.id))
+        .count();
+    assert_eq!(watermarks, 1);
+    assert!(!world.lives(&token));
+    assert!(world.lives(&bystander));
+
+    let fresh = world.token(&billing).await;
+    let heirs = world.issue.find_owner("heirs").unwrap();
+    assert_eq!(world.claims(&fresh).lin.owner(), heirs);
+    let team = world.issue.find_owner("team").unwrap();
+    world.issue.disable(team, By::Broker, "left").await.unwrap();
+    assert!(world.lives(&fresh), "the old owner ends nothing any more");
+    assert!(!world.lives(&bystander));
+    world
+        .issue
+        .disable(heirs, By::Broker, "left too")
+        .await
+        .unwrap();
+    assert!(!world.lives(&fresh));
+}
+
+#[tokio::test]
+async fn a_disabled_identity_stays_disabled_through_a_transfer() {
+    let world = World::new().await;
+    another_owner(&world, "heirs").await;
+    let billing = world.identity("billing").await;
+    world
+        .issue
+        .disable(billing.id, By::Broker, "stolen")
+        .await
+        .unwrap();
+    world
+        .issue
+        .transfer_identity("billing", "heirs", By::Broker, None)
+        .await
+        .unwrap();
+    let seen = world.issue.show_identity("billing").unwrap();
+    assert!(seen.disabled);
+    assert_eq!(seen.owner, world.issue.find_owner("heirs").unwrap());
+}
+
+#[tokio::test]
+async fn everything_of_an_owner_goes_to_another_and_out_of_its_end() {
+    let world = World::new().await;
+    another_owner(&world, "heirs").await;
+    let holders = [
+        world.identity("billing").await,
+        world.identity("server").await,
+    ];
+    let team = world.issue.find_owner("team").unwrap();
+    world.issue.disable(team, By::Broker, "left").await.unwrap();
+    let transferred = world
+        .issue
+        .transfer_owner("team", "heirs", By::Broker, None)
+        .await
+        .unwrap();
+    assert_eq!(transferred.identities.len(), 2);
+    for holder in &holders {
+        assert!(world.lives(&world.token(holder).await));
+    }
+    let nothing = world
+        .issue
+        .transfer_owner("team", "heirs", By::Broker, None)
+        .await
+        .unwrap();
+    assert_eq!((nothing.identities.len(), nothing.rev), (0, None));
+}
+
+#[tokio::test]
+async fn nobody_is_an_orphan() {
+    let world = World::new().await;
+    another_owner(&world, "heirs").await;
+    let billing = world.identity("billing").await;
+    let heirs = world.issue.find_owner("heirs").unwrap();
+    world
+        .issue
+        .disable(heirs, By::Broker, "left")
+        .await
+        .unwrap();
+    let by = || By::Broker;
+    let refused = world
+        .issue
+        .transfer_identity("billing", "heirs", by(), None)
+        .await;
+    assert!(
+        matches!(refused, Err(AdminError::OwnerDisabled { .. })),
+        "{refused:?}"
+    );
+    let new = NewIdentity {
+        name: "late".to_owned(),
+        owner: "heirs".to_owned(),
+        kind: Kind::Service,
+        tags: Vec::new(),
+        audiences: vec![ORDERS.to_owned()],
+        scopes: String::new(),
+        max_lifetime: None,
+    };
+    let refused = world.issue.create_identity(new, by()).await;
+    assert!(
+        matches!(refused, Err(AdminError::OwnerDisabled { .. })),
+        "{refused:?}"
+    );
+    let refused = world
+        .issue
+        .transfer_identity("billing", "nobody", by(), None)
+        .await;
+    assert!(
+        matches!(refused, Err(AdminError::NotFound { .. })),
+        "{refused:?}"
+    );
+    let refused = world
+        .issue
+        .transfer_identity("billing", "team", by(), None)
+        .await;
+    assert!(
+        matches!(refused, Err(AdminError::OwnedAlready { .. })),
+        "{refused:?}"
+    );
+
+    let team = world.issue.find_owner("team").unwrap();
+    world.issue.disable(team, by(), "left").await.unwrap();
+    let refused = world.issue.enable(billing.id, by(), None).await;
+    let words = refused.unwrap_err().to_string();
+    assert!(
+        words.contains("`team` is disabled: enable it, or transfer"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn who_may_ask_for_less_loses_what_it_had_and_who_may_ask_for_more_keeps_it() {
+    let world = World::new().await;
+    let billing = world.identity("billing").await;
+    let change =
+        |change: ChangeIdentity| world.issue.change_identity("billing", change, By::Broker);
+    let token = world.token(&billing).await;
+    let before = world.head();
+    change(ChangeIdentity::default()).await.unwrap();
+    assert_eq!(world.head(), before, "nothing changed, nothing is written");
+
+    let more = ChangeIdentity {
+        scopes: Some("orders:read orders:write orders:list".to_owned()),
+        tags: Some(vec!["prod".to_owned()]),
+        ..ChangeIdentity::default()
+    };
+    let seen = change(more).await.unwrap();
+    assert_eq!(seen.tags, ["prod"]);
+    assert!(world.lives(&token));
+
+    let less = ChangeIdentity {
+        audiences: Some(vec![STOCK.to_owned()]),
+        ..ChangeIdentity::default()
+    };
+    change(less).await.unwrap();
+    assert!(!world.lives(&token));
+    let form = [("grant_type", "client_credentials"), ("audience", ORDERS)];
+    world
+        .post("/oauth/token", Some(&billing), &form)
+        .await
+        .assert_error(400, "invalid_target");
+    let refused = change(ChangeIdentity {
+        audiences: Some(vec!["https://broker.example/admin".to_owned()]),
+        ..ChangeIdentity::default()
+    });
+    assert!(
+        refused.await.is_err(),
+        "the broker's own doors are not given away"
+    );
+}
