@@ -100,6 +100,8 @@ pub enum Measure {
     NewNetwork,
     /// Calls by a client never seen before, from a known or unseen network.
     NewClient,
+    /// Calls that came back to an origin of their token, with another one in between.
+    InterleavedOrigins,
     /// Calls to destinations never seen before.
     NewDestinations,
     /// Share of answers that were denied or missing.
@@ -121,7 +123,10 @@ impl Measure {
             }
             Self::BytesPerMinute | Self::BytesOverHours => Channel::Volume,
             Self::CallsPerMinute | Self::Pause => Channel::Cadence,
-            Self::NewNetworkAndClient | Self::NewNetwork | Self::NewClient => Channel::Origin,
+            Self::NewNetworkAndClient
+            | Self::NewNetwork
+            | Self::NewClient
+            | Self::InterleavedOrigins => Channel::Origin,
             Self::NewDestinations => Channel::Destination,
             Self::RefusedShare => Channel::Refusals,
             Self::OutsideTask => Channel::TaskScope,

@@ -14,6 +14,7 @@
 
 mod destination;
 mod enumeration;
+mod interleaved;
 mod operation;
 mod origin;
 mod pace;
@@ -64,6 +65,7 @@ pub fn judge(
         evidence.extend(pace::calls(&case));
         evidence.extend(pace::pauses(&case));
         evidence.extend(origin::origin(&case));
+        evidence.extend(interleaved::interleaved(&case));
         evidence.extend(destination::never_seen(&case));
     }
     evidence.extend(outside_task(report));

@@ -44,6 +44,9 @@ pub struct TokenReport {
     pub(crate) blocks: Sample,
     pub(crate) objects: Table<OperationId, ObjectUse, OBJECTS>,
     pub(crate) origins: Table<Origin, u32, ORIGINS>,
+    /// Calls that came back to an origin of their token with another one in between, gateway by gateway.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) returns: u32,
     /// By operation and destination together.
     pub(crate) destinations: Table<u64, u32, ORIGINS>,
     pub(crate) responses: ResponseMix,
@@ -58,13 +61,13 @@ pub struct TokenReport {
     pub(crate) bound_violations: u64,
     pub(crate) hard_rule: Option<HardRule>,
     /// The highest sum at which a fast detector raised an alarm, in whole nats; 0 without one.
-    #[serde(default, skip_serializing_if = "is_quiet")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) alarm: u32,
 }
 
-/// Reports without an alarm are written as they were before there were any.
-const fn is_quiet(alarm: &u32) -> bool {
-    *alarm == 0
+/// Reports without an alarm, or without returns, are written as they were before there were any.
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Default for TokenReport {
@@ -86,6 +89,7 @@ impl TokenReport {
             blocks: Sample::default(),
             objects: Table::new(),
             origins: Table::new(),
+            returns: 0,
             destinations: Table::new(),
             responses: ResponseMix::default(),
             measured: 0,
@@ -110,6 +114,7 @@ impl TokenReport {
         self.blocks.merge(&other.blocks);
         self.objects.merge(&other.objects);
         self.origins.merge(&other.origins);
+        self.returns = self.returns.saturating_add(other.returns);
         self.destinations.merge(&other.destinations);
         self.responses.merge(&other.responses);
         self.measured = self.measured.saturating_add(other.measured);
@@ -157,6 +162,11 @@ impl TokenReport {
         rest.blocks = self.blocks.retained(operation);
         rest.destinations
             .retain(|destination| !is(News::Destination(destination)));
+        let moved = |one: &News| matches!(one, News::Network(_) | News::Client(_));
+        if news.iter().any(moved) {
+            // Turns between the old and the new release, as far as is known.
+            rest.returns = 0;
+        }
         rest.origins = Table::new();
         for (origin, count) in self.origins.entries() {
             let origin = Origin {

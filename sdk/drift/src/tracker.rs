@@ -20,12 +20,14 @@ use crate::block::Block;
 use crate::bounds::Bounds;
 use crate::enumeration::Watch;
 use crate::event::{Event, Millis, Object, OperationId, Outcome};
-use crate::habits::ObjectUse;
+use crate::habits::{ObjectUse, Origin};
 use crate::report::TokenReport;
 use crate::signal::{HardRule, Reason, Signal};
 
+mod origins;
 mod unreported;
 
+use origins::Origins;
 use unreported::Unreported;
 
 /// Operations whose objects are watched one by one; all further ones share one more watch, so
@@ -42,6 +44,7 @@ pub struct Tracker {
     bounds: Bounds,
     previous: Option<OperationId>,
     last: Millis,
+    origins: Origins,
     minute: Minute,
     watches: [(OperationId, Watch); WATCHES],
     others: Watch,
@@ -68,6 +71,7 @@ impl Tracker {
             bounds,
             previous: None,
             last: started,
+            origins: Origins::default(),
             minute: Minute::starting(started),
             watches: std::array::from_fn(|_| (OperationId::OTHER, Watch::default())),
             others: Watch::default(),
@@ -181,8 +185,15 @@ impl Tracker {
         let followed = self
             .previous
             .map(|previous| (previous, now.since(self.last)));
+        let origin = Origin {
+            source: event.source,
+            client: event.client,
+        };
+        let known = origin.source.is_some() || origin.client.is_some();
+        let origin = known.then(|| (origin, self.origins.returns(origin)));
         let unreported = &mut self.unreported;
-        self.finished = unreported.count(event, followed, now).or(self.finished);
+        let finished = unreported.count(event, followed, origin, now);
+        self.finished = finished.or(self.finished);
         self.minute.calls = self.minute.calls.saturating_add(1);
         unreported.call_rate.raise_peak(self.minute.calls);
         self.previous = Some(event.operation);

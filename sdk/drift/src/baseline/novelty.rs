@@ -20,6 +20,11 @@ pub(crate) struct Novelty {
     pub(crate) windows: u32,
     pub(crate) with_new_source: u32,
     pub(crate) with_new_client: u32,
+    /// Calls that knew their origin, and those of them that came back to one with another in between.
+    #[serde(default)]
+    pub(crate) located: u64,
+    #[serde(default)]
+    pub(crate) returns: u64,
 }
 
 impl Novelty {
@@ -35,6 +40,8 @@ impl Novelty {
             news.operations = u32::try_from(new.count()).unwrap_or(u32::MAX);
             news.calls = report.calls;
         }
+        news.located = report.origins.total();
+        news.returns = u64::from(report.returns);
         news.note_origins(known, report);
         news
     }
@@ -60,6 +67,8 @@ impl Novelty {
         self.windows = self.windows.saturating_add(other.windows);
         self.with_new_source = self.with_new_source.saturating_add(other.with_new_source);
         self.with_new_client = self.with_new_client.saturating_add(other.with_new_client);
+        self.located = self.located.saturating_add(other.located);
+        self.returns = self.returns.saturating_add(other.returns);
     }
 
     pub(super) fn age(&mut self) {
@@ -68,6 +77,8 @@ impl Novelty {
         self.windows /= 2;
         self.with_new_source /= 2;
         self.with_new_client /= 2;
+        self.located /= 2;
+        self.returns /= 2;
     }
 }
 

@@ -35,6 +35,10 @@ impl TokenReport {
             ),
             (self.origins.total() <= calls, "more origins than calls"),
             (
+                u64::from(self.returns) <= self.origins.total(),
+                "more returns to origins than origins",
+            ),
+            (
                 self.destinations.total() <= calls,
                 "more destinations than calls",
             ),

@@ -72,6 +72,7 @@ impl TokenReport {
             blocks,
             objects,
             origins,
+            returns,
             destinations,
             responses,
             measured,
@@ -145,7 +146,9 @@ impl TokenReport {
                 write_rule(hard_rule.unwrap_or(HardRule::TaskCalls), &legend, to);
             });
         });
-        optional(to, *alarm > 0, |to| to.number(u64::from(*alarm)));
+        for count in [*alarm, *returns] {
+            optional(to, count > 0, |to| to.number(u64::from(count)));
+        }
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
@@ -220,8 +223,10 @@ impl TokenReport {
                 report.hard_rule = Some(read_rule(&legend, from)?);
             }
         }
-        if from.flag()? {
-            report.alarm = from.small()?;
+        for count in [&mut report.alarm, &mut report.returns] {
+            if from.flag()? {
+                *count = positive(from)?;
+            }
         }
         Ok(report)
     }

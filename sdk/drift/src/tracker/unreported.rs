@@ -28,6 +28,7 @@ pub(super) struct Unreported {
     block: Block,
     blocks: Sample,
     origins: Table<Origin, u32, ORIGINS>,
+    returns: u32,
     /// By operation and destination together.
     destinations: Table<u64, u32, ORIGINS>,
     responses: ResponseMix,
@@ -54,6 +55,7 @@ impl Unreported {
             block: Block::after(before),
             blocks: Sample::default(),
             origins: Table::new(),
+            returns: 0,
             destinations: Table::new(),
             responses: ResponseMix::default(),
             measured: 0,
@@ -73,11 +75,13 @@ impl Unreported {
         self.calls == 0 && self.measured == 0 && self.responses.total() == 0
     }
 
-    /// Adds a call, which came some milliseconds after the one before; the block that it filled.
+    /// Adds a call, which came some milliseconds after the one before, from an origin that it came back to
+    /// or not; the block that it filled.
     pub(super) fn count(
         &mut self,
         event: &Event,
         followed: Option<(OperationId, u64)>,
+        origin: Option<(Origin, bool)>,
         now: Millis,
     ) -> Option<Block> {
         if self.calls == 0 {
@@ -89,12 +93,9 @@ impl Unreported {
             self.transitions.add((previous, event.operation), &1);
             self.pauses.record(pause);
         }
-        if event.source.is_some() || event.client.is_some() {
-            let origin = Origin {
-                source: event.source,
-                client: event.client,
-            };
+        if let Some((origin, returns)) = origin {
             self.origins.add(origin, &1);
+            self.returns = self.returns.saturating_add(u32::from(returns));
         }
         if let Some(destination) = event.destination {
             // As pairs: to pay somebody and to read his page are two habits.
@@ -137,6 +138,7 @@ impl Unreported {
         report.sequence.operations = self.operations.widened();
         report.sequence.transitions = self.transitions.widened();
         report.origins = self.origins.widened();
+        report.returns = self.returns;
         report.destinations = self.destinations.widened();
         report.responses = self.responses;
         report.measured = self.measured;

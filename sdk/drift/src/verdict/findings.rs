@@ -49,9 +49,10 @@ impl Thresholds {
             Measure::LongestRun | Measure::DistinctObjects => Some(self.enumeration),
             Measure::BytesPerMinute => Some(self.volume),
             Measure::CallsPerMinute | Measure::Pause => Some(self.cadence),
-            Measure::NewNetworkAndClient | Measure::NewNetwork | Measure::NewClient => {
-                Some(self.origin)
-            }
+            Measure::NewNetworkAndClient
+            | Measure::NewNetwork
+            | Measure::NewClient
+            | Measure::InterleavedOrigins => Some(self.origin),
             Measure::NewDestinations => Some(self.destination),
             Measure::RefusedShare => Some(self.refusals),
             Measure::OutsideTask | Measure::BytesOverHours | Measure::ObjectsOverHours => None,

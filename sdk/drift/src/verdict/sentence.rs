@@ -189,6 +189,9 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
         }
         Measure::NewNetwork => format!("{of_calls} came from a network it never used before"),
         Measure::NewClient => format!("{of_calls} came from a client it never used before"),
+        Measure::InterleavedOrigins => format!(
+            "two seem to use one token: calls took turns between origins, {observed} times back to one it had left ({usual})"
+        ),
         Measure::NewDestinations => {
             format!("{of_calls} went to destinations it never used before")
         }

@@ -5,6 +5,7 @@ mod bad_input;
 mod budget;
 mod flooding;
 mod fuzzed;
+mod interleaving;
 mod judging;
 mod learning;
 mod merging;
