@@ -36,9 +36,9 @@ use habits::Habits;
 use window::Window;
 pub use window::{Noted, Sight};
 
-use crate::baseline::{Absorption, Baseline};
+use crate::baseline::{Absorption, Baseline, Refusal};
 use crate::compact::Compact;
-use crate::event::Millis;
+use crate::event::{Millis, mix};
 use crate::evidence::Level;
 use crate::ladder::SubjectId;
 use crate::report::TokenReport;
@@ -211,6 +211,7 @@ impl Desk {
             return false;
         };
         let learned = habits.baseline.absorb_cleared(&report) == Absorption::Learned;
+        habits.lessons += u64::from(learned);
         if learned && habits.baseline.has_anchor() {
             habits.baseline.set_anchor();
         }
@@ -385,7 +386,10 @@ impl Desk {
             return;
         };
         let thresholds = bench.register.thresholds(identity);
-        match habits.baseline.absorb(report, verdict, thresholds) {
+        let absorption = habits.baseline.absorb(report, verdict, thresholds);
+        let kinds = absorption == Absorption::Refused(Refusal::FitsOthers);
+        habits.lessons += u64::from(kinds || absorption == Absorption::Learned);
+        match absorption {
             Absorption::Learned => {
                 self.tally.absorbed += 1;
                 self.tally.learned.insert(identity);
@@ -416,8 +420,19 @@ impl Desk {
         if !self.habits.get(&identity).is_some_and(stale) {
             return;
         }
-        let role = self.role(&bench.register.peers(identity));
+        let peers = bench.register.peers(identity);
+        let stands = self.behind(&peers);
+        if let Some(habits) = self.habits.get_mut(&identity)
+            && habits.role_at.is_some()
+            && habits.role_of == stands
+        {
+            // Nobody has learned since: merging would give the same role.
+            habits.role_at = Some(bench.now);
+            return;
+        }
+        let role = self.role(&peers);
         if let Some(habits) = self.habits.get_mut(&identity) {
+            habits.role_of = stands;
             let peers = role.as_ref().map_or(0, |role| role.members());
             habits.members = usize::try_from(peers)
                 .unwrap_or(usize::MAX)
@@ -425,6 +440,14 @@ impl Desk {
             habits.role = role.map(Arc::from);
             habits.role_at = Some(bench.now);
         }
+    }
+
+    /// Which peers there are and how much each has learned, as one number.
+    fn behind(&self, peers: &[SubjectId]) -> u64 {
+        let lessons = |peer| self.habits.get(peer).map_or(0, |habits| habits.lessons + 1);
+        peers
+            .iter()
+            .fold(0, |all, peer| mix(mix(all ^ peer.0) ^ lessons(peer)))
     }
 
     fn withhold(&mut self, verdict: SubjectId, report: Box<TokenReport>) {

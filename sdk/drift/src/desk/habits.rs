@@ -18,6 +18,10 @@ pub(super) struct Habits {
     pub(super) baseline: Box<Baseline>,
     pub(super) role: Option<Arc<Role>>,
     pub(super) role_at: Option<Millis>,
+    /// What stood behind the role when it was merged.
+    pub(super) role_of: u64,
+    /// Windows that changed what a role sees of these habits.
+    pub(super) lessons: u64,
     /// Members of the role with habits, itself included.
     pub(super) members: usize,
     pub(super) pending: Box<TokenReport>,
