@@ -90,6 +90,10 @@ pub enum Measure {
     BytesOverHours,
     /// Distinct objects of hours in which the identity used more than its week explains.
     ObjectsOverHours,
+    /// Bytes of days in which the identity moved more than such a day of other weeks explains.
+    BytesOverDays,
+    /// Distinct objects of days in which the identity used more than such a day of other weeks explains.
+    ObjectsOverDays,
     /// Calls in the busiest minute.
     CallsPerMinute,
     /// Median pause between calls, in milliseconds.
@@ -118,10 +122,11 @@ impl Measure {
             Self::OrderScore | Self::Estrangement | Self::SuddenOrder | Self::NewOperations => {
                 Channel::Operation
             }
-            Self::LongestRun | Self::DistinctObjects | Self::ObjectsOverHours => {
-                Channel::Enumeration
-            }
-            Self::BytesPerMinute | Self::BytesOverHours => Channel::Volume,
+            Self::LongestRun
+            | Self::DistinctObjects
+            | Self::ObjectsOverHours
+            | Self::ObjectsOverDays => Channel::Enumeration,
+            Self::BytesPerMinute | Self::BytesOverHours | Self::BytesOverDays => Channel::Volume,
             Self::CallsPerMinute | Self::Pause => Channel::Cadence,
             Self::NewNetworkAndClient
             | Self::NewNetwork

@@ -388,3 +388,31 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_role_is_what_merging_its_members_anew_would_make_it() {
+    let (register, mut desk) = (pair(), Desk::default());
+    let (one, other) = (SubjectId(1), SubjectId(2));
+    let mut kept = 0;
+    for n in 0..60u64 {
+        let bench = bench(&register, n * 100_000);
+        // The second calls now and then, so that there is mostly nothing new to merge for the first.
+        let identity = if n % 5 == 0 { other } else { one };
+        let heard = Heard {
+            identity,
+            ..heard(10 * identity.0)
+        };
+        let operation = format!("GET /{}", n % 3);
+        let before = desk.habits.get(&identity).and_then(|h| h.role.clone());
+        desk.look(&bench, heard, &calls(&operation, 100, n * 100_000));
+        let habits = &desk.habits[&identity];
+        if let Some(role) = &habits.role {
+            let anew = desk.role(&register.peers(identity)).unwrap();
+            assert_eq!(role.habits(), anew.habits());
+            assert_eq!(role.others(), anew.others());
+            kept += usize::from(before.is_some_and(|before| Arc::ptr_eq(&before, role)));
+        }
+        let _ = desk.close_if_full(&bench, heard.token);
+    }
+    assert!(kept > 20, "merged anew but {kept} times");
+}

@@ -51,7 +51,7 @@ fn found(slow: &Slow, measure: Measure) -> Option<Evidence> {
 #[test]
 fn it_fits_where_it_is_kept() {
     let size = std::mem::size_of::<Slow>();
-    assert!(size <= 512, "{size} bytes");
+    assert!(size <= 640, "{size} bytes");
 }
 
 #[test]
@@ -108,6 +108,71 @@ fn a_new_job_that_lasts_becomes_habit_after_some_days() {
     assert_eq!(slow.evidence().count(), 0);
 }
 
+/// Usual hours with a tenth more than this of noise between them, times so many percent.
+fn noisy(slow: &mut Slow, hours: std::ops::Range<u64>, percent: u64) {
+    for of in hours {
+        // Hours differ by a factor of up to four; days hardly.
+        let noise = 50 + mix(of ^ 77) % 151;
+        let calls = usual(of) * noise * percent / 10_000;
+        slow.note(&hour(of, calls, of * 1_000, 2_000));
+    }
+}
+
+#[test]
+fn what_is_below_the_slack_of_an_hour_is_told_by_its_days() {
+    let mut slow = Slow::default();
+    noisy(&mut slow, 0..5 * WEEK, 100);
+    assert_eq!(slow.evidence().count(), 0);
+    let mut days = 0;
+    while found(&slow, Measure::BytesOverDays).is_none() {
+        let begin = 5 * WEEK + days * DAY;
+        noisy(&mut slow, begin..begin + DAY, 120);
+        let hours = found(&slow, Measure::BytesOverHours);
+        assert_eq!(hours, None, "day {days}");
+        days += 1;
+        assert!(days < 10);
+    }
+    assert!(days > 1, "one day is no evidence");
+}
+
+#[test]
+fn noisy_hours_of_half_a_year_make_no_day_of_theft() {
+    let mut slow = Slow::default();
+    for day in 0..180 {
+        noisy(&mut slow, day * DAY..(day + 1) * DAY, 100);
+        assert_eq!(found(&slow, Measure::BytesOverDays), None, "day {day}");
+        assert_eq!(found(&slow, Measure::ObjectsOverDays), None, "day {day}");
+    }
+}
+
+#[test]
+fn who_comes_back_from_a_month_away_is_no_thief() {
+    let mut slow = Slow::default();
+    noisy(&mut slow, 0..3 * WEEK, 100);
+    noisy(&mut slow, 8 * WEEK..10 * WEEK, 100);
+    assert_eq!(found(&slow, Measure::BytesOverDays), None);
+}
+
+#[test]
+fn more_for_good_is_told_for_a_week_and_then_it_is_habit_by_days_too() {
+    let mut slow = Slow::default();
+    noisy(&mut slow, 0..4 * WEEK, 100);
+    noisy(&mut slow, 4 * WEEK..5 * WEEK, 150);
+    assert!(found(&slow, Measure::BytesOverDays).is_some());
+    noisy(&mut slow, 5 * WEEK..8 * WEEK, 150);
+    assert_eq!(found(&slow, Measure::BytesOverDays), None);
+}
+
+#[test]
+fn hours_written_before_there_were_days_are_read() {
+    let mut slow = Slow::default();
+    live(&mut slow, 0..20, 1);
+    let mut written = serde_json::to_value(&slow).unwrap();
+    written.as_object_mut().unwrap().remove("days");
+    let read: Slow = serde_json::from_value(written).unwrap();
+    assert_eq!((read.seen, read.days), (slow.seen, Days::default()));
+}
+
 #[test]
 fn one_busy_night_is_no_theft() {
     let mut slow = Slow::default();
@@ -129,7 +194,8 @@ fn absent_bytes_and_the_first_week_are_no_evidence() {
         blind.note(&tracker.report().unwrap());
     }
     assert_eq!(blind.evidence().count(), 0);
-    assert_eq!(blind.bytes, Track::default());
+    assert_eq!(blind.bytes, Track::new(&HOURS));
+    assert_eq!(blind.days, Days::default());
 }
 
 #[test]
@@ -173,6 +239,7 @@ fn hours_that_were_never_written_are_refused_in_words() {
         Slow::read(&mut reader).map_err(|error| error.to_string())
     };
     assert_eq!(read(&text), Ok(slow));
+    // The first of them is of the hours.
     for sum in ["-1", "9223372036854775807", "-9223372036854775808"] {
         let wrong = text.replacen("\"sum\":0", &format!("\"sum\":{sum}"), 1);
         assert!(read(&wrong).unwrap_err().contains("no hours come to"));

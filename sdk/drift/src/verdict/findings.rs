@@ -55,7 +55,11 @@ impl Thresholds {
             | Measure::InterleavedOrigins => Some(self.origin),
             Measure::NewDestinations => Some(self.destination),
             Measure::RefusedShare => Some(self.refusals),
-            Measure::OutsideTask | Measure::BytesOverHours | Measure::ObjectsOverHours => None,
+            Measure::OutsideTask
+            | Measure::BytesOverHours
+            | Measure::ObjectsOverHours
+            | Measure::BytesOverDays
+            | Measure::ObjectsOverDays => None,
         }
     }
 }

@@ -182,6 +182,14 @@ fn fact(found: &Evidence, calls: u64, names: Names<'_>) -> String {
         Measure::ObjectsOverHours => format!(
             "hour after hour it used more different objects than at this time of other weeks, about {observed} in all ({usual})"
         ),
+        Measure::BytesOverDays => format!(
+            "day after day it moved more than on such days of other weeks, {} in all (usually {})",
+            bytes(found.observed),
+            bytes(found.expected)
+        ),
+        Measure::ObjectsOverDays => format!(
+            "day after day it used more different objects than on such days of other weeks, about {observed} in all ({usual})"
+        ),
         Measure::CallsPerMinute => format!("it made {observed} calls in one minute ({usual})"),
         Measure::Pause => format!("its calls come about {observed} ms apart ({usual} ms)"),
         Measure::NewNetworkAndClient => {
