@@ -47,12 +47,16 @@ impl Destinations {
         self.twice.may_contain(pair)
     }
 
-    /// How likely a window is to bring something that is no habit.
-    pub(crate) fn rarity(&self) -> f64 {
+    /// How likely a window is to bring something that is no habit, here or of a role beside it.
+    pub(crate) fn rarity(&self, role: Option<&Self>) -> f64 {
+        let unknown_there = |here: &KnownSet<WORDS>| {
+            let there = role.map_or(0.0, |role| here.in_both(&role.twice).members());
+            (here.members() - there).max(0.0)
+        };
         let (once, twice, thrice) = (
-            self.once.members(),
-            self.twice.members(),
-            self.thrice.members(),
+            unknown_there(&self.once),
+            unknown_there(&self.twice),
+            unknown_there(&self.thrice),
         );
         // Pairs of exactly one window, and both windows of pairs of exactly two.
         let would_be_new = (once - twice) + 2.0 * (twice - thrice);
@@ -144,7 +148,7 @@ mod tests {
         // Of forty windows two brought a pair that nobody else had, and two share a pair; the rest is usual.
         let mut windows: Vec<&[u64]> = vec![&[1]; 30];
         windows.extend::<[&[u64]; 10]>([&[2], &[3], &[4], &[4], &[], &[], &[], &[], &[], &[]]);
-        let rarity = learned(&windows).rarity();
+        let rarity = learned(&windows).rarity(None);
         assert!((rarity - 4.5 / 41.0).abs() < 0.01, "{rarity}");
     }
 
@@ -154,7 +158,7 @@ mod tests {
         for pair in 0..40 {
             known.learn(&window(&[pair]));
         }
-        assert!(known.rarity() > 0.9, "{}", known.rarity());
+        assert!(known.rarity(None) > 0.9, "{}", known.rarity(None));
         // A webhook sender fills the sets, and everything is usual.
         for pair in 0..10_000 {
             known.learn(&window(&[pair]));
@@ -165,5 +169,19 @@ mod tests {
     #[test]
     fn nothing_is_counted_before_a_first_destination_is_known() {
         assert!(learned(&[&[], &[]]).is_empty());
+    }
+
+    #[test]
+    fn what_the_role_knows_is_no_news_of_its_members() {
+        // Every window brings a place of its own, and each of them is known to the siblings.
+        let windows: Vec<Vec<u64>> = (0..20).map(|place| vec![place]).collect();
+        let windows: Vec<&[u64]> = windows.iter().map(Vec::as_slice).collect();
+        let own = learned(&windows);
+        let mut role = learned(&windows);
+        role.merge(&learned(&windows));
+        assert!(own.rarity(None) > 0.9);
+        assert!(own.rarity(Some(&role)) < 0.1, "{}", own.rarity(Some(&role)));
+        let strangers = learned(&[&[900, 901], &[900, 901]]);
+        assert!(own.rarity(Some(&strangers)) > 0.8);
     }
 }

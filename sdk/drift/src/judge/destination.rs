@@ -8,7 +8,9 @@
 //! destination outside the task is a hard rule and far surer, but needs a task scope. An identity that is
 //! for ever somewhere new (a webhook sender) is never surprising. Why not destinations by themselves: a
 //! role that reads many pages would then pay to any of them. Why the history of the role counts too: an
-//! agent's next session goes where its siblings have been.
+//! agent's next session goes where its siblings have been. So what was new to it and not to them does not count
+//! among the news that are usual for it either: an agent of a role that knows its places is surprising in a
+//! strange one, however many of theirs it had still to see.
 
 use super::Case;
 use super::origin::weight;
@@ -20,10 +22,8 @@ pub(super) fn never_seen(case: &Case<'_>) -> Option<Evidence> {
     if usual.is_empty() {
         return None;
     }
-    let of_role = |pair| {
-        case.peers
-            .is_some_and(|role| role.habits().destinations.is_habit(pair))
-    };
+    let role = case.peers.map(|role| &role.habits().destinations);
+    let of_role = |pair| role.is_some_and(|known| known.is_habit(pair));
     let calls = case
         .report
         .destinations
@@ -34,7 +34,8 @@ pub(super) fn never_seen(case: &Case<'_>) -> Option<Evidence> {
     if calls == 0 {
         return None;
     }
-    let probability = usual.rarity();
+    // As likely as what is looked for: new to both.
+    let probability = usual.rarity(role);
     let expected = case.report.calls() as f64 * probability;
     Evidence::weigh(
         Measure::NewDestinations,
