@@ -54,7 +54,7 @@ use destinations::Destinations;
 pub(crate) use novelty::Novelty;
 
 /// Version of the serialised form.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Calls in the adaptive counts at which all of them are halved: a busy service then remembers
 /// days, a quiet one years.
 const AGE_AT: u32 = 65_536;

@@ -1,46 +1,51 @@
 //! Which operations an identity uses and which follows which, in a fixed number of places.
 //!
-//! Two set-associative tables of eight ways: operations by their id, transitions by a fingerprint
-//! within the set that their hash chooses.
+//! Operations are sorted by their id; transitions are [`Rows`] of places, two bytes each, so every one
+//! of them is named exactly and nothing depends on hashes.
 //!
 //! **Catches** everything while there are places; people have about a hundred operations and four
-//! hundred transitions, services fewer. **Misses**, once a set is full, the rarest: a newcomer wears
-//! the lightest entry down and takes its place when nothing is left of it, so what keeps coming back
-//! gets in, and a flood of keys that come once does not push out what is used every day. **Ages** by halves when a
-//! count would overflow: equal histories are equal bytes.
+//! hundred transitions, services fewer. **Misses**, once all are taken, the rarest: a newcomer wears the
+//! lightest entry of all down and takes its place when nothing is left of it, so what keeps coming back
+//! gets in, and a flood of keys that come once does not push out what is used every day. An operation
+//! takes its transitions along when it goes. **Ages** by halves when a count would overflow, and never
+//! forgets by that what was seen once: rare things tell people apart, and only the want of places may
+//! cost them. Equal histories are equal bytes.
 //!
-//! Why not the sorted table of the reports: a lookup there is a walk over cache lines, here it is two
-//! of them; and an identity must fit into two kibibytes. Why not a count-min sketch: the smoothing
-//! needs the number of distinct successors, and a verdict must name what it knows.
+//! Why more places for operations than most identities fill: an operation that comes and goes at the
+//! edge of the table takes its transitions with it each time, which costs three times as much as
+//! fewer transitions do (docs/drift.md). Why not sets chosen by a hash: luck then decides what is
+//! forgotten. Why not a count-min sketch: the smoothing needs the number of distinct successors, and a
+//! verdict must name what it knows.
 
-mod followed;
+mod rows;
+mod weight;
 mod written;
 
 use std::fmt;
 
 use crate::event::{OperationId, mix};
 use crate::habits::Sequence;
-use followed::Followed;
+pub(crate) use rows::Row;
+use rows::Rows;
+use weight::Weight;
 
-/// Entries that share a set: one cache line of ids, a quarter of one of fingerprints.
-const WAYS: usize = 8;
 /// The adaptive habits of one identity: at most 2 KiB.
-pub(crate) type Adaptive = Bigrams<104, 424>;
+pub(crate) type Adaptive = Bigrams<144, 444>;
 /// The frozen ones: at most 1 KiB.
-pub(crate) type Frozen = Bigrams<64, 184>;
+pub(crate) type Frozen = Bigrams<72, 216>;
 
 /// Counts of operations and of transitions.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Bigrams<const OPERATIONS: usize, const TRANSITIONS: usize> {
-    /// [`OperationId::OTHER`], which is 0, marks a free place.
+    /// Ascending; [`OperationId::OTHER`], which is 0, behind the last one.
     ids: [u32; OPERATIONS],
     counts: [u16; OPERATIONS],
     /// Distinct operations seen after this one; stays at 255.
     successors: [u8; OPERATIONS],
-    followed: [Followed; TRANSITIONS],
+    rows: Rows<OPERATIONS, TRANSITIONS>,
     /// Everything that was ever counted and not aged, with and without a place.
     total: u32,
-    held: u16,
+    held: u8,
 }
 
 /// What is known about one operation.
@@ -52,37 +57,17 @@ pub(crate) struct Known {
     pub(crate) successors: u8,
 }
 
-/// Where a transition belongs, and how it is marked there.
+/// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Spot {
-    set: usize,
-    mark: u16,
-}
-
-impl Spot {
-    const fn of(from: OperationId, to: OperationId, sets: usize) -> Self {
-        let hash = mix(((from.get() as u64) << 32) | to.get() as u64);
-        Self {
-            // The high bits; the remainder of a division by a constant is a multiplication.
-            set: (hash >> 32) as usize % sets,
-            mark: (hash as u32 & Followed::MOST) as u16,
-        }
-    }
-}
+pub(crate) struct Place(usize);
 
 impl<const O: usize, const T: usize> Bigrams<O, T> {
-    const OPERATION_SETS: usize = O / WAYS;
-    const TRANSITION_SETS: usize = T / WAYS;
-
     pub(crate) const fn new() -> Self {
-        const {
-            assert!(O.is_multiple_of(WAYS) && T.is_multiple_of(WAYS));
-        }
         Self {
             ids: [0; O],
             counts: [0; O],
             successors: [0; O],
-            followed: [Followed::NONE; T],
+            rows: Rows::new(),
             total: 0,
             held: 0,
         }
@@ -101,65 +86,58 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
 
     /// Distinct operations that have a place.
     pub(crate) const fn distinct(&self) -> u16 {
-        self.held
+        self.held as u16
+    }
+
+    /// Where an operation stands; `None` when it has no place.
+    pub(crate) fn place(&self, operation: OperationId) -> Option<Place> {
+        self.find(operation).ok().map(Place)
+    }
+
+    /// What is known about the operation in a place.
+    pub(crate) fn known(&self, Place(place): Place) -> Known {
+        Known {
+            count: at(&self.counts, place),
+            successors: at(&self.successors, place),
+        }
     }
 
     /// What is known about an operation; nothing when it has no place.
     pub(crate) fn operation(&self, operation: OperationId) -> Known {
-        let (start, ids) = set_of(&self.ids, operation_set(operation, Self::OPERATION_SETS));
-        let Some(way) = ids.iter().position(|id| *id == operation.get() && *id != 0) else {
-            return Known::default();
-        };
-        Known {
-            count: at(&self.counts, start + way),
-            successors: at(&self.successors, start + way),
-        }
+        let place = self.place(operation);
+        place.map_or(Known::default(), |place| self.known(place))
+    }
+
+    /// What followed the operation in a place.
+    pub(crate) fn after(&self, Place(place): Place) -> Row<'_> {
+        self.rows.row(place)
     }
 
     /// How often a transition was seen.
+    #[cfg(test)]
     pub(crate) fn transition(&self, from: OperationId, to: OperationId) -> u32 {
-        self.followed(Spot::of(from, to, Self::TRANSITION_SETS))
+        let places = self.place(from).zip(self.place(to));
+        places.map_or(0, |(from, to)| self.after(from).count(to))
     }
 
     /// Known operations.
     pub(crate) fn operations(&self) -> impl Iterator<Item = (OperationId, Known)> + '_ {
         let entries = self.ids.iter().zip(&self.counts).zip(&self.successors);
-        entries
-            .filter(|((id, _), _)| **id != 0)
-            .map(|((id, count), successors)| {
-                let known = Known {
-                    count: *count,
-                    successors: *successors,
-                };
-                (OperationId::numbered(*id), known)
-            })
+        let held = entries.take(usize::from(self.held));
+        held.map(|((id, count), successors)| {
+            let known = Known {
+                count: *count,
+                successors: *successors,
+            };
+            (OperationId::numbered(*id), known)
+        })
     }
 
-    /// Known transitions between known operations. A table knows transitions by their fingerprints
-    /// alone, so every pair of operations is asked; of several pairs with the fingerprint of one entry
-    /// it is taken to be the one of the busiest operations. Not for a request path.
-    pub(crate) fn transitions(&self) -> Vec<(OperationId, OperationId, u32)> {
-        let known: Vec<_> = self.operations().collect();
-        let mut named = vec![None; T];
-        for (from, before) in known.iter().filter(|(_, known)| known.successors > 0) {
-            for (to, after) in &known {
-                let spot = Spot::of(*from, *to, Self::TRANSITION_SETS);
-                let (start, ways) = set_of(&self.followed, spot.set);
-                let Some(way) = ways.iter().position(|held| held.is(spot.mark)) else {
-                    continue;
-                };
-                let busy = before.count.min(after.count);
-                if let Some(name) = named.get_mut(start + way) {
-                    *name = (*name).max(Some((busy, *from, *to)));
-                }
-            }
-        }
-        let entries = named.into_iter().zip(&self.followed);
-        let named = entries.filter_map(|(name, held)| {
-            let (_, from, to) = name?;
-            Some((from, to, held.count()))
-        });
-        named.collect()
+    /// Known transitions between known operations, sorted.
+    pub(crate) fn transitions(&self) -> impl Iterator<Item = (OperationId, OperationId, u32)> + '_ {
+        let named = |place| OperationId::numbered(at(&self.ids, place));
+        let entries = self.rows.entries();
+        entries.map(move |(from, to, weight)| (named(from), named(to), weight.count()))
     }
 
     /// Learns a window of calls.
@@ -191,8 +169,8 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
             self.count(operation, u32::from(known.count));
             self.raise_successors(operation, known.successors);
         }
-        for (spot, count) in other.spots() {
-            self.insert(spot, count);
+        for (from, to, count) in other.transitions() {
+            self.insert(from, to, count);
         }
         self.total = self.total.saturating_add(unplaced);
     }
@@ -202,48 +180,30 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         let mut small = Bigrams::new();
         let mut operations: Vec<_> = self.operations().collect();
         operations.sort_by(|(left, a), (right, b)| b.count.cmp(&a.count).then(left.cmp(right)));
-        for (operation, known) in operations {
-            if small.has_room_for(operation) {
-                small.count(operation, u32::from(known.count));
-                small.raise_successors(operation, known.successors);
-            }
+        for (operation, known) in operations.into_iter().take(P) {
+            small.count(operation, u32::from(known.count));
+            small.raise_successors(operation, known.successors);
         }
-        let mut transitions = self.transitions();
+        let both_known = |from, to| small.place(from).is_some() && small.place(to).is_some();
+        let mut transitions: Vec<_> = self
+            .transitions()
+            .filter(|(from, to, _)| both_known(*from, *to))
+            .collect();
         transitions.sort_by_key(|(from, to, count)| (std::cmp::Reverse(*count), *from, *to));
-        for (from, to, count) in transitions {
-            let spot = Spot::of(from, to, U / WAYS);
-            if small.has_room_at(spot) {
-                small.insert(spot, count);
-            }
+        for (from, to, count) in transitions.into_iter().take(U) {
+            small.insert(from, to, count);
         }
         small.total = self.total;
         small
     }
 
-    /// Forgets half of everything.
+    /// Halves all counts; what is left of one is one.
     pub(crate) fn age(&mut self) {
-        let old = self.clone();
-        *self = Self::new();
-        for (operation, known) in old.operations().filter(|(_, known)| known.count > 1) {
-            self.count(operation, u32::from(known.count / 2));
-            self.raise_successors(operation, known.successors);
+        for count in &mut self.counts {
+            *count = count.div_ceil(2);
         }
-        for (spot, count) in old.spots().filter(|(_, count)| *count > 1) {
-            self.insert(spot, count / 2);
-        }
-        self.total = old.total / 2;
-    }
-
-    fn spots(&self) -> impl Iterator<Item = (Spot, u32)> + '_ {
-        let held = self.followed.iter().enumerate();
-        held.filter(|(_, held)| held.count() > 0)
-            .map(|(place, held)| {
-                let spot = Spot {
-                    set: place / WAYS,
-                    mark: held.mark(),
-                };
-                (spot, held.count())
-            })
+        self.rows.halve();
+        self.total = (self.total / 2).max(self.placed());
     }
 
     fn placed(&self) -> u32 {
@@ -253,9 +213,9 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
     fn count(&mut self, operation: OperationId, calls: u32) {
         let calls = calls.min(u32::from(u16::MAX));
         if calls > 0 && operation != OperationId::OTHER {
-            match self.place_of(operation) {
-                None => self.admit(operation, calls as u16),
-                Some(place) => {
+            match self.find(operation) {
+                Err(place) => self.admit(operation, place, calls as u16),
+                Ok(place) => {
                     let Some(sum) = at(&self.counts, place).checked_add(calls as u16) else {
                         self.age();
                         return self.count(operation, calls);
@@ -268,121 +228,114 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
     }
 
     fn follow(&mut self, from: OperationId, to: OperationId, calls: u32) {
-        let spot = Spot::of(from, to, Self::TRANSITION_SETS);
-        let news = self.followed(spot) == 0;
-        if calls > 0 && self.insert(spot, calls) && news {
-            self.add_successor(from);
-        }
-    }
-
-    fn add_successor(&mut self, from: OperationId) {
-        if let Some(place) = self.place_of(from) {
+        if self.insert(from, to, calls) == Insertion::New
+            && let Some(Place(place)) = self.place(from)
+        {
             let successors = at(&self.successors, place).saturating_add(1);
             set(&mut self.successors, place, successors);
         }
     }
 
     fn raise_successors(&mut self, from: OperationId, least: u8) {
-        if let Some(place) = self.place_of(from) {
+        if let Some(Place(place)) = self.place(from) {
             let successors = at(&self.successors, place).max(least);
             set(&mut self.successors, place, successors);
         }
     }
 
-    fn followed(&self, spot: Spot) -> u32 {
-        let (_, ways) = set_of(&self.followed, spot.set);
-        let found = ways.iter().find(|held| held.is(spot.mark));
-        found.map_or(0, |held| held.count())
-    }
-
-    fn place_of(&self, operation: OperationId) -> Option<usize> {
-        let (start, ids) = set_of(&self.ids, operation_set(operation, Self::OPERATION_SETS));
-        let way = ids.iter().position(|id| *id == operation.get())?;
-        (operation != OperationId::OTHER).then_some(start + way)
-    }
-
-    fn has_room_for(&self, operation: OperationId) -> bool {
-        let (_, ids) = set_of(&self.ids, operation_set(operation, Self::OPERATION_SETS));
-        ids.contains(&0)
-    }
-
-    fn has_room_at(&self, spot: Spot) -> bool {
-        let (_, ways) = set_of(&self.followed, spot.set);
-        ways.contains(&Followed::NONE)
+    /// Its place, or where it would have to be.
+    fn find(&self, operation: OperationId) -> Result<usize, usize> {
+        let held = self.ids.get(..usize::from(self.held)).unwrap_or(&[]);
+        held.binary_search(&operation.get())
     }
 
     /// Gives a new operation a place, if it can win one.
-    fn admit(&mut self, operation: OperationId, calls: u16) {
-        let start = operation_set(operation, Self::OPERATION_SETS) * WAYS;
-        let Some(counts) = self.counts.get_mut(start..start + WAYS) else {
+    fn admit(&mut self, operation: OperationId, place: usize, calls: u16) {
+        if usize::from(self.held) < O {
+            return self.open(operation, place, calls);
+        }
+        let Some(lightest) = self.lightest() else {
             return;
         };
-        let Some((way, lightest)) = counts
-            .iter_mut()
-            .enumerate()
-            .min_by_key(|(_, count)| **count)
-        else {
-            return;
-        };
-        if *lightest > calls {
-            *lightest -= calls;
-            return;
+        let count = at(&self.counts, lightest);
+        if count > calls {
+            return set(&mut self.counts, lightest, count - calls);
         }
-        let place = start + way;
-        self.held += u16::from(at(&self.ids, place) == 0);
-        set(&mut self.ids, place, operation.get());
-        set(&mut self.counts, place, calls);
-        set(&mut self.successors, place, 0);
-        let mut place = place;
-        while let Some(other) = step(place, start, |place| free_last(at(&self.ids, place))) {
-            self.ids.swap(place, other);
-            self.counts.swap(place, other);
-            self.successors.swap(place, other);
-            place = other;
-        }
+        self.close(lightest);
+        self.open(operation, place - usize::from(lightest < place), calls);
     }
 
-    /// Counts a transition; whether it has a place now.
-    fn insert(&mut self, spot: Spot, calls: u32) -> bool {
-        let calls = calls.min(Followed::MOST);
-        let start = spot.set * WAYS;
-        let Some(ways) = self.followed.get_mut(start..start + WAYS) else {
-            return false;
+    /// The operation with the fewest calls, the first from a drawn one on.
+    fn lightest(&self) -> Option<usize> {
+        let held = self.counts.get(..usize::from(self.held))?;
+        let least = held.iter().min()?;
+        let start = (self.draw() % held.len().max(1) as u64) as usize;
+        let (before, after) = held.split_at_checked(start)?;
+        let at = after.iter().position(|count| count == least);
+        let at = at.map(|at| at + start);
+        at.or_else(|| before.iter().position(|count| count == least))
+    }
+
+    fn open(&mut self, operation: OperationId, place: usize, calls: u16) {
+        shift_in(&mut self.ids, place, operation.get());
+        shift_in(&mut self.counts, place, calls);
+        shift_in(&mut self.successors, place, 0);
+        self.rows.open(place);
+        self.held += 1;
+    }
+
+    fn close(&mut self, place: usize) {
+        shift_out(&mut self.ids, place);
+        shift_out(&mut self.counts, place);
+        shift_out(&mut self.successors, place);
+        self.rows.close(place);
+        self.held -= 1;
+    }
+
+    /// Counts a transition between operations that have places.
+    fn insert(&mut self, from: OperationId, to: OperationId, calls: u32) -> Insertion {
+        let places = self.place(from).zip(self.place(to));
+        let Some((Place(before), Place(after))) = places.filter(|_| calls > 0) else {
+            return Insertion::Refused;
         };
-        if let Some(held) = ways.iter_mut().find(|held| held.is(spot.mark)) {
-            let sum = held.count() + calls;
-            if sum > Followed::MOST {
+        let draw = mix(self.draw() ^ (u64::from(from.get()) << 32 | u64::from(to.get())));
+        if let Ok(entry) = self.rows.row(before).find(after) {
+            let sum = self.rows.weight(entry).count().saturating_add(calls);
+            if sum > Weight::MOST && calls < Weight::MOST {
                 self.age();
-                return self.insert(spot, calls);
+                return self.insert(from, to, calls);
             }
-            *held = Followed::new(spot.mark, sum);
-            return true;
+            self.rows.set(entry, Weight::of(sum, draw));
+            return Insertion::Known;
         }
-        let Some((way, lightest)) = ways
-            .iter_mut()
-            .enumerate()
-            .min_by_key(|(_, held)| held.count())
-        else {
-            return false;
-        };
-        if lightest.count() > calls {
-            *lightest = Followed::new(lightest.mark(), lightest.count() - calls);
-            return false;
+        if self.rows.is_full() {
+            let Some(lightest) = self.rows.lightest(draw) else {
+                return Insertion::Refused;
+            };
+            let count = self.rows.weight(lightest).count();
+            if count > calls {
+                self.rows.set(lightest, Weight::of(count - calls, draw));
+                return Insertion::Refused;
+            }
+            self.rows.remove(lightest);
         }
-        self.settle(start + way, Followed::new(spot.mark, calls));
-        true
+        self.rows.insert(before, after, Weight::of(calls, draw));
+        Insertion::New
     }
 
-    /// Puts a transition into a place of its set, and the set in order.
-    fn settle(&mut self, place: usize, entry: Followed) {
-        set(&mut self.followed, place, entry);
-        let (mut place, start) = (place, place - place % WAYS);
-        let rank = |held: Followed| (held.count() == 0, held.mark());
-        while let Some(other) = step(place, start, |place| rank(at(&self.followed, place))) {
-            self.followed.swap(place, other);
-            place = other;
-        }
+    /// A number that is another one with each window, and the same for equal histories.
+    const fn draw(&self) -> u64 {
+        mix(self.total as u64)
     }
+}
+
+/// What became of a transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Insertion {
+    Known,
+    New,
+    /// It has no place.
+    Refused,
 }
 
 impl<const O: usize, const T: usize> fmt::Debug for Bigrams<O, T> {
@@ -391,23 +344,14 @@ impl<const O: usize, const T: usize> fmt::Debug for Bigrams<O, T> {
         f.debug_struct("Bigrams")
             .field("calls", &self.total)
             .field("operations", &self.held)
-            .field("transitions", &self.spots().count())
+            .field("transitions", &self.rows.len())
             .finish()
     }
 }
 
 /// Calls of one kind that one window teaches: a quarter of what a count holds, so that no window ages a
 /// table more than once.
-const MOST_AT_ONCE: u32 = Followed::MOST / 4;
-
-fn operation_set(operation: OperationId, sets: usize) -> usize {
-    mix(u64::from(operation.get())) as usize % sets
-}
-
-fn set_of<V>(places: &[V], set: usize) -> (usize, &[V]) {
-    let start = set * WAYS;
-    (start, places.get(start..start + WAYS).unwrap_or(&[]))
-}
+const MOST_AT_ONCE: u32 = Weight::MOST / 4;
 
 fn at<V: Copy + Default>(places: &[V], place: usize) -> V {
     places.get(place).copied().unwrap_or_default()
@@ -419,20 +363,19 @@ fn set<V>(places: &mut [V], place: usize, value: V) {
     }
 }
 
-/// Ids in order, free places last.
-fn free_last(id: u32) -> (bool, u32) {
-    (id == 0, id)
+fn shift_in<V>(places: &mut [V], place: usize, value: V) {
+    if let Some(moved) = places.get_mut(place..) {
+        moved.rotate_right(1);
+        set(moved, 0, value);
+    }
 }
 
-/// Where the entry at `place` has to go next, so that the entries of its set are sorted and equal
-/// contents are equal bytes.
-fn step<R: Ord>(place: usize, start: usize, rank: impl Fn(usize) -> R) -> Option<usize> {
-    if place > start && rank(place) < rank(place - 1) {
-        Some(place - 1)
-    } else if place + 1 < start + WAYS && rank(place + 1) < rank(place) {
-        Some(place + 1)
-    } else {
-        None
+fn shift_out<V: Copy + Default>(places: &mut [V], place: usize) {
+    if let Some(moved) = places.get_mut(place..) {
+        moved.rotate_left(1);
+        if let Some(last) = moved.last_mut() {
+            *last = V::default();
+        }
     }
 }
 

@@ -58,6 +58,16 @@ impl Block {
         usize::from(self.used)
     }
 
+    /// What came before the first call, where that is known.
+    pub(crate) fn before(&self) -> Option<OperationId> {
+        (self.before != OperationId::OTHER).then_some(self.before)
+    }
+
+    /// The calls alone.
+    pub(crate) fn each(&self) -> impl Iterator<Item = OperationId> + '_ {
+        self.calls.iter().take(usize::from(self.used)).copied()
+    }
+
     /// Each call with the one before it, where that is known.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (Option<OperationId>, OperationId)> + '_ {
         let befores = std::iter::once(&self.before).chain(&self.calls);

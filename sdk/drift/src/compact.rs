@@ -19,7 +19,7 @@ use crate::thresholds::Thresholds;
 use crate::version::Version;
 
 /// Version of the written form.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// An identity's habits, as far as its calls in their order go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -118,7 +118,8 @@ impl Case<'_> {
             .baseline
             .anchor()
             .and_then(|anchor| self.against(anchor));
-        self.baseline.takeover.after(adaptive, anchor, part)
+        let known = self.baseline.calls();
+        self.baseline.takeover.after(adaptive, anchor, part, known)
     }
 
     /// What a usual block is after this window.

@@ -26,10 +26,10 @@
 
 mod heaviest;
 
-use crate::bigrams::Bigrams;
+use crate::bigrams::{Bigrams, Known, Place};
 use crate::block::{Block, CALLS};
 use crate::event::OperationId;
-use crate::role::{DISCOUNT, Others};
+use crate::role::{DISCOUNT, Others, Used};
 pub use heaviest::Contribution;
 
 /// Calls in one window.
@@ -54,30 +54,39 @@ pub(crate) struct Model<'a, const O: usize, const T: usize> {
     pub(crate) peers: Option<&'a Others>,
 }
 
+/// An operation as both sides know it.
+#[derive(Clone, Copy)]
+struct Seen {
+    operation: OperationId,
+    place: Option<Place>,
+    known: Known,
+    used: Used,
+    /// `q(c)`
+    others: f64,
+    /// `p1(c)`
+    own: f64,
+}
+
 impl<const O: usize, const T: usize> Model<'_, O, T> {
     /// Log-likelihood ratio of one call, others against itself: positive means "rather others". A call
     /// whose predecessor is unknown counts by itself.
     pub(crate) fn ratio(&self, before: Option<OperationId>, operation: OperationId) -> f64 {
-        let others = self
-            .peers
-            .map_or(1.0 / ASSUMED_OPERATIONS, |role| role.single(operation));
-        let own = self.single(operation, others);
-        let Some(before) = before else {
-            return clip((others / own).ln());
-        };
-        let others_after = self
-            .peers
-            .map_or(others, |role| role.after(before, operation, others));
-        clip((others_after / self.after(before, operation, own)).ln())
+        let before = before.map(|before| self.seen(before));
+        self.odds(before.as_ref(), &self.seen(operation)).ln()
     }
 
     /// What a block weighs.
     pub(crate) fn block(&self, block: &Block) -> f64 {
-        let sum: f64 = block
-            .pairs()
-            .map(|(before, operation)| self.ratio(before, operation))
-            .sum();
-        sum.min(MOST_IN_BLOCK * block.calls() as f64 / CALLS as f64)
+        let mut before = block.before().map(|before| self.seen(before));
+        let mut odds = 1.0;
+        for call in block.each() {
+            let call = self.seen(call);
+            // Ten clipped ratios are far from what a number holds: one logarithm is enough.
+            odds *= self.odds(before.as_ref(), &call);
+            before = Some(call);
+        }
+        odds.ln()
+            .min(MOST_IN_BLOCK * block.calls() as f64 / CALLS as f64)
     }
 
     /// What blocks weigh, per hundred calls; `None` without any.
@@ -87,28 +96,60 @@ impl<const O: usize, const T: usize> Model<'_, O, T> {
         (calls > 0).then(|| weight * WINDOW / calls as f64)
     }
 
-    /// `p1(c)`
-    fn single(&self, operation: OperationId, others: f64) -> f64 {
-        let seen = (f64::from(self.own.operation(operation).count) - DISCOUNT).max(0.0);
-        let given = STRENGTH + DISCOUNT * f64::from(self.own.distinct());
-        (seen + given * others) / (f64::from(self.own.total()) + STRENGTH)
+    fn seen(&self, operation: OperationId) -> Seen {
+        let (used, others) =
+            self.peers
+                .map_or((Used::default(), 1.0 / ASSUMED_OPERATIONS), |role| {
+                    let used = role.used(operation);
+                    (used, role.single(used))
+                });
+        let place = self.own.place(operation);
+        let known = place.map_or(Known::default(), |place| self.own.known(place));
+        Seen {
+            operation,
+            place,
+            known,
+            used,
+            others,
+            own: self.single(known, others),
+        }
+    }
+
+    /// The likelihood ratio of a call, clipped; a value that is no number says nothing.
+    fn odds(&self, before: Option<&Seen>, call: &Seen) -> f64 {
+        let odds = match before {
+            None => call.others / call.own,
+            Some(before) => {
+                let pair = (before.operation, call.operation);
+                let others = self.peers.map_or(call.others, |role| {
+                    role.after(pair, before.used, call.others)
+                });
+                others / self.after(before, call)
+            }
+        };
+        if odds.is_nan() {
+            1.0
+        } else {
+            odds.clamp((-CLIP).exp(), CLIP.exp())
+        }
     }
 
     /// `p2(c|a)`
-    fn after(&self, before: OperationId, operation: OperationId, single: f64) -> f64 {
-        let from = self.own.operation(before);
-        let seen = (f64::from(self.own.transition(before, operation)) - DISCOUNT).max(0.0);
-        let given = TRANSITION_STRENGTH + DISCOUNT * f64::from(from.successors);
-        (seen + given * single) / (f64::from(from.count) + TRANSITION_STRENGTH)
+    fn after(&self, before: &Seen, call: &Seen) -> f64 {
+        let seen = before
+            .place
+            .zip(call.place)
+            .map_or(0, |(from, to)| self.own.after(from).count(to));
+        let seen = (f64::from(seen) - DISCOUNT).max(0.0);
+        let given = TRANSITION_STRENGTH + DISCOUNT * f64::from(before.known.successors);
+        (seen + given * call.own) / (f64::from(before.known.count) + TRANSITION_STRENGTH)
     }
-}
 
-/// Clipped; a value that is no number says nothing.
-fn clip(ratio: f64) -> f64 {
-    if ratio.is_nan() {
-        0.0
-    } else {
-        ratio.clamp(-CLIP, CLIP)
+    /// `p1(c)`
+    fn single(&self, known: Known, others: f64) -> f64 {
+        let seen = (f64::from(known.count) - DISCOUNT).max(0.0);
+        let given = STRENGTH + DISCOUNT * f64::from(self.own.distinct());
+        (seen + given * others) / (f64::from(self.own.total()) + STRENGTH)
     }
 }
 

@@ -11,8 +11,8 @@
 mod others;
 mod written;
 
-pub(crate) use others::DISCOUNT;
 pub use others::Others;
+pub(crate) use others::{DISCOUNT, Used};
 
 use crate::baseline::Baseline;
 use crate::event::OperationId;

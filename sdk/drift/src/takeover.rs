@@ -21,7 +21,8 @@
 //! learn: an owner who has really changed would be locked out of his own habits.
 //!
 //! **Warms up** with the history: without one the evidence is 0 and the belief rests at the odds of a
-//! stranger among a hundred. **Recovers** from a false alarm by its own windows, in one or two.
+//! stranger among a hundred; of a young one it counts in part ([`HALF_KNOWN`]), since what the owner has
+//! not done yet is not what he never does. **Recovers** from a false alarm by its own windows, in one or two.
 //! Why not a CUSUM over windows: it has no place for "the last one was a thief, so this one may be";
 //! the per-request detector in the cusum module is one.
 
@@ -33,6 +34,9 @@ const ENTERING: f64 = 0.01;
 const STAYING: f64 = 0.9;
 /// One in so many nats of a window is independent of the others.
 const INDEPENDENT: f64 = 5.0;
+/// A history of so many calls says half of what a long one would: as many as are asked for before
+/// statistics may end anything.
+const HALF_KNOWN: f64 = 1_000.0;
 /// Nats in a hundred calls that say nothing: twins of a role, and a table that has forgotten some
 /// transitions, come to as much without anybody else's hands.
 const NOISE: f64 = 10.0;
@@ -74,9 +78,9 @@ impl Takeover {
     }
 
     /// After another window: its evidence per hundred calls against the adaptive habits and against the
-    /// anchor, and which part of a hundred calls it has.
+    /// anchor, which part of a hundred calls it has, and how many calls are known from before.
     #[must_use]
-    pub(crate) fn after(self, adaptive: f64, anchor: Option<f64>, part: f64) -> Self {
+    pub(crate) fn after(self, adaptive: f64, anchor: Option<f64>, part: f64, known: u64) -> Self {
         let part = if part.is_nan() {
             0.0
         } else {
@@ -86,7 +90,8 @@ impl Takeover {
         let stays = STAYING.powf(part);
         let enters = 1.0 - (1.0 - ENTERING).powf(part);
         let before = log_odds(taken * stays + (1.0 - taken) * enters);
-        let belief = before + (number(adaptive) - NOISE) * part / INDEPENDENT;
+        let known = known as f64 / (known as f64 + HALF_KNOWN);
+        let belief = before + (number(adaptive) - NOISE) * known * part / INDEPENDENT;
         let estrangement = anchor.map_or(self.estrangement(), |anchor| {
             let slow = SLOW * part;
             self.estrangement() + slow * (number(anchor) - self.estrangement())
@@ -153,11 +158,14 @@ fn number(value: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Calls of a history that is not young.
+    const LONG: u64 = 20_000;
+
     fn after(windows: &[f64]) -> Takeover {
         windows
             .iter()
             .fold(Takeover::default(), |takeover, evidence| {
-                takeover.after(*evidence, Some(*evidence), 1.0)
+                takeover.after(*evidence, Some(*evidence), 1.0, LONG)
             })
     }
 
@@ -185,19 +193,33 @@ mod tests {
     #[test]
     fn nothing_seen_changes_nothing_and_nonsense_is_nothing_seen() {
         let known = after(&[-100.0, 40.0]);
-        assert_eq!(known.after(500.0, Some(500.0), 0.0), known);
-        assert_eq!(known.after(500.0, Some(500.0), f64::NAN), known);
-        let nonsense = known.after(f64::NAN, Some(f64::INFINITY), 1.0);
-        assert_eq!(nonsense.belief(), known.after(0.0, None, 1.0).belief());
+        assert_eq!(known.after(500.0, Some(500.0), 0.0, LONG), known);
+        assert_eq!(known.after(500.0, Some(500.0), f64::NAN, LONG), known);
+        let nonsense = known.after(f64::NAN, Some(f64::INFINITY), 1.0, LONG);
+        assert_eq!(
+            nonsense.belief(),
+            known.after(0.0, None, 1.0, LONG).belief()
+        );
         assert!(nonsense.estrangement().is_finite());
     }
 
     #[test]
+    fn a_young_history_says_less_for_and_against_its_owner() {
+        let known = Takeover::default();
+        let belief = |history| known.after(120.0, None, 1.0, history).belief();
+        assert!(belief(100) < 0.0, "{}", belief(100));
+        assert!(belief(1_000) > belief(100) + 5.0);
+        assert!(belief(LONG) > belief(1_000) + 5.0);
+        assert!(known.after(-120.0, None, 1.0, 100).belief() > -8.0);
+        assert!(known.after(120.0, None, 1.0, u64::MAX).belief() < 25.0);
+    }
+
+    #[test]
     fn two_halves_of_a_window_are_about_one_window() {
-        let whole = after(&[-60.0]).after(90.0, None, 1.0).belief();
+        let whole = after(&[-60.0]).after(90.0, None, 1.0, LONG).belief();
         let halves = after(&[-60.0])
-            .after(90.0, None, 0.5)
-            .after(90.0, None, 0.5);
+            .after(90.0, None, 0.5, LONG)
+            .after(90.0, None, 0.5, LONG);
         assert!((whole - halves.belief()).abs() < 2.0, "{whole} {halves:?}");
     }
 

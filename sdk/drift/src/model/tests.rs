@@ -53,7 +53,8 @@ fn the_formula_agrees_with_a_calculation_by_hand() {
     );
     let mass = a + b + c;
     let (q_a, q_b, q_c) = (a / mass, b / mass, c / mass);
-    close(role.others().single(op("a")), q_a);
+    let others = role.others();
+    close(others.single(others.used(op("a"))), q_a);
     // N = 6, T = 2: strength + d T = 11.
     let p1_b = (1.5 + 11.0 * q_b) / 16.0;
     let p1_c = 11.0 * q_c / 16.0;

@@ -37,7 +37,7 @@ pub struct Others {
 
 /// One operation in a role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Used {
+pub(crate) struct Used {
     pub(super) count: u64,
     pub(super) users: u32,
     /// Distinct operations that followed it, by whomever.
@@ -87,16 +87,19 @@ impl Others {
         self.used(operation).users
     }
 
-    /// `q(c)`: how likely a member is to call it.
-    pub(crate) fn single(&self, operation: OperationId) -> f64 {
-        let used = self.used(operation);
+    /// `q(c)`: how likely a member is to call what is used like this.
+    pub(crate) fn single(&self, used: Used) -> f64 {
         let smoothed = used.count as f64 + BASE_STRENGTH * self.share(used.users);
         smoothed / (self.total as f64 + BASE_STRENGTH) / self.mass
     }
 
-    /// `q2(c|a)`, with `q(c)` to back off to.
-    pub(crate) fn after(&self, before: OperationId, operation: OperationId, single: f64) -> f64 {
-        let from = self.used(before);
+    /// `q2(c|a)` of `a` and `c`, with what is known of `a`, and `q(c)` to back off to.
+    pub(crate) fn after(
+        &self,
+        (before, operation): (OperationId, OperationId),
+        from: Used,
+        single: f64,
+    ) -> f64 {
         let seen = self.transitions.get(&pair(before, operation)).copied();
         let seen = (f64::from(seen.unwrap_or(0)) - DISCOUNT).max(0.0);
         let given = TRANSITION_STRENGTH + DISCOUNT * f64::from(from.successors);
@@ -154,7 +157,8 @@ impl Others {
         }
     }
 
-    fn used(&self, operation: OperationId) -> Used {
+    /// What is known of an operation.
+    pub(crate) fn used(&self, operation: OperationId) -> Used {
         self.operations
             .get(&operation.get())
             .copied()

@@ -133,11 +133,11 @@ mod tests {
         for n in 0..12 {
             let to = OperationId::of(&format!("GET /{n}"));
             let from = OperationId::of("GET /2");
-            let q = others.single(to);
-            assert_eq!(read.single(to).to_bits(), q.to_bits());
+            let (a, q) = (others.used(from), others.single(others.used(to)));
+            assert_eq!(read.single(read.used(to)).to_bits(), q.to_bits());
             assert_eq!(
-                read.after(from, to, q).to_bits(),
-                others.after(from, to, q).to_bits()
+                read.after((from, to), read.used(from), q).to_bits(),
+                others.after((from, to), a, q).to_bits()
             );
         }
     }

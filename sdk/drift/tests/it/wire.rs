@@ -34,13 +34,13 @@ fn equal_histories_are_equal_bytes() {
 #[test]
 fn another_version_is_refused_in_words() {
     let text = serde_json::to_string(&Baseline::empty()).unwrap();
-    let later = text.replacen("\"version\":2", "\"version\":3", 1);
+    let later = text.replacen("\"version\":3", "\"version\":4", 1);
     assert_ne!(text, later);
     let error = serde_json::from_str::<Baseline>(&later)
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("written in version 3, this build reads version 2 only"),
+        error.contains("written in version 4, this build reads version 3 only"),
         "{error}"
     );
     let text = serde_json::to_string(&TokenReport::empty()).unwrap();
