@@ -8,8 +8,9 @@
 //! each see one of the two.
 //!
 //! **Warms up** with the calls of known origin behind it: how often the identity itself comes back is
-//! learned, and its role's rate stands beside it, so a partner behind a pool of addresses, or one with two
-//! uplinks, alternates as usual. With no history a return is half expected. **Recovers** as windows are
+//! learned, and its role's rate stands beside it. Who comes back in one call of twenty, a partner behind a pool
+//! of addresses or one with two uplinks, alternates by habit: then the channel is absent, since another exit in
+//! the pool would change the rate as much as a second hand. So it is during the first ten calls of a history. **Recovers** as windows are
 //! learned: a strange origin that lasts becomes habit (see the baseline). What a deployment brings is taken
 //! out with its news: old and new replicas that share a token take turns too, for some minutes.
 //!
@@ -25,6 +26,8 @@ use crate::role::Role;
 
 /// Returns below which nothing is said: to and fro, and to once more.
 const LEAST: u64 = 3;
+/// Returns in a call from which they are a habit that says nothing.
+const HABITUAL: f64 = 0.05;
 /// Returns from which they can be a witness: five times to and fro.
 const STRONG_FROM: u64 = 10;
 
@@ -38,12 +41,10 @@ pub(super) fn interleaved(case: &Case<'_>) -> Option<Evidence> {
         let usual = &peers.habits().novelty;
         usual.returns as f64 / (usual.located as f64 + 1.0)
     });
-    let own = &case.baseline.novelty;
-    if own.located == 0 && peers == 0.0 {
-        // Nobody knows how often they come back.
+    let usual = own_rate(&case.baseline.novelty).max(peers);
+    if usual >= HABITUAL {
         return None;
     }
-    let usual = own_rate(own).max(peers).min(1.0);
     let (observed, expected) = (returns as f64, case.report.origins.total() as f64 * usual);
     if observed <= expected {
         return None;
