@@ -41,7 +41,7 @@ pub use lanyard_drift::desk::Limits;
 use lanyard_drift::desk::{Bench, Desk};
 pub use lanyard_drift::ladder::{Caps, Mode, Policy};
 use lanyard_drift::{Bounds, Thresholds};
-use lanyard_token::NodeId;
+use lanyard_token::{NodeId, Rev};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -181,6 +181,7 @@ impl Watch {
         {
             let receipt = Receipt {
                 duplicate: entries,
+                rev: self.settled(),
                 ..Receipt::default()
             };
             self.counters.received(&receipt);
@@ -193,13 +194,19 @@ impl Watch {
         shadow::say(gateway, &report.shadow_routes, &self.counters);
         // That it was counted is to be saved too.
         self.shards.keep_changed();
-        let (receipt, mut consequences) = self.judge_entries(gateway, &served, &report);
+        let (mut receipt, mut consequences) = self.judge_entries(gateway, &served, &report);
         self.counters.received(&receipt);
         consequences.extend(self.examine(gateway, &report.shown));
         let appended = self.append(consequences).await;
         self.take_closed().await;
         appended?;
+        receipt.rev = self.settled();
         Ok(receipt)
+    }
+
+    /// The head of the log, if nothing waits to be written to it.
+    fn settled(&self) -> Option<Rev> {
+        (self.counters.waiting.get() == 0).then(|| self.store.head())
     }
 
     /// Bounds for the trackers of an identity's tokens: its own habits, or its role's while it is

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use lanyard_drift::TokenReport;
-use lanyard_token::NodeId;
+use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
 
 use crate::store::event::TokenDigest;
@@ -107,6 +107,9 @@ pub struct Receipt {
     /// Tokens that the gateway should show: the log does not know them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wanted: Vec<Wanted>,
+    /// Up to here the log holds everything that the report led to; absent while some of it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rev: Option<Rev>,
 }
 
 /// A token that the broker wants to see.

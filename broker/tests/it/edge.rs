@@ -2,6 +2,7 @@
 
 mod attacks;
 mod commands;
+mod cut_off;
 pub(crate) mod harness;
 mod life;
 mod routes;

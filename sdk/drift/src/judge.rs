@@ -56,7 +56,6 @@ pub fn judge(
     let mut evidence = Vec::new();
     if report.calls() > 0 {
         evidence.extend(operation::order(&case, takeover));
-        evidence.extend(operation::sudden(&case));
         evidence.extend(operation::estranged(&case, takeover));
         evidence.extend(operation::never_used(&case));
         evidence.extend(operation::refused(&case));
@@ -68,6 +67,7 @@ pub fn judge(
         evidence.extend(interleaved::interleaved(&case));
         evidence.extend(destination::never_seen(&case));
     }
+    evidence.extend(operation::sudden(&case));
     evidence.extend(outside_task(report));
     sort(&mut evidence);
     let level = level(report.hard_rule(), baseline.calls(), &evidence, thresholds);

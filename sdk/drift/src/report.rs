@@ -105,6 +105,17 @@ impl TokenReport {
         }
     }
 
+    /// A report of nothing but what led to a suspicion: for a gateway that could not tell when it arose.
+    #[must_use]
+    pub fn suspected(rule: Option<HardRule>, alarm: Option<f64>) -> Self {
+        Self {
+            hard_rule: rule,
+            // A cast saturates, and a value that is no number becomes 0.
+            alarm: alarm.map_or(0, |sum| sum.round() as u32),
+            ..Self::empty()
+        }
+    }
+
     /// Adds another report of the same token, or of another token of the same identity.
     pub fn merge(&mut self, other: &Self) {
         self.first = self.first.min(other.first);

@@ -20,6 +20,7 @@
 mod body;
 mod builder;
 pub mod canonical;
+mod cut_off;
 mod decision;
 mod ending;
 mod extract;
@@ -66,6 +67,7 @@ pub use self::running::Running;
 pub use self::source::{InvalidProxy, TrustedProxies};
 
 use self::canonical::CanonicalPath;
+use self::cut_off::CutOff;
 use self::ending::LocalEndings;
 use self::grant::{Grant, Grants, Hold};
 use self::link::Link;
@@ -105,6 +107,7 @@ struct Inner {
     alarmed: AtomicU64,
     endings: LocalEndings,
     observer: Observer,
+    cut_off: CutOff,
     portraits: Portraits,
     /// Alarms of the fast detector.
     alarms: AtomicU64,
@@ -169,6 +172,25 @@ impl Gateway {
     #[must_use]
     pub fn sudden_alarms(&self) -> u64 {
         self.0.alarms.load(Ordering::Relaxed)
+    }
+
+    /// Of how many identities it is known how they usually call.
+    #[must_use]
+    pub fn portraits_kept(&self) -> usize {
+        self.0.portraits.len()
+    }
+
+    /// How many tokens are suspended here alone, because no broker is heard, or was when they were.
+    #[must_use]
+    pub fn suspended_here(&self) -> usize {
+        self.0.cut_off.tokens().len()
+    }
+
+    /// How often a token would have been suspended here if that had not been too many. Nothing was done
+    /// about it: a gateway cannot tell theft from a deployment.
+    #[must_use]
+    pub fn suspensions_capped(&self) -> u64 {
+        self.0.cut_off.refused()
     }
 
     /// Looks at everything that was noted, now instead of within milliseconds: for tests and simulations

@@ -1,8 +1,10 @@
 //! Serialised forms: what is written is read back, what is foreign is refused in words.
 
-use lanyard_drift::{Baseline, Bounds, Thresholds, TokenReport, Unreadable, Verdict};
+use lanyard_drift::{
+    Baseline, Bounds, HardRule, Level, Millis, Thresholds, TokenReport, Unreadable, Verdict, judge,
+};
 
-use crate::world::{Identity, order, stolen};
+use crate::world::{Identity, op, order, stolen};
 
 #[test]
 fn baselines_bounds_and_verdicts_survive_the_wire() {
@@ -156,4 +158,24 @@ fn an_alarm_and_a_broken_rule_survive_the_compact_form() {
     let report = identity.tracker.report().unwrap();
     assert!(report.hard_rule().is_some() && report.alarm() == Some(31.0));
     assert_eq!(TokenReport::from_bytes(&report.to_bytes()), Ok(report));
+}
+
+#[test]
+fn a_suspicion_of_calls_that_were_told_before_survives_the_compact_form_and_is_judged() {
+    let rule = HardRule::EnumerationRun {
+        observed: 31,
+        bound: 30,
+        operation: op("GET /orders/{id}"),
+    };
+    let thresholds = Thresholds::default();
+    let judged = |report: &TokenReport| {
+        let bytes = report.to_bytes();
+        let read = TokenReport::from_bytes(&bytes).unwrap();
+        assert_eq!(&read, report);
+        judge(&read, &Baseline::empty(), None, &thresholds, Millis(7)).level
+    };
+    let walked = TokenReport::suspected(Some(rule), None);
+    assert_eq!(judged(&walked), Level::Malicious);
+    let sudden = TokenReport::suspected(None, Some(thresholds.sudden.notable));
+    assert_eq!(judged(&sudden), Level::Anomalous);
 }

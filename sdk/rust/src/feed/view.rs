@@ -26,6 +26,8 @@ pub struct FeedView {
     watermarks: papaya::HashMap<NodeId, Rev>,
     suspended: papaya::HashMap<NodeId, Rev>,
     narrowed: papaya::HashMap<NodeId, Rev>,
+    /// Suspended here alone.
+    held: papaya::HashMap<NodeId, ()>,
     keys: ArcSwap<TrustedKeys>,
     time: ArcSwapOption<FeedTime>,
     /// The latest time known without a heartbeat: from a snapshot or from the disk.
@@ -66,6 +68,7 @@ impl FeedView {
             watermarks: papaya::HashMap::new(),
             suspended: papaya::HashMap::new(),
             narrowed: papaya::HashMap::new(),
+            held: papaya::HashMap::new(),
             keys: ArcSwap::from_pointee(TrustedKeys::default()),
             time: ArcSwapOption::empty(),
             known: AtomicU64::new(0),
@@ -100,6 +103,12 @@ impl FeedView {
         if !self.suspended.is_empty() {
             let suspended = self.suspended.pin();
             if nodes.iter().any(|node| suspended.contains_key(node)) {
+                return Err(NotAlive::Dead(Dead::Suspended));
+            }
+        }
+        if !self.held.is_empty() {
+            let held = self.held.pin();
+            if nodes.iter().any(|node| held.contains_key(node)) {
                 return Err(NotAlive::Dead(Dead::Suspended));
             }
         }
@@ -162,6 +171,19 @@ impl FeedView {
         self.raise_watermark(node, rev);
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.watches.wake(std::iter::once(node));
+    }
+
+    /// Suspends this node, here alone, until it is released. What the feed says of it is another matter.
+    pub fn hold(&self, node: NodeId) {
+        self.held.pin().insert(node, ());
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.watches.wake(std::iter::once(node));
+    }
+
+    /// Lifts [`FeedView::hold`].
+    pub fn release(&self, node: NodeId) {
+        self.held.pin().remove(&node);
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Narrows what is at and under this node and older than `rev` to its baseline, here alone. It can

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lanyard_token::{Audience, Expectations, InvalidLeeway, Scope, TrustedKeys};
 use tokio::sync::watch;
 
+use super::cut_off::CutOff;
 use super::grant::Grants;
 use super::journal::Journal;
 use super::link::Link;
@@ -307,7 +308,14 @@ impl<F> Builder<Ready<F>> {
         self
     }
 
-    fn assemble(state: Ready<F>, view: Arc<FeedView>, fed: bool) -> (Gateway, F) {
+    fn assemble(
+        state: Ready<F>,
+        (view, fed): (Arc<FeedView>, bool),
+        cut_off: CutOff,
+    ) -> (Gateway, F) {
+        for token in cut_off.tokens() {
+            view.hold(token);
+        }
         let Capacity(capacity) = state.capacity;
         let observes = state.mode != DriftMode::Off;
         let journal = observes.then(Journal::new);
@@ -324,6 +332,7 @@ impl<F> Builder<Ready<F>> {
             alarmed: std::sync::atomic::AtomicU64::new(0),
             endings: super::ending::LocalEndings::default(),
             observer: Observer::new(),
+            cut_off,
             portraits: super::portrait::Portraits::default(),
             alarms: std::sync::atomic::AtomicU64::new(0),
         }));
@@ -340,7 +349,7 @@ impl Builder<Ready<SharedFeed>> {
     pub fn build(self) -> Gateway {
         let view = Arc::clone(&self.state.feed.view);
         let fed = self.state.feed.fed;
-        let (gateway, _) = Self::assemble(self.state, view, fed);
+        let (gateway, _) = Self::assemble(self.state, (view, fed), CutOff::open(None));
         gateway
     }
 }
@@ -377,8 +386,10 @@ impl Builder<Ready<OwnFeed>> {
             http: client.http().clone(),
             clock: Arc::clone(&self.state.clock),
         };
+        let suspended = config.state_dir.join("suspended");
         let view = FeedView::new();
-        let (gateway, _) = Self::assemble(self.state, Arc::clone(&view), true);
+        let fed = (Arc::clone(&view), true);
+        let (gateway, _) = Self::assemble(self.state, fed, CutOff::open(Some(suspended)));
         let (stop, stopped) = watch::channel(());
         let reporter = Reporter::new(gateway.clone(), tokens.clone());
         let counters = reporter.counters();

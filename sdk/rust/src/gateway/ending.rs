@@ -5,18 +5,24 @@
 //! So the gateway does within milliseconds what the broker is about to do anyway.
 //!
 //! What it misses: a gateway cannot tell a theft from a deployment that makes every client walk through ids. When
-//! many tokens cross the bound in the same minute, that is the likelier story, so past a small share of the tokens
-//! kept here only the single calls are refused, aloud, and the broker decides.
+//! many tokens cross the bound in the same minute, that is the likelier story, so past a few of the tokens kept here
+//! ([`few`]) only the single calls are refused, aloud, and the broker decides. While no broker can be heard the same
+//! few are the most that are suspended here at all: see the cut_off module.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::BootTime;
 
-/// One token in a hundred may be ended here in a minute.
+/// One token in a hundred may be ended here.
 const SHARE: u64 = 100;
 /// With few tokens a hundredth is none; a thief or two must be stopped there as well.
 const LEAST: u64 = 3;
 const MINUTE: u64 = 60_000;
+
+/// How many of the tokens kept here a gateway may take for stolen on its own.
+pub(super) fn few(kept: usize) -> u64 {
+    (kept as u64 / SHARE).max(LEAST)
+}
 
 /// Counts the endings of the current minute.
 #[derive(Default)]
@@ -28,7 +34,7 @@ pub(super) struct LocalEndings {
 impl LocalEndings {
     /// Whether one more token may be ended now, of `kept` tokens.
     pub(super) fn one_more(&self, kept: usize, now: BootTime) -> bool {
-        let most = (kept as u64 / SHARE).max(LEAST);
+        let most = few(kept);
         let minute = (now.0 / MINUTE) << 32;
         self.state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {

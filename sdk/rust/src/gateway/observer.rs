@@ -37,6 +37,7 @@ pub(super) use self::bell::Bell;
 
 use self::expected::Expected;
 use self::table::Table;
+use super::cut_off::Why;
 use super::grant::Grant;
 use super::journal::{Note, What};
 use super::{DriftMode, Inner};
@@ -205,7 +206,7 @@ impl Watching {
         }
         grant.heed(signal);
         if let Some(block) = watched.tracker.take_block() {
-            watched.look(&block, gateway);
+            watched.look(&block, gateway, now);
         }
         true
     }
@@ -214,6 +215,7 @@ impl Watching {
     fn upkeep(&mut self, gateway: &Inner, now: Now) {
         let at = gateway.link.drift_time(gateway.link.view.now(now));
         leave_reports(gateway, self.table.silent(at));
+        gateway.settle_suspensions(now);
         self.expected.give_up();
         let dropped = gateway.link.notes_dropped();
         if dropped > self.told {
@@ -260,24 +262,32 @@ impl Inner {
         if grant.accumulator.is_ended() {
             return;
         }
-        let past = grant.claims.rev.forward(1);
-        match past.filter(|_| self.endings.one_more(self.grants.len(), now.boot)) {
-            Some(past) => {
-                grant.accumulator.end();
-                self.link.view.end(grant.claims.jti, past);
-            }
-            None => {
-                let operation = rule.operation().unwrap_or_default();
-                if grant.accumulator.hold(operation, note.at) {
-                    let token = grant.claims.jti.to_string();
-                    tracing::error!(
-                        name: "lanyard.endings.capped",
-                        token = token.as_str(),
-                        "many tokens cross the enumeration bound in one minute: theft or deployment?"
-                    );
-                }
-            }
+        let ended = if self.is_cut_off(now) {
+            self.suspend_here(grant, Why::Rule(rule), now)
+        } else {
+            self.end(grant, now)
+        };
+        let operation = rule.operation().unwrap_or_default();
+        if !ended && grant.accumulator.hold(operation, note.at) {
+            let token = grant.claims.jti.to_string();
+            tracing::error!(
+                name: "lanyard.endings.capped",
+                token = token.as_str(),
+                "many tokens cross the enumeration bound in one minute: theft or deployment?"
+            );
         }
+    }
+
+    /// Ends a token for good; `false` when that would be too many in this minute.
+    fn end(&self, grant: &Grant, now: Now) -> bool {
+        let past = grant.claims.rev.forward(1);
+        let past = past.filter(|_| self.endings.one_more(self.grants.len(), now.boot));
+        let Some(past) = past else {
+            return false;
+        };
+        grant.accumulator.end();
+        self.link.view.end(grant.claims.jti, past);
+        true
     }
 }
 

@@ -89,6 +89,11 @@ impl Portraits {
         Some(Arc::clone(&self.kept().of.get(&identity)?.portrait))
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.kept().of.len()
+    }
+
     /// Whether this very portrait is kept.
     pub(super) fn has(
         &self,

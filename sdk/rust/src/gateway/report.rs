@@ -26,7 +26,7 @@ use std::time::Duration;
 use http::Method;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use lanyard_token::NodeId;
+use lanyard_token::{NodeId, Rev};
 use serde::Deserialize;
 
 use self::baseline::Baselines;
@@ -236,6 +236,12 @@ impl Lane {
         for (grant, report) in orphans.reports {
             self.outbox.add(&grant, report);
         }
+        if !inner.is_cut_off(inner.link.clock.now()) {
+            for (suspension, report) in inner.cut_off.untold() {
+                baselines.want(suspension.identity);
+                self.outbox.suspect(&suspension, report);
+            }
+        }
         self.outbox.add_shadow_routes(inner.shadow.take());
         self.gather(&grants, gateway, baselines);
     }
@@ -261,6 +267,7 @@ impl Lane {
             match send(tokens, parcel).await {
                 Delivery::Taken(receipt) => {
                     counters.sent.fetch_add(parcel.entries, Ordering::Relaxed);
+                    gateway.0.cut_off.told(&parcel.suspected, receipt.rev);
                     self.outbox.done();
                     for wanted in receipt.wanted {
                         let seen = &gateway.0.seen;
@@ -294,6 +301,9 @@ impl Lane {
 struct Receipt {
     #[serde(default)]
     wanted: Vec<Wanted>,
+    /// Where in the log everything is that the report led to.
+    #[serde(default)]
+    rev: Option<Rev>,
 }
 
 /// A token that the broker wants to see: its log does not know it.

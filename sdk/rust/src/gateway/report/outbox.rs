@@ -8,6 +8,7 @@ use lanyard_drift::{HardRule, OperationId, TokenReport};
 use lanyard_token::NodeId;
 use serde::Serialize;
 
+use super::super::cut_off::Suspension;
 use super::super::grant::Grant;
 use super::super::shadow::ShadowRoute;
 use super::Reported;
@@ -41,6 +42,8 @@ pub(super) struct Outbox {
     shadow_routes: VecDeque<ShadowRoute>,
     /// Whoever holds one can use it: never printed, and gone once it was sent.
     shown: Vec<Box<str>>,
+    /// Tokens that are suspended here, of which what waits tells.
+    suspected: Vec<NodeId>,
     sealed: Option<Parcel>,
     lost: u64,
 }
@@ -49,6 +52,8 @@ pub(super) struct Outbox {
 pub(super) struct Parcel {
     pub(super) body: Bytes,
     pub(super) entries: u64,
+    /// Tokens that are suspended here, and that it says so of.
+    pub(super) suspected: Vec<NodeId>,
 }
 
 impl Outbox {
@@ -65,6 +70,17 @@ impl Outbox {
             identity: grant.claims.lin.identity(),
             digest: grant.digest,
         };
+        self.put(key, report);
+    }
+
+    /// Tells of a token that is suspended here.
+    pub(super) fn suspect(&mut self, suspension: &Suspension, report: TokenReport) {
+        let key = Reported {
+            token: suspension.token,
+            identity: suspension.identity,
+            digest: suspension.digest,
+        };
+        self.suspected.push(key.token);
         self.put(key, report);
     }
 
@@ -110,6 +126,7 @@ impl Outbox {
             return false;
         }
         let mut entries = Vec::new();
+        let mut tokens = Vec::new();
         let mut operations = BTreeSet::new();
         let mut size = 0;
         while let Some((key, report)) = self.waiting.pop_front() {
@@ -129,6 +146,7 @@ impl Outbox {
             }
             size += entry.get().len();
             entries.push(entry);
+            tokens.push(key.token);
             let rule = report.hard_rule().and_then(HardRule::operation);
             operations.extend(report.operations().map(|(operation, _)| operation));
             operations.extend(rule);
@@ -152,9 +170,11 @@ impl Outbox {
             shown,
         }) {
             Ok(body) => {
+                let told = |token: &mut NodeId| tokens.contains(token);
                 self.sealed = Some(Parcel {
                     body: body.into(),
                     entries: count,
+                    suspected: self.suspected.extract_if(.., told).collect(),
                 })
             }
             Err(_) => self.lose(count),

@@ -129,6 +129,11 @@ struct World {
 }
 
 async fn world() -> (World, Reporter) {
+    world_with(false).await
+}
+
+/// With a feed that nothing is heard of, or with none at all.
+async fn world_with(silent_feed: bool) -> (World, Reporter) {
     let broker = Arc::new(Broker::default());
     let token = || async {
         Json(serde_json::json!({ "access_token": "t", "token_type": "Bearer", "expires_in": 300 }))
@@ -154,13 +159,16 @@ async fn world() -> (World, Reporter) {
         Route::new(Method::GET, "/orders/{id}").object("id"),
         Route::new(Method::GET, "/export"),
     ];
-    let gateway = Gateway::builder()
-        .dangerous()
-        .without_revocation(
-            ISSUER,
-            AUDIENCE.parse().unwrap(),
-            std::iter::once(&delegation).collect(),
-        )
+    let audience = AUDIENCE.parse().unwrap();
+    let keys = std::iter::once(&delegation).collect();
+    let gateway = if silent_feed {
+        let view = crate::feed::FeedView::without_feed(keys);
+        Gateway::builder().shared_feed(ISSUER, audience, view)
+    } else {
+        let dangerous = Gateway::builder().dangerous();
+        dangerous.without_revocation(ISSUER, audience, keys)
+    };
+    let gateway = gateway
         .routes(routes)
         .unwrap()
         .drift(DriftMode::Enforce)

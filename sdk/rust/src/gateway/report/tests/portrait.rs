@@ -39,16 +39,26 @@ impl World {
     }
 
     /// The broker knows the identity, whose peers export.
-    fn known(&self) -> Value {
+    fn known(&self, enforced: bool) -> Value {
         *self.broker.bounds.lock().unwrap() = Some(habits());
         let role = Role::of([&baseline(true)]).unwrap();
         let names = serde_json::json!({
             "baseline": self.put(&compact()),
             "role": self.put(role.others()),
-            "enforced": true,
+            "enforced": enforced,
         });
         *self.broker.portrait.lock().unwrap() = Some(names.clone());
         names
+    }
+
+    /// Calls as a peer makes them, until an alarm is raised; how many it took.
+    fn export(&self, jti: u64, millis: u64) -> usize {
+        let calls = (0..300_u64).take_while(|n| {
+            let path = ["/export", "/orders/7"][*n as usize % 2];
+            self.call(jti, path, millis + n * 100);
+            self.gateway.sudden_alarms() == 0
+        });
+        calls.count()
     }
 
     fn portrait(&self) -> Option<std::sync::Arc<crate::gateway::portrait::Portrait>> {
@@ -70,7 +80,7 @@ impl World {
 #[tokio::test]
 async fn who_suddenly_calls_like_somebody_else_is_reported_at_once_and_asked_about_again() {
     let (world, mut reporter) = world().await;
-    world.known();
+    world.known(true);
     assert!(world.call(9, "/orders/1", 0));
     reporter.collect(false);
     world.ask_again(&reporter).await;
@@ -85,13 +95,7 @@ async fn who_suddenly_calls_like_somebody_else_is_reported_at_once_and_asked_abo
     reporter.collect(true);
     reporter.deliver().await;
 
-    let calls = (0..300_u64)
-        .take_while(|n| {
-            let path = ["/export", "/orders/7"][*n as usize % 2];
-            world.call(9, path, 60_000 + n * 100);
-            world.gateway.sudden_alarms() == 0
-        })
-        .count();
+    let calls = world.export(9, 60_000);
     assert!((20..100).contains(&calls), "{calls}");
     let urgent = world.gateway.0.link.take_urgent();
     assert_eq!(urgent.len(), 1, "does not wait for the minute");
@@ -116,16 +120,16 @@ async fn who_suddenly_calls_like_somebody_else_is_reported_at_once_and_asked_abo
 async fn what_is_not_what_its_name_says_or_of_another_version_is_refused_and_the_last_good_one_stays()
  {
     let (world, mut reporter) = world().await;
-    let good = world.known();
+    let good = world.known(true);
     assert!(world.call(9, "/orders/1", 0));
     reporter.collect(false);
     world.ask_again(&reporter).await;
     let first = world.portrait().unwrap();
 
     let mut other = serde_json::to_value(compact()).unwrap();
-    other["version"] = 9.into();
+    let version = std::mem::replace(&mut other["version"], 99.into());
     let of_another_version = world.put(&other);
-    other["version"] = 1.into();
+    other["version"] = version;
     other["calls"] = 4_711.into();
     let changed = world.put(&other);
     world
@@ -160,4 +164,80 @@ async fn what_is_not_what_its_name_says_or_of_another_version_is_refused_and_the
     *world.broker.portrait.lock().unwrap() = None;
     world.ask_again(&reporter).await;
     assert!(world.portrait().is_none(), "the broker has forgotten it");
+}
+
+#[tokio::test]
+async fn a_gateway_that_hears_no_broker_suspends_by_its_own_alarm_where_statistics_act() {
+    for enforced in [true, false] {
+        let (world, mut reporter) = world_with(true).await;
+        world.known(enforced);
+        assert!(world.call(9, "/orders/1", 0));
+        reporter.collect(false);
+        world.ask_again(&reporter).await;
+        let calls = world.export(9, 1_000);
+        assert!(calls < 100, "{calls}");
+        assert_eq!(world.gateway.suspended_here(), usize::from(enforced));
+        assert_eq!(world.call(9, "/orders/1", 40_000), !enforced);
+        assert!(world.call(10, "/orders/1", 40_000), "another token");
+
+        // Nobody is told before somebody is heard.
+        reporter.deliver().await;
+        reporter.collect(true);
+        reporter.deliver().await;
+        assert_eq!(
+            world.gateway.0.cut_off.untold().len(),
+            usize::from(enforced)
+        );
+        let token = NodeId::from_u64(9);
+        world.gateway.0.link.view.release(token);
+        assert!(world.call(9, "/orders/1", 40_100), "lifted");
+    }
+}
+
+#[tokio::test]
+async fn what_is_suspended_here_is_told_by_itself_and_lifted_by_what_the_broker_made_of_it() {
+    let (world, mut reporter) = world_with(true).await;
+    assert!(world.call(9, "/orders/1", 0));
+    let walked = (0..2_000_u64)
+        .take_while(|n| world.call(9, &format!("/orders/{}", 100 + n), n * 20))
+        .count();
+    assert!(walked < 2_000, "the bound held");
+    assert_eq!(world.gateway.suspended_here(), 1);
+    let walks = |jti: u64| {
+        (0..600_u64)
+            .take_while(|n| world.call(jti, &format!("/orders/{}", 100 + n), 50_000 + n * 20))
+            .count()
+    };
+    for jti in 10..13 {
+        walks(jti);
+    }
+    assert_eq!(world.gateway.suspended_here(), 3, "no more than three");
+    assert!(world.gateway.suspensions_capped() > 0);
+    assert!(
+        world.call(12, "/export", 70_000),
+        "only its walk is refused"
+    );
+    assert!(!world.call(12, "/orders/5", 70_000));
+
+    // As a restarted gateway would, that never saw the calls.
+    let told = world.gateway.0.cut_off.untold();
+    let (suspension, report) = told
+        .into_iter()
+        .find(|(one, _)| one.token.as_u64() == 9)
+        .unwrap();
+    let regular = &mut reporter.regular;
+    regular.outbox.suspect(&suspension, report);
+    let receipt = serde_json::json!({ "accepted": 1, "rev": 4_711 });
+    *world.broker.receipt.lock().unwrap() = Some(receipt);
+    reporter.deliver().await;
+    let sent = world.broker.reports().pop().unwrap();
+    let entry = &sent["entries"][0];
+    assert_eq!(entry["token"], "0000000000000009");
+    let report: lanyard_drift::TokenReport =
+        serde_json::from_value(entry["report"].clone()).unwrap();
+    assert!(report.hard_rule().is_some() && report.calls() == 0);
+    let cut_off = &world.gateway.0.cut_off;
+    let rev = |n| Some(lanyard_token::Rev::from_u64(n).unwrap());
+    assert_eq!(cut_off.take_settled(UnixMillis(0), rev(4_710)).len(), 0);
+    assert_eq!(cut_off.take_settled(UnixMillis(0), rev(4_711)).len(), 1);
 }
