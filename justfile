@@ -20,3 +20,9 @@ test package:
 lint:
     cargo fmt --all
     cargo clippy --workspace --all-targets -- --deny warnings
+
+# policies: without fault, tested, and their matrix current
+policy:
+    cargo run --package lanyard -- policy check
+    cargo run --package lanyard -- policy test --strict
+    cargo run --package lanyard -- policy matrix --check

@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod dev;
 pub mod output;
+pub mod policy;
 pub mod secrets;
 pub mod serve;
 pub mod store;
@@ -70,6 +71,9 @@ enum Command {
     SigningKey(admin::Noun<admin::SigningKeyCommand>),
     /// Verdicts about identities that left their baseline
     Drift(admin::Noun<admin::DriftCommand>),
+    /// Policies as files: check, test, explain, compare; no broker needed
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// How the broker is doing
     Status(admin::StatusArgs),
     /// A one-hour administrator's token for the admin listener (through the Unix socket only)
@@ -141,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
+        Command::Policy(command) => policy::run(&command, output),
         Command::Status(args) => admin::run::<admin::Status>(args, output),
         Command::AdminToken(args) => admin::run::<admin::AdminToken>(args, output),
         Command::Store(command) => stored::check(&command, output),

@@ -10,10 +10,17 @@ mod broken;
 mod bundle;
 mod catalogue;
 mod contradiction;
+pub mod difference;
+pub mod explain;
+mod expression;
 mod grant;
 mod handle;
+pub mod lint;
+pub mod matrix;
+pub mod rehearsal;
 mod slices;
 mod sources;
+pub mod trial;
 mod words;
 
 pub use asked::{Asked, AskedBy, Binding, Oidc, Party, Proof, Risk, Task};

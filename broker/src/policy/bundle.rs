@@ -12,7 +12,7 @@ use super::asked::Binding;
 use super::broken::Broken;
 use super::catalogue::{self, Catalogue};
 use super::contradiction;
-use super::slices::Slices;
+use super::slices::{Slices, actions};
 use super::sources::{Sources, Text};
 use super::words::Words;
 use crate::store::event::ContentHash;
@@ -139,6 +139,12 @@ impl Bundle {
     /// What is strange about it, though not wrong.
     pub fn remarks(&self) -> &[Broken] {
         &self.remarks
+    }
+
+    /// Whether a policy can have a say when a token is asked for.
+    pub fn is_about_issuing(&self, rule: &Rule) -> bool {
+        let policy = self.slices.policy(&PolicyId::new(&rule.id));
+        policy.is_some_and(|policy| actions(policy, &self.words).contains(&self.words.issue))
     }
 
     /// In how many slices the policies are, and how many the largest has.

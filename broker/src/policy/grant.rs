@@ -143,7 +143,7 @@ impl Bundle {
     }
 
     /// The scopes to look at: those asked for, else all that are registered or known, as far as the parent goes.
-    fn wanted<'a>(&'a self, asked: &Asked<'a>) -> Vec<Option<&'a Scope>> {
+    pub(super) fn wanted<'a>(&'a self, asked: &Asked<'a>) -> Vec<Option<&'a Scope>> {
         let within = |scope: &&Scope| {
             asked
                 .within

@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 
 use cedar_policy::{
-    ActionConstraint, EntityUid, Policy, PolicySet, PolicySetError, PrincipalConstraint,
+    ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint,
     ResourceConstraint,
 };
 
@@ -95,13 +95,22 @@ impl Slices {
         self.sizes().max().unwrap_or(0)
     }
 
+    /// One of the policies in them.
+    pub(super) fn policy(&self, id: &PolicyId) -> Option<&Policy> {
+        self.sets().find_map(|set| set.policy(id))
+    }
+
     fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.sets()
+            .map(PolicySet::num_of_policies)
+            .filter(|size| *size > 0)
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &PolicySet> {
         self.actions
             .values()
             .flat_map(|shelf| std::iter::once(&shelf.any).chain(shelf.named.values()))
             .flat_map(|shelf| std::iter::once(&shelf.any).chain(shelf.named.values()))
-            .map(PolicySet::num_of_policies)
-            .filter(|size| *size > 0)
     }
 }
 

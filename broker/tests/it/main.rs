@@ -14,6 +14,7 @@ mod deploy;
 mod edge;
 mod feed;
 mod issue;
+mod policies;
 mod store;
 mod support;
 mod telemetry;

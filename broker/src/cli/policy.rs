@@ -1,0 +1,44 @@
+//! `lanyard policy …`: policies as files, tried without a broker.
+//!
+//! Exit codes: 0 all is well, 1 something differs, fails or is stale, 2 something cannot be read.
+
+mod check;
+mod diff;
+mod explain;
+mod folder;
+mod matrix;
+mod test;
+
+use clap::Subcommand;
+
+use super::CliError;
+use super::output::Output;
+
+/// `lanyard policy …`.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 something differs, fails or is stale, 2 something cannot be read."
+)]
+pub enum PolicyCommand {
+    /// Say whether a folder of policies parses, fits its schema, and has nothing suspicious in it
+    Check(folder::Folder),
+    /// Try every case of a folder
+    Test(test::TestArgs),
+    /// Say why a request is given, or why not
+    Explain(Box<explain::ExplainArgs>),
+    /// Write who could have what into the folder's matrix.txt
+    Matrix(matrix::MatrixArgs),
+    /// Say what the policies of another folder would change
+    Diff(diff::DiffArgs),
+}
+
+/// Runs it.
+pub fn run(command: &PolicyCommand, output: Output) -> Result<(), CliError> {
+    match command {
+        PolicyCommand::Check(folder) => check::run(folder, output),
+        PolicyCommand::Test(args) => test::run(args, output),
+        PolicyCommand::Explain(args) => explain::run(args, output),
+        PolicyCommand::Matrix(args) => matrix::run(args, output),
+        PolicyCommand::Diff(args) => diff::run(args, output),
+    }
+}

@@ -1,0 +1,59 @@
+//! `lanyard policy check`.
+
+use serde_json::json;
+
+use super::super::CliError;
+use super::super::output::Output;
+use super::folder::{Folder, counted};
+use crate::policy::lint::lint;
+use crate::policy::{Bundle, Effect};
+
+/// Runs it.
+pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
+    let bundle = folder.bundle()?;
+    folder.trial()?;
+    let files = folder.is_there().then(|| folder.path());
+    let findings = lint(&bundle, files);
+    let (slices, largest) = bundle.sliced();
+    let answer = json!({
+        "ok": findings.is_empty(),
+        "policies": bundle.rules().count(),
+        "permits": count(&bundle, Effect::Permit),
+        "forbids": count(&bundle, Effect::Forbid),
+        "slices": slices,
+        "largest_slice": largest,
+        "findings": findings,
+    });
+    output.print(&answer, |_| {
+        let mut text = String::new();
+        for finding in &findings {
+            text.push_str(&format!("{}: {}\n", finding.place, finding.words));
+        }
+        text.push_str(&summary(&bundle));
+        text
+    });
+    match findings.len() {
+        0 => Ok(()),
+        number => Err(CliError::Failed(format!(
+            "{} in `{}`",
+            counted(number, "finding"),
+            folder.path().display()
+        ))),
+    }
+}
+
+fn summary(bundle: &Bundle) -> String {
+    let (slices, largest) = bundle.sliced();
+    format!(
+        "{}: {}, {}; {} of at most {}",
+        counted(bundle.rules().count(), "policy"),
+        counted(count(bundle, Effect::Permit), "permit"),
+        counted(count(bundle, Effect::Forbid), "forbid"),
+        counted(slices, "slice"),
+        counted(largest, "policy"),
+    )
+}
+
+fn count(bundle: &Bundle, effect: Effect) -> usize {
+    bundle.rules().filter(|rule| rule.effect == effect).count()
+}

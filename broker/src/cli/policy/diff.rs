@@ -1,0 +1,168 @@
+//! `lanyard policy diff`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::CliError;
+use super::super::output::{Output, table};
+use super::folder::{bundle, counted, trial, untried};
+use crate::policy::Bundle;
+use crate::policy::difference::{Cell, Changed, Recorded, Way, cells, changed};
+use crate::policy::matrix::rows;
+use crate::policy::trial::{Outcome, Verdict};
+
+/// `lanyard policy diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The folder of policies as they are
+    #[arg(value_name = "A")]
+    before: PathBuf,
+    /// The folder as it would be
+    #[arg(value_name = "B")]
+    after: PathBuf,
+    /// Requests that were made, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+}
+
+/// Runs it.
+pub(super) fn run(args: &DiffArgs, output: Output) -> Result<(), CliError> {
+    let (before, after) = (bundle(&args.before)?, bundle(&args.after)?);
+    let requests = args.requests.as_deref().map(recorded).transpose()?;
+    let changed = match &requests {
+        Some(requests) => changed(&before, &after, requests).map_err(|why| untried(&why))?,
+        None => Vec::new(),
+    };
+    let cells = matrices(args, &before, &after)?;
+    let answer = json!({
+        "requests": requests.as_ref().map(Vec::len),
+        "changed": changed,
+        "matrix": cells,
+    });
+    output.print(&answer, |_| {
+        text(requests.as_deref(), &changed, cells.as_deref())
+    });
+    if changed.is_empty() && cells.is_none_or(|cells| cells.is_empty()) {
+        return Ok(());
+    }
+    Err(CliError::Failed(
+        "the policies differ in what they give".to_owned(),
+    ))
+}
+
+/// Both matrices for the classes of the folder as it would be: otherwise classes would differ, not policies.
+fn matrices(
+    args: &DiffArgs,
+    before: &Bundle,
+    after: &Bundle,
+) -> Result<Option<Vec<Cell>>, CliError> {
+    let trial = trial(&args.after)?;
+    let Some(classes) = &trial.classes else {
+        return Ok(None);
+    };
+    let of = |bundle| rows(bundle, &trial.fixtures, classes).map_err(|why| untried(&why));
+    let circumstances: Vec<_> = classes
+        .circumstances
+        .iter()
+        .map(|circumstance| circumstance.name.clone())
+        .collect();
+    Ok(Some(cells(&of(before)?, &of(after)?, &circumstances)))
+}
+
+fn recorded(file: &Path) -> Result<Vec<Recorded>, CliError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CliError::Usage(format!("cannot read `{}`: {error}", file.display())))?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(number, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                let place = format!("{}:{}:{}", file.display(), number + 1, error.column());
+                let whole = error.to_string();
+                let words = whole.split(" at line ").next().unwrap_or(&whole);
+                CliError::Usage(format!("{place}: {words}"))
+            })
+        })
+        .collect()
+}
+
+fn text(requests: Option<&[Recorded]>, changed: &[Changed], cells: Option<&[Cell]>) -> String {
+    let mut text = String::new();
+    match requests {
+        None => text.push_str("no recorded requests were given\n"),
+        Some(requests) => {
+            let made: u64 = requests.iter().map(|request| request.count).sum();
+            let would: u64 = changed.iter().map(|change| change.recorded.count).sum();
+            text.push_str(&format!(
+                "{would} of {made} recorded requests would come out otherwise\n"
+            ));
+            let rows: Vec<_> = changed.iter().map(request).collect();
+            if !rows.is_empty() {
+                let columns = ["how", "count", "identity", "audience", "before", "after"];
+                text.push_str(&table(&rows, &columns));
+            }
+        }
+    }
+    match cells {
+        None => text.push_str("the folder has no classes.json: no matrices to compare\n"),
+        Some(cells) => {
+            text.push_str(&format!(
+                "the matrices differ in {}\n",
+                counted(cells.len(), "place")
+            ));
+            let rows: Vec<_> = cells.iter().map(cell).collect();
+            if !rows.is_empty() {
+                let columns = ["class", "audience", "scope", "when", "before", "after"];
+                text.push_str(&table(&rows, &columns));
+            }
+        }
+    }
+    text
+}
+
+fn request(change: &Changed) -> Value {
+    let ways: Vec<_> = change
+        .ways
+        .iter()
+        .map(|way| match way {
+            Way::NewlyDenied => "newly denied",
+            Way::NewlyAllowed => "newly allowed",
+            Way::OtherScopes => "other scopes",
+            Way::OtherLifetime => "other lifetime",
+        })
+        .collect();
+    json!({
+        "how": ways.join(", "),
+        "count": change.recorded.count,
+        "identity": change.recorded.identity.name,
+        "audience": change.recorded.request.audience,
+        "before": outcome(&change.before),
+        "after": outcome(&change.after),
+    })
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match (outcome.decision, outcome.lifetime) {
+        (Verdict::Deny, _) => "denied".to_owned(),
+        (Verdict::Allow, seconds) => {
+            let scopes: Vec<_> = outcome.scopes.iter().map(ToString::to_string).collect();
+            format!("{} {} s", scopes.join(" "), seconds.unwrap_or(0))
+        }
+    }
+}
+
+fn cell(cell: &Cell) -> Value {
+    let seconds = |given: Option<u64>| {
+        given.map_or_else(|| "denied".to_owned(), |seconds| format!("{seconds} s"))
+    };
+    json!({
+        "class": cell.class,
+        "audience": cell.audience,
+        "scope": cell.scope,
+        "when": cell.circumstance,
+        "before": seconds(cell.before),
+        "after": seconds(cell.after),
+    })
+}

@@ -1,0 +1,85 @@
+//! `lanyard policy matrix`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::super::CliError;
+use super::super::output::Output;
+use super::folder::{Folder, counted, untried};
+use crate::policy::matrix::{Row, missing, rows, text};
+
+/// `lanyard policy matrix`.
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Write nothing; fail when matrix.txt is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs it.
+pub(super) fn run(args: &MatrixArgs, output: Output) -> Result<(), CliError> {
+    let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
+    let Some(classes) = &trial.classes else {
+        let folder = args.folder.path().display();
+        return Err(CliError::Usage(format!(
+            "there is no `{folder}/classes.json`; say in it which classes of identities there are"
+        )));
+    };
+    let rows = rows(&bundle, &trial.fixtures, classes).map_err(|why| untried(&why))?;
+    let unmet = missing(&bundle, &rows);
+    let written = text(&rows, &unmet);
+    let file = args.folder.path().join("matrix.txt");
+    if args.check {
+        return check(&file, &written, output);
+    }
+    std::fs::write(&file, &written)
+        .map_err(|error| CliError::cannot(format!("write `{}`", file.display()), &error))?;
+    told(&file, &rows, &unmet, output);
+    Ok(())
+}
+
+fn told(file: &Path, rows: &[Row], unmet: &[String], output: Output) {
+    let answer = json!({ "file": file, "rows": rows, "unmet": unmet });
+    output.print(&answer, |_| {
+        format!("{}: {}", file.display(), counted(rows.len(), "row"))
+    });
+}
+
+fn check(file: &Path, written: &str, output: Output) -> Result<(), CliError> {
+    let stands = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            let words = format!("cannot read `{}`: {error}", file.display());
+            return Err(CliError::Usage(words));
+        }
+    };
+    let only = |here: &str, there: &str| -> Vec<String> {
+        here.lines()
+            .filter(|line| !there.lines().any(|other| other == *line))
+            .map(str::to_owned)
+            .collect()
+    };
+    let (gone, new) = (only(&stands, written), only(written, &stands));
+    let current = stands == written;
+    let answer = json!({ "file": file, "current": current, "gone": gone, "new": new });
+    output.print(&answer, |_| {
+        if current {
+            return format!("{} is current", file.display());
+        }
+        let gone = gone.iter().map(|line| format!("- {line}\n"));
+        gone.chain(new.iter().map(|line| format!("+ {line}\n")))
+            .collect()
+    });
+    if current {
+        return Ok(());
+    }
+    Err(CliError::Failed(format!(
+        "`{}` is stale; write it with `lanyard policy matrix`, and look at what changed",
+        file.display()
+    )))
+}

@@ -1,0 +1,167 @@
+//! The parts of a policy, each asked as a policy of its own.
+
+use std::str::FromStr;
+
+use cedar_policy::{
+    Authorizer, Decision, Entities, Expression, Policy, PolicyId, PolicySet, Request,
+};
+use lanyard_token::Scope;
+use serde_json::{Value, json};
+
+use super::super::asked::Asked;
+use super::super::bundle::{Bundle, Rule};
+use super::super::expression;
+use super::super::words::Unfit;
+
+/// One scope of a request, as Cedar sees it.
+pub(super) struct Situation {
+    request: Request,
+    entities: Entities,
+}
+
+impl Situation {
+    pub(super) fn of(bundle: &Bundle, asked: &Asked<'_>, scope: &Scope) -> Result<Self, Unfit> {
+        let words = &bundle.words;
+        let request = Request::new(
+            words.identity(asked.subject.name),
+            words.issue.clone(),
+            words.scope(asked.audience, scope.as_str()),
+            words.context(asked)?,
+            None,
+        )
+        .map_err(|error| error.to_string())?;
+        let entities = words.entities(asked, std::iter::once(scope.as_str()))?;
+        Ok(Self { request, entities })
+    }
+
+    /// Whether a policy permits; or how it failed.
+    fn holds(&self, policy: &Value) -> Result<bool, String> {
+        let policy = Policy::from_json(Some(PolicyId::new("part")), policy.clone())
+            .map_err(|error| error.to_string())?;
+        let set = PolicySet::from_policies([policy]).map_err(|error| error.to_string())?;
+        let response = Authorizer::new().is_authorized(&self.request, &set, &self.entities);
+        match response.diagnostics().errors().next() {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(response.decision() == Decision::Allow),
+        }
+    }
+
+    fn value(&self, path: &str) -> Option<String> {
+        let expression = Expression::from_str(path).ok()?;
+        cedar_policy::eval_expression(&self.request, &self.entities, &expression)
+            .ok()
+            .map(|value| value.to_string())
+    }
+}
+
+/// Why a policy does not apply.
+pub(super) struct WhyNot {
+    /// Whether it is about this identity at all.
+    pub(super) about_them: bool,
+    /// In words.
+    pub(super) words: String,
+}
+
+/// The first part that does not hold; `None`: all do.
+pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Option<WhyNot> {
+    let policy = expression::json(bundle, rule);
+    for (part, whom) in [
+        ("principal", "the identity"),
+        ("resource", "what is asked for"),
+    ] {
+        let constraint = policy.get(part).unwrap_or(&Value::Null);
+        if situation.holds(&headed(part, constraint)) != Ok(true) {
+            return Some(WhyNot {
+                about_them: part != "principal",
+                words: format!("{whom} is not {}", constrained(constraint)),
+            });
+        }
+    }
+    let conditions = policy.get("conditions").and_then(Value::as_array);
+    let words = conditions
+        .into_iter()
+        .flatten()
+        .find_map(|condition| unmet(condition, situation))?;
+    Some(WhyNot {
+        about_them: true,
+        words,
+    })
+}
+
+/// The part of a condition that keeps the policy from applying.
+fn unmet(condition: &Value, situation: &Situation) -> Option<String> {
+    let body = condition.get("body")?;
+    let unless = condition.get("kind").and_then(Value::as_str) == Some("unless");
+    let parts = if unless {
+        expression::disjuncts(body)
+    } else {
+        expression::conjuncts(body)
+    };
+    parts
+        .into_iter()
+        .find_map(|part| match situation.holds(&conditional(part)) {
+            Ok(true) if unless => Some(format!("unless {}", told(part, situation))),
+            Ok(false) if !unless => Some(format!("it is not so that {}", told(part, situation))),
+            Ok(_) => None,
+            Err(fault) => Some(format!("it failed, which denies: {fault}")),
+        })
+}
+
+/// A part as Cedar writes it, with the values it looked at.
+fn told(part: &Value, situation: &Situation) -> String {
+    let text = expression::text(part).unwrap_or_else(|| part.to_string());
+    let values: Vec<_> = expression::paths(part)
+        .into_iter()
+        .map(|path| match situation.value(&path) {
+            Some(value) => format!("{path} is {value}"),
+            None => format!("{path} is absent"),
+        })
+        .collect();
+    if values.is_empty() {
+        return format!("`{text}`");
+    }
+    format!("`{text}` ({})", values.join(", "))
+}
+
+/// A part of a policy's head, in words.
+fn constrained(constraint: &Value) -> String {
+    let short = |kind: &str| kind.trim_start_matches("Lanyard::").to_lowercase();
+    let named = |of: &Value| {
+        let member = |name| {
+            let entity = of.get("entity");
+            entity
+                .and_then(|entity| entity.get(name)?.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        format!("{} `{}`", short(&member("type")), member("id"))
+    };
+    let text = |name| constraint.get(name).and_then(Value::as_str);
+    match (text("op"), constraint.get("in")) {
+        (Some("=="), _) => named(constraint),
+        (Some("in"), _) => format!("in {}", named(constraint)),
+        (Some("is"), Some(inside)) => format!("in {}", named(inside)),
+        (Some("is"), None) => format!("of type {}", short(text("entity_type").unwrap_or_default())),
+        _ => "what it is about".to_owned(),
+    }
+}
+
+/// A policy for whatever meets this part of a head.
+fn headed(part: &str, constraint: &Value) -> Value {
+    let mut policy = conditional(&json!({"Value": true}));
+    if let Some(object) = policy.as_object_mut() {
+        object.insert(part.to_owned(), constraint.clone());
+    }
+    policy
+}
+
+/// A policy for everybody, under this condition.
+fn conditional(body: &Value) -> Value {
+    json!({
+        "effect": "permit",
+        "principal": {"op": "All"},
+        "action": {"op": "All"},
+        "resource": {"op": "All"},
+        "conditions": [{"kind": "when", "body": body}],
+    })
+}

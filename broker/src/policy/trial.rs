@@ -1,0 +1,152 @@
+//! What a policy folder brings so that its policies can be tried without a broker: identities to ask with,
+//! cases that say what comes out, and classes of identities for the matrix.
+//!
+//! Nothing of it decides anything in a running broker.
+
+mod asking;
+mod case;
+mod class;
+mod fixture;
+mod scopes;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+pub use asking::{Asking, Limits};
+pub use case::{Case, Expectation, Outcome, Reason, Verdict};
+pub use class::{Circumstance, Class, Classes};
+pub use fixture::{Fixture, Fixtures, Kind};
+
+/// A file that cannot be read: which, where, and what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Look at permissions and spelling.
+    #[error("cannot read `{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Correct what stands there.
+    #[error("{place}: {words}")]
+    Content {
+        /// `file:line:column`.
+        place: String,
+        /// What is wrong with it.
+        words: String,
+    },
+}
+
+impl Unreadable {
+    pub(super) fn content(path: &Path, words: impl Into<String>) -> Self {
+        Self::Content {
+            place: path.display().to_string(),
+            words: words.into(),
+        }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Trial {
+    /// Who asks.
+    pub fixtures: Fixtures,
+    /// The cases of each grant, by the name of its folder.
+    pub cases: BTreeMap<String, Vec<Case>>,
+    /// Rows of the matrix; absent when the folder has none.
+    pub classes: Option<Classes>,
+}
+
+impl Trial {
+    /// Reads the folder.
+    pub fn load(folder: &Path) -> Result<Self, Unreadable> {
+        let fixtures = Fixtures::load(&folder.join("fixtures"))?;
+        let mut cases = BTreeMap::new();
+        for grant in grants(folder)? {
+            let path = folder.join(&grant).join("cases.json");
+            if path.exists() {
+                let read: Vec<Case> = json(&path)?;
+                check(&read, &fixtures, &path)?;
+                cases.insert(grant, read);
+            }
+        }
+        let path = folder.join("classes.json");
+        let classes = path.exists().then(|| json::<Classes>(&path)).transpose()?;
+        if let Some(classes) = &classes {
+            classes
+                .check(&fixtures)
+                .map_err(|words| Unreadable::content(&path, words))?;
+        }
+        Ok(Self {
+            fixtures,
+            cases,
+            classes,
+        })
+    }
+
+    /// Every case with the folder it stands in.
+    pub fn all_cases(&self) -> impl Iterator<Item = (&str, &Case)> {
+        self.cases
+            .iter()
+            .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
+    }
+}
+
+/// The folders that hold a policy, by name.
+pub fn grants(folder: &Path) -> Result<Vec<String>, Unreadable> {
+    let unreadable = |source| Unreadable::File {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.path().join("policy.cedar").exists() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A case has a name of its own, and speaks of identities there are.
+fn check(cases: &[Case], fixtures: &Fixtures, path: &Path) -> Result<(), Unreadable> {
+    let mut names = std::collections::BTreeSet::new();
+    for case in cases {
+        if !names.insert(&case.name) {
+            let words = format!("two cases are called `{}`", case.name);
+            return Err(Unreadable::content(path, words));
+        }
+        let actor = case.request.actor.as_ref();
+        for name in std::iter::once(&case.request.identity).chain(actor) {
+            if fixtures.get(name).is_none() {
+                let words = format!(
+                    "case `{}` speaks of `{name}`, which is not in fixtures/",
+                    case.name
+                );
+                return Err(Unreadable::content(path, words));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A JSON file as what it should be.
+pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Unreadable> {
+    let text = std::fs::read_to_string(path).map_err(|source| Unreadable::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        let whole = error.to_string();
+        let suffix = format!(" at line {} column {}", error.line(), error.column());
+        Unreadable::Content {
+            place: format!("{}:{}:{}", path.display(), error.line(), error.column()),
+            words: whole.strip_suffix(&suffix).unwrap_or(&whole).to_owned(),
+        }
+    })
+}
