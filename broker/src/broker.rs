@@ -24,7 +24,9 @@ use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
 use crate::issue::policy::Lifetimes;
 use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
+use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
+use crate::store::event::By;
 use crate::store::log::{IndexState, Log, LogConfig, OpenReport};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
@@ -66,6 +68,9 @@ pub enum StartError {
     /// The room that issues cannot be opened.
     #[error(transparent)]
     Issue(#[from] OpenError),
+    /// The policies cannot be used: correct what stands at the place.
+    #[error("the policies cannot be used: {0}")]
+    Policy(#[from] Broken),
     /// There is no key to sign with.
     #[error("signing keys cannot be made")]
     Keys(#[from] KeyError),
@@ -105,6 +110,7 @@ impl Broker {
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
             .read(Some(&seal))?;
         config.check_anchor_folder()?;
+        let policies = Policies::open(config.policy_bundle.as_deref())?;
         make_folder(&config.data_dir)?;
 
         let counters = Arc::new(Counters::default());
@@ -136,9 +142,10 @@ impl Broker {
             clock.clone(),
             seal.clone(),
             Arc::new(root),
-            issue_settings(&config),
+            issue_settings(&config, policies),
         )?);
         issue.keep_keys().await?;
+        issue.announce_policies(By::Broker).await?;
         let revoke = Arc::new(Revoke::new(
             revoke_state,
             store.clone(),
@@ -290,7 +297,7 @@ fn watch_config(config: &Config) -> WatchConfig {
     }
 }
 
-fn issue_settings(config: &Config) -> IssueSettings {
+fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
     IssueSettings {
         issuer: config.issuer.as_str().to_owned(),
         algorithm: config.algorithm,
@@ -303,5 +310,6 @@ fn issue_settings(config: &Config) -> IssueSettings {
             identity_burst: config.limits.burst,
             ..LimitSettings::default()
         },
+        policies: Arc::new(policies),
     }
 }

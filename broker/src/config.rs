@@ -55,6 +55,8 @@ pub struct Config {
     pub lifetime: Duration,
     /// Longest lifetime of any token.
     pub max_lifetime: Duration,
+    /// The folder of policies; none: everybody gets what it was registered for.
+    pub policy_bundle: Option<PathBuf>,
     /// Whether statistics only write down what they would have done.
     pub drift: Drift,
     /// What keeps one caller from starving the others.
@@ -157,6 +159,7 @@ impl Config {
                 1,
                 MAX_LIFETIME_SECONDS,
             )?),
+            policy_bundle: settings.path("policy.bundle")?,
             drift: Drift {
                 enforce: settings.word("drift.mode", &[("observe", false), ("enforce", true)])?,
                 max_revocations_per_minute: number(settings.within(

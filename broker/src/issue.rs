@@ -6,6 +6,8 @@
 
 pub mod administration;
 mod authenticate;
+mod decision;
+mod denials;
 mod exchange;
 mod grant;
 pub mod identity;
@@ -16,16 +18,19 @@ pub mod limits;
 pub mod lineage;
 mod local;
 pub mod mint;
+mod policies;
 pub mod policy;
 pub mod proof;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lanyard_token::{Algorithm, Audience, InvalidAudience, NodeId, Rejection, ScopeSet};
 
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::{CryptoError, SealingRoot};
+use crate::policy::Policies;
 use crate::store::Store;
 pub use authenticate::Client;
 pub use exchange::{Exchange, Subject};
@@ -35,6 +40,7 @@ pub use inspect::{EndRefused, Ended};
 use keys::{KeyRing, RootSigner};
 use limits::{LimitSettings, Limits};
 pub use local::LocalError;
+pub use policies::ReloadError;
 use policy::Lifetimes;
 use proof::access_token::{self, Proven, Wanted};
 use proof::api_key::KeyHasher;
@@ -50,6 +56,8 @@ pub struct IssueSettings {
     pub lifetimes: Lifetimes,
     /// How often may be asked.
     pub limits: LimitSettings,
+    /// Who may have what.
+    pub policies: Arc<Policies>,
 }
 
 /// Why the room cannot be opened.
@@ -80,6 +88,11 @@ pub struct Issue {
     ring: KeyRing,
     hasher: KeyHasher,
     limits: Limits,
+    policies: Arc<Policies>,
+    policies_refused: AtomicU64,
+    denials: Mutex<denials::Denials>,
+    /// One exchange of policies at a time, so that the last announced ones are in force.
+    activation: tokio::sync::Mutex<()>,
     /// One administration at a time, so that names stay unique.
     administration: tokio::sync::Mutex<()>,
     /// One key-keeping at a time, so that no key is made twice.
@@ -108,6 +121,10 @@ impl Issue {
             ring: KeyRing::new(Arc::clone(&seal)),
             hasher: KeyHasher::new(seal.pepper()?),
             limits: Limits::new(settings.limits),
+            policies: Arc::clone(&settings.policies),
+            policies_refused: AtomicU64::new(0),
+            denials: Mutex::default(),
+            activation: tokio::sync::Mutex::default(),
             administration: tokio::sync::Mutex::default(),
             keeping: tokio::sync::Mutex::default(),
             state,
@@ -177,7 +194,8 @@ impl Issue {
         Ok((holder, proven.claims.jti, proven.claims.scope))
     }
 
-    /// Keeps signing keys ready until the task is dropped: every minute, and as soon as one was removed.
+    /// Until the task is dropped: keeps signing keys ready, every minute and as soon as one was removed; writes the
+    /// denials of the minute before.
     pub async fn run(self: Arc<Self>) {
         /// Far shorter than any key is published ahead.
         const PERIOD: Duration = Duration::from_secs(60);
@@ -193,6 +211,10 @@ impl Issue {
                     error = &error as &dyn std::error::Error,
                     "signing keys could not be kept"
                 );
+            }
+            if let Err(error) = self.write_denials(false).await {
+                // Samples of denials may be lost; revocations and tokens may not.
+                tracing::warn!(%error, "denials of the last minute could not be written");
             }
         }
     }

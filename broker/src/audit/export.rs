@@ -62,6 +62,14 @@ impl Export {
             Event::Enabled { node, by, .. } => {
                 tracing::info!(name: "lanyard.log.enabled", rev, "lanyard.node" = %node, by = ?by, "enabled");
             }
+            Event::PolicyActivated {
+                bundle,
+                policies,
+                by,
+            } => tracing::info!(
+                name: "lanyard.log.policy_activated",
+                rev, bundle = %bundle, policies, by = ?by, "policies are in force"
+            ),
             Event::OwnerCreated { owner, by, .. } => {
                 tracing::info!(name: "lanyard.log.owner_created", rev, "lanyard.node" = %owner, by = ?by, "owner created");
             }
@@ -175,6 +183,7 @@ impl Export {
             }
             // Told when they happened, or of interest to gateways alone.
             Event::Refused(_)
+            | Event::Denied(_)
             | Event::Administered { .. }
             | Event::FloorRaised { .. }
             | Event::BaselinesSaved { .. } => {}

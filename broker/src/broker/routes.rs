@@ -85,6 +85,8 @@ impl Broker {
             store_writable: log.is_writable(),
             keys_loaded: in_force(issue.signing_keys().iter(), KeyUse::Mint, clock.now()).is_some(),
             feed_readers: revoke.open_streams(),
+            policies: issue.policies().rules().len(),
+            policies_refused: issue.policies_refused(),
         })
     }
 }

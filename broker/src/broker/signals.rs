@@ -10,7 +10,7 @@ use crate::config::Config;
 /// What the operator wants of a running broker.
 #[derive(Debug)]
 pub enum Wish {
-    /// Certificates are read again (SIGHUP).
+    /// Certificates and policies are read again (SIGHUP).
     Reload(Box<Config>),
     /// Requests in flight are finished, then it ends (SIGTERM, SIGINT).
     Stop,

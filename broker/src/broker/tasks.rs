@@ -8,8 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::{Wish, Wishes};
 use super::{Broker, Doors, StartError};
+use crate::config::Config;
 use crate::http::socket::AdminSocket;
+use crate::issue::ReloadError;
 use crate::store::Store;
+use crate::store::event::By;
 
 /// How long requests in flight may take to finish. The feed's streams end at once, so this is for the
 /// slow and the stuck.
@@ -46,7 +49,10 @@ impl Broker {
         let failed = loop {
             tokio::select! {
                 wish = wishes.recv() => match wish {
-                    Some(Wish::Reload(config)) => certificates.reload(&config),
+                    Some(Wish::Reload(config)) => {
+                        certificates.reload(&config);
+                        self.reload_policies(&config);
+                    }
                     Some(Wish::Stop) | None => break None,
                 },
                 Some(ended) = servers.join_next() => {
@@ -65,6 +71,9 @@ impl Broker {
         if let Err(error) = self.audit.write_refusals(true).await {
             tracing::warn!(%error, "the last refusals could not be written");
         }
+        if let Err(error) = self.issue.write_denials(true).await {
+            tracing::warn!(%error, "the last denials could not be written");
+        }
         let log = self.log.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
             tracing::error!(%error, "the log was not closed");
@@ -75,6 +84,17 @@ impl Broker {
                 std::io::Error::other("it ended without being told to")
             }))),
         }
+    }
+
+    /// Beside the doors: nobody waits for a folder to be read. What is wrong with it is logged there.
+    fn reload_policies(&self, config: &Config) {
+        let issue = self.issue.clone();
+        issue.read_policies_from(config.policy_bundle.as_deref());
+        tokio::spawn(async move {
+            if let Err(ReloadError::Store(error)) = issue.reload_policies(By::Broker).await {
+                tracing::error!(%error, "the policies are not exchanged");
+            }
+        });
     }
 
     fn background(&self, stop: &CancellationToken) -> JoinSet<()> {

@@ -83,6 +83,11 @@ pub const ALL: &[Setting] = &[
     ),
     setting("tokens.max_lifetime", Some("3600"), "seconds, of any token"),
     setting(
+        "policy.bundle",
+        None,
+        "folder of policies (default: everybody gets what it was registered for)",
+    ),
+    setting(
         "drift.mode",
         Some("observe"),
         "observe or enforce; hard rules are always enforced",

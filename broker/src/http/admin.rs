@@ -9,6 +9,7 @@ mod identities;
 mod keys;
 mod lineage;
 mod owners;
+mod policy;
 mod signing_keys;
 mod status;
 mod switch;
@@ -42,6 +43,8 @@ pub struct Rooms {
 /// Administration's own routes; those of drift stand beside them.
 pub fn routes(rooms: Rooms) -> Router {
     Router::new()
+        .route("/v1/policy", get(policy::show))
+        .route("/v1/policy/reload", post(policy::reload))
         .route("/v1/owners", get(owners::list).post(owners::create))
         .route("/v1/owners/{owner}", get(owners::show).post(owners::change))
         .route("/v1/owners/{owner}/transfer", post(owners::transfer))

@@ -29,6 +29,10 @@ pub struct Vitals {
     pub keys_loaded: bool,
     /// Gateways that read the feed now.
     pub feed_readers: usize,
+    /// Policies in force.
+    pub policies: usize,
+    /// How often policies were refused since the start.
+    pub policies_refused: u64,
 }
 
 impl Vitals {
@@ -74,6 +78,16 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
         "Number of the last durable event within its epoch",
         head.clone(),
     );
+    let (policies, policies_refused) = (
+        Gauge::<i64, AtomicI64>::default(),
+        Gauge::<u64, AtomicU64>::default(),
+    );
+    registry.register("policies", "Policies in force", policies.clone());
+    registry.register(
+        "policies_refused",
+        "How often policies were read again and refused since the start: the last good ones are in force",
+        policies_refused.clone(),
+    );
     registry.register("epoch", "Epoch of the log", epoch.clone());
     registry.register(
         "store_writable",
@@ -93,6 +107,8 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
             head.set(vitals.head.number());
             epoch.set(i64::from(vitals.head.epoch()));
             writable.set(i64::from(vitals.store_writable));
+            policies.set(i64::try_from(vitals.policies).unwrap_or(i64::MAX));
+            policies_refused.set(vitals.policies_refused);
             readers.set(i64::try_from(vitals.feed_readers).unwrap_or(i64::MAX));
             let mut page = String::new();
             match prometheus_client::encoding::text::encode(&mut page, &registry) {
@@ -194,6 +210,8 @@ mod tests {
             store_writable,
             keys_loaded: true,
             feed_readers: 3,
+            policies: 1,
+            policies_refused: 2,
         })
     }
 
@@ -222,6 +240,8 @@ mod tests {
             "lanyard_refused_total{reason=\"no_token\"} 1",
             "lanyard_feed_readers 3",
             "lanyard_head_rev 7",
+            "lanyard_policies 1",
+            "lanyard_policies_refused 2",
             "lanyard_store_writable 1",
         ] {
             assert!(page.contains(line), "{line} in {page}");

@@ -5,16 +5,19 @@
 //! actor (`act`), with all its nodes: revoking it ends what it obtained for others. With an
 //! `actor_token`, the client is the subject or the actor, and both tokens end the child.
 
-use lanyard_token::{Claims, Lineage, NodeId};
+use std::net::IpAddr;
 
-use super::grant::Decision;
+use lanyard_token::{Actor, Claims, Lineage, NodeId};
+
+use super::decision::{Circumstances, Look};
 use super::identity::Book;
 use super::limits::Network;
 use super::lineage::{self, ActingParty};
-use super::policy::{self, Request};
+use super::policy::Request;
 use super::proof::access_token::{Proven, Wanted};
 use super::{Client, Issue, Issued, Refused};
 use crate::clock::UnixMillis;
+use crate::policy::Proof as Shown;
 use crate::store::event::Grant;
 
 /// The most tokens exchanged directly from one: more is a loop that lost its end, or somebody
@@ -40,14 +43,32 @@ pub struct Exchange<'a> {
     pub actor: Option<&'a str>,
     /// What is asked for.
     pub request: &'a Request,
-    /// Where from, for failures.
-    pub network: Option<Network>,
+    /// Where from, as far as it is known.
+    pub address: Option<IpAddr>,
 }
 
 /// The subject, proven.
 enum Proof {
     Token(Box<Proven>),
     Key(Client),
+}
+
+impl Proof {
+    /// The token the child descends from, if there is one.
+    fn parent(&self) -> Option<&Claims> {
+        match self {
+            Self::Token(proven) => Some(&proven.claims),
+            Self::Key(_) => None,
+        }
+    }
+}
+
+/// What one look at the book gave.
+struct Sight {
+    look: Look,
+    act: Option<Actor>,
+    /// Who is going to use the child.
+    party: NodeId,
 }
 
 impl Issue {
@@ -66,7 +87,7 @@ impl Issue {
                 (Proof::Token(Box::new(proven)), client)
             }
             Subject::ApiKey(text) => {
-                let holder = self.holder(text, exchange.network)?;
+                let holder = self.holder(text, exchange.address.map(Network::of))?;
                 let client = exchange.client.unwrap_or(&holder).clone();
                 self.limits
                     .identity(client.identity)
@@ -82,47 +103,48 @@ impl Issue {
             ),
             None => None,
         };
-        let decision = self.state.read(|book| {
-            self.decide(book, &proof, actor.as_ref(), &client, exchange.request, now)
-        })?;
-        self.hand_out(decision, Grant::TokenExchange, now).await
-    }
-
-    /// The whole decision, in one look.
-    fn decide(
-        &self,
-        book: &Book,
-        proof: &Proof,
-        actor: Option<&Proven>,
-        client: &Client,
-        request: &Request,
-        now: UnixMillis,
-    ) -> Result<Decision, Refused> {
-        let own = client.lineage(book, now)?;
-        let (parent, lineage) = stand(book, proof, now)?;
-        let subject = lineage.identity();
-        let party = acting_party(book, actor, client, &own, subject, now)?;
-        let chain = parent.and_then(|parent| parent.act.as_ref());
-        let act = lineage::act(subject, chain, &party).map_err(Refused::Chain)?;
-        let allowance = self.allowance(book, subject)?;
-        let granted = policy::decide(
-            request,
-            &allowance,
-            parent,
-            self.settings.lifetimes,
-            now.seconds(),
-        )
-        .map_err(Refused::Denied)?;
-        let mut decision = self.decision(book, granted, lineage, now)?;
+        let Sight { look, act, party } = self
+            .state
+            .read(|book| self.see(book, &proof, actor.as_ref(), &client, now))?;
+        let circumstances = Circumstances {
+            grant: Grant::TokenExchange,
+            proof: match &proof {
+                Proof::Token(_) => Shown::AccessToken,
+                Proof::Key(_) => Shown::ApiKey,
+            },
+            address: exchange.address,
+        };
+        let parent = proof.parent();
+        let mut decision = self.decide(look, exchange.request, parent, circumstances, now)?;
         let claims = &mut decision.claims;
-        claims.client_id = party.identity.to_string();
+        claims.client_id = party.to_string();
         claims.act = act;
         claims.cnf = parent.and_then(|parent| parent.cnf);
         if let Some(actor) = actor {
             // A child never outlives what it was obtained with.
             claims.exp = claims.exp.min(actor.claims.exp);
         }
-        Ok(decision)
+        self.hand_out(decision, now).await
+    }
+
+    /// Everything the decision depends on, in one look.
+    fn see(
+        &self,
+        book: &Book,
+        proof: &Proof,
+        actor: Option<&Proven>,
+        client: &Client,
+        now: UnixMillis,
+    ) -> Result<Sight, Refused> {
+        let own = client.lineage(book, now)?;
+        let (parent, lineage) = stand(book, proof, now)?;
+        let subject = lineage.identity();
+        let party = acting_party(book, actor, client, &own, subject, now)?;
+        let chain = parent.and_then(|parent| parent.act.as_ref());
+        let act = lineage::act(subject, chain, &party).map_err(Refused::Chain)?;
+        let look = self.look(book, lineage, Some(party.identity), now)?;
+        let party = party.identity;
+        Ok(Sight { look, act, party })
     }
 }
 

@@ -1,17 +1,20 @@
 //! What comes out of the room: a token, or a refusal. And the simplest way to get one.
 
-use lanyard_token::{Claims, Lineage, NodeId, Rejection, ScopeSet};
+use std::net::IpAddr;
 
-use super::identity::{Book, Unusable};
-use super::keys::{KeyError, MintKey};
+use lanyard_token::{NodeId, Rejection, ScopeSet};
+
+use super::decision::{Circumstances, Decision};
+use super::identity::Unusable;
+use super::keys::KeyError;
 use super::limits::TooMany;
 use super::lineage::BrokenChain;
 use super::mint::{self, AccessToken, MintError};
-use super::policy::{self, Allowance, Denied, Granted, Request};
+use super::policy::{Denied, Request};
 use super::{Client, Issue};
 use crate::clock::UnixMillis;
-use crate::store::event::{Grant, Identity, Kind};
-use std::sync::Arc;
+use crate::policy::Proof;
+use crate::store::event::Grant;
 
 /// A token that is durable, with what its holder must know.
 pub struct Issued {
@@ -86,7 +89,7 @@ impl Refused {
             Self::Chain(BrokenChain::Loop) => "actor_loop",
             Self::FanOut => "fan_out",
             Self::Denied(Denied::NoTarget | Denied::ManyTargets | Denied::Target) => "target",
-            Self::Denied(Denied::Scope) => "scope",
+            Self::Denied(Denied::Scope | Denied::Nothing) => "scope",
             Self::Denied(Denied::Task | Denied::TaskEnded) => "task",
             Self::Denied(Denied::Lifetime) => "lifetime",
             Self::Mint(MintError::TooLong) => "token_too_long",
@@ -102,107 +105,47 @@ impl From<KeyError> for Refused {
     }
 }
 
-/// A decision: what to sign, and with what.
-pub(super) struct Decision {
-    pub(super) claims: Claims,
-    pub(super) key: Arc<MintKey>,
-}
-
 impl Issue {
-    /// RFC 6749 section 4.4: a client asks for itself.
+    /// RFC 6749 section 4.4: a client asks for itself, from `address` as far as it is known.
     pub async fn client_credentials(
         &self,
         client: &Client,
         request: &Request,
+        address: Option<IpAddr>,
     ) -> Result<Issued, Refused> {
         self.limits
             .identity(client.identity)
             .map_err(Refused::TooMany)?;
         let now = self.clock.now();
-        let decision = self.state.read(|book| {
+        let look = self.state.read(|book| {
             let lineage = client.lineage(book, now)?;
-            let allowance = self.allowance(book, client.identity)?;
-            let granted = policy::decide(
-                request,
-                &allowance,
-                None,
-                self.settings.lifetimes,
-                now.seconds(),
-            )
-            .map_err(Refused::Denied)?;
-            self.decision(book, granted, lineage, now)
+            self.look(book, lineage, None, now)
         })?;
-        self.hand_out(decision, Grant::ClientCredentials, now).await
-    }
-
-    /// What an identity may ask for. A gateway's audiences are the ones it serves; its own tokens are
-    /// for the broker.
-    pub(super) fn allowance(&self, book: &Book, identity: NodeId) -> Result<Allowance, Refused> {
-        let found = book
-            .identity(identity)
-            .ok_or(Refused::Client(Unusable::Unknown))?;
-        let Identity {
-            kind,
-            audiences,
-            scopes,
-            max_lifetime,
-            ..
-        } = &found.grant;
-        let audiences = match kind {
-            Kind::Gateway => vec![self.own_audience.clone()],
-            _ => audiences.clone(),
+        let circumstances = Circumstances {
+            grant: Grant::ClientCredentials,
+            proof: Proof::ApiKey,
+            address,
         };
-        Ok(Allowance {
-            audiences,
-            scopes: scopes.clone(),
-            max_lifetime: *max_lifetime,
-        })
-    }
-
-    /// The claims of what was granted, for a subject that uses its token itself.
-    pub(super) fn decision(
-        &self,
-        book: &Book,
-        granted: Granted,
-        lineage: Lineage,
-        now: UnixMillis,
-    ) -> Result<Decision, Refused> {
-        let subject = lineage.identity().to_string();
-        let claims = Claims {
-            iss: self.settings.issuer.clone(),
-            sub: subject.clone(),
-            client_id: subject,
-            aud: granted.audience,
-            exp: granted.expires_at,
-            iat: now.seconds(),
-            nbf: None,
-            jti: self.store.nodes().next(),
-            scope: granted.scopes,
-            rev: book.rev(),
-            lin: lineage,
-            act: None,
-            cnf: None,
-            authorization_details: granted.task,
-            bsl: None,
-        };
-        Ok(Decision {
-            claims,
-            key: self.ring.signer(book, now)?,
-        })
+        let decision = self.decide(look, request, None, circumstances, now)?;
+        self.hand_out(decision, now).await
     }
 
     /// Signs, writes, answers.
     pub(super) async fn hand_out(
         &self,
         decision: Decision,
-        grant: Grant,
         now: UnixMillis,
     ) -> Result<Issued, Refused> {
-        let Decision { claims, key } = decision;
+        let Decision {
+            claims,
+            key,
+            grant,
+            decided,
+        } = decision;
         let (jti, scope) = (claims.jti, claims.scope.clone());
         let expires_in = claims.exp.saturating_sub(now.seconds());
         let (identity, subject) = (claims.client_id.clone(), claims.sub.clone());
-        let token = mint::mint(&*self.store, &key, claims, grant)
+        let token = mint::mint(&*self.store, &key, claims, grant, decided)
             .await
             .map_err(Refused::Mint)?;
         tracing::info!(

@@ -4,8 +4,10 @@
 use lanyard_token::Lineage;
 
 use super::administration::AdminError;
-use super::policy::{self, Request};
+use super::decision::Circumstances;
+use super::policy::Request;
 use super::{Issue, Issued, Refused};
+use crate::policy::Proof;
 use crate::store::event::{By, Grant};
 
 /// Why there is no token.
@@ -30,18 +32,20 @@ impl Issue {
             lifetime: Some(3_600),
             ..Request::default()
         };
-        let decision = self.state.read(|book| {
+        let look = self.state.read(|book| {
             let owner = book
                 .usable_identity(identity, now)
                 .map_err(Refused::Client)?;
             let lineage = Lineage::of_credential(owner, identity, self.store.nodes().next());
-            let allowance = self.allowance(book, identity)?;
-            let lifetimes = self.settings.lifetimes;
-            let granted = policy::decide(&request, &allowance, None, lifetimes, now.seconds())
-                .map_err(Refused::Denied)?;
-            self.decision(book, granted, lineage, now)
+            self.look(book, lineage, None, now)
         })?;
+        let circumstances = Circumstances {
+            grant: Grant::Local,
+            proof: Proof::Socket,
+            address: None,
+        };
+        let decision = self.decide(look, &request, None, circumstances, now)?;
         tracing::info!(lanyard.by = ?by, "a local administrator asked for a token");
-        Ok(self.hand_out(decision, Grant::Local, now).await?)
+        Ok(self.hand_out(decision, now).await?)
     }
 }

@@ -10,7 +10,7 @@ use lanyard_token::{Claims, ClaimsFault, MAX_TOKEN_BYTES, signing_input, token_d
 use zeroize::Zeroizing;
 
 use super::keys::{KeyError, MintKey};
-use crate::store::event::{Grant, IssuedToken, TokenDigest};
+use crate::store::event::{Decided, Grant, IssuedToken, TokenDigest};
 use crate::store::{Event, Store, StoreError};
 
 /// A signed access token: a secret, shown to its holder and to nobody else.
@@ -73,6 +73,7 @@ pub async fn mint(
     key: &MintKey,
     claims: Claims,
     grant: Grant,
+    decided: Decided,
 ) -> Result<AccessToken, MintError> {
     let Signed { token, digest } = sign(&claims, key)?;
     let issued = IssuedToken {
@@ -80,6 +81,7 @@ pub async fn mint(
         key: key.kid,
         digest,
         grant,
+        decided: Some(Box::new(decided)),
     };
     store
         .append(vec![Event::TokenIssued(Box::new(issued))])

@@ -1,11 +1,15 @@
-//! Who gets what: a pure function over what an identity may ask for and what its parent token had.
+//! Who gets what: the rules that no policy overrides, around what the policies say.
 //!
-//! The one rule behind all others: what comes out is never wider than either of them, in audience,
-//! scope, lifetime or task. Scopes and audiences are refused when they go beyond, because a caller
-//! that asked for more would misread a silent cut; a lifetime is cut, because the answer says how
-//! long it is (`expires_in`).
+//! The one rule behind all others: what comes out is never wider than the registration, the parent token or the
+//! policies, in audience, scope, lifetime or task. Scopes and audiences are refused when they go beyond, because a
+//! caller that asked for more would misread a silent cut, unless it said that it would look; a lifetime is cut,
+//! because the answer says how long it is (`expires_in`).
+
+use std::collections::BTreeSet;
 
 use lanyard_token::{Audience, Claims, ScopeSet, TaskScope};
+
+use crate::policy::{Given, NotGiven};
 
 /// What is asked for, already in types that cannot be wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,15 +22,15 @@ pub struct Request {
     pub lifetime: Option<u64>,
     /// `authorization_details`.
     pub task: Option<TaskScope>,
+    /// `partial_scope`: take what is allowed when not everything is.
+    pub partial: bool,
 }
 
-/// What an identity may ask for.
+/// What an identity was registered for, whatever policies say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// Where its tokens may be good for.
     pub audiences: Vec<Audience>,
-    /// What they may allow there.
-    pub scopes: ScopeSet,
     /// Longest lifetime, in seconds.
     pub max_lifetime: u64,
 }
@@ -49,6 +53,23 @@ impl Default for Lifetimes {
     }
 }
 
+/// What the policies are asked, once it is within the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Whom the token is for.
+    pub audience: &'a Audience,
+    /// What it is to allow; absent: everything that is allowed.
+    pub scopes: Option<&'a ScopeSet>,
+    /// What the parent token allows.
+    pub within: Option<&'a ScopeSet>,
+    /// Whether what is allowed is taken when not everything is.
+    pub partial: bool,
+    /// As it was asked for, in seconds.
+    pub lifetime: u64,
+    /// What it would be limited to.
+    pub task: Option<&'a TaskScope>,
+}
+
 /// What is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -60,6 +81,25 @@ pub struct Granted {
     pub expires_at: u64,
     /// What it is for.
     pub task: Option<TaskScope>,
+    /// The policies that permitted it, by name.
+    pub policies: BTreeSet<String>,
+}
+
+/// A denial, with what policies had to do with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Denial {
+    /// Why.
+    pub why: Denied,
+    /// What the policies said; empty when they were not asked.
+    pub by: NotGiven,
+}
+
+impl From<Denied> for Denial {
+    fn from(why: Denied) -> Self {
+        let by = NotGiven::default();
+        Self { why, by }
+    }
 }
 
 /// Why nothing is given; what to ask for instead is in the words.
@@ -78,6 +118,9 @@ pub enum Denied {
     /// Ask for fewer scopes.
     #[error("a scope asked for is not allowed")]
     Scope,
+    /// Ask at another time, in another way, or not at all.
+    #[error("nothing is allowed there now")]
+    Nothing,
     /// Ask for a narrower task.
     #[error("the task is wider than the one it descends from")]
     Task,
@@ -89,35 +132,55 @@ pub enum Denied {
     Lifetime,
 }
 
-/// Decides at `now` (Unix seconds).
+/// Decides at `now` (Unix seconds); `policies` are asked at most once, about what is within the rules.
 pub fn decide(
     request: &Request,
     allowance: &Allowance,
     parent: Option<&Claims>,
     lifetimes: Lifetimes,
     now: u64,
-) -> Result<Granted, Denied> {
+    policies: impl FnOnce(&Wish<'_>) -> Result<Given, NotGiven>,
+) -> Result<Granted, Denial> {
     let audience = audience(request, allowance, parent)?;
-    let scopes = scopes(request, allowance, parent)?;
+    let within = parent.map(|parent| &parent.scope);
+    let scopes = asked_scopes(request, within)?;
     let task = task(request, parent)?;
     if task.as_ref().is_some_and(|task| !task.is_open_at(now)) {
-        return Err(Denied::TaskEnded);
+        return Err(Denied::TaskEnded.into());
     }
     let wanted = request.lifetime.unwrap_or(lifetimes.default);
+    let wish = Wish {
+        audience: &audience,
+        scopes: scopes.as_ref(),
+        within,
+        partial: request.partial,
+        lifetime: wanted,
+        task: task.as_ref(),
+    };
+    let given = policies(&wish).map_err(|by| {
+        let why = if scopes.is_some() {
+            Denied::Scope
+        } else {
+            Denied::Nothing
+        };
+        Denial { why, by }
+    })?;
+    let cap = given.cap.unwrap_or(u64::MAX).min(allowance.max_lifetime);
     let ends = [
-        Some(now.saturating_add(wanted.min(allowance.max_lifetime).min(lifetimes.longest))),
+        Some(now.saturating_add(wanted.min(cap).min(lifetimes.longest))),
         parent.map(|parent| parent.exp),
         task.as_ref().and_then(|task| task.expires_at),
     ];
     let expires_at = ends.into_iter().flatten().min().unwrap_or(now);
     if expires_at <= now {
-        return Err(Denied::Lifetime);
+        return Err(Denied::Lifetime.into());
     }
     Ok(Granted {
+        scopes: bounded(given.scopes, scopes.as_ref(), within, request.partial)?,
         audience,
-        scopes,
         expires_at,
         task,
+        policies: given.policies,
     })
 }
 
@@ -141,19 +204,31 @@ fn audience(
     }
 }
 
-fn scopes(
-    request: &Request,
-    allowance: &Allowance,
-    parent: Option<&Claims>,
-) -> Result<ScopeSet, Denied> {
-    let allowed = match parent {
-        Some(parent) => allowance.scopes.intersection(&parent.scope),
-        None => allowance.scopes.clone(),
+/// What is asked for, as far as the parent goes.
+fn asked_scopes(request: &Request, within: Option<&ScopeSet>) -> Result<Option<ScopeSet>, Denied> {
+    let Some(asked) = &request.scopes else {
+        return Ok(None);
     };
-    match &request.scopes {
-        None => Ok(allowed),
-        Some(asked) if asked.is_subset_of(&allowed) => Ok(asked.clone()),
-        Some(_) => Err(Denied::Scope),
+    let inside = within.map_or_else(|| asked.clone(), |within| asked.intersection(within));
+    let nothing_left = inside.is_empty() && !asked.is_empty();
+    if nothing_left || inside != *asked && !request.partial {
+        return Err(Denied::Scope);
+    }
+    Ok(Some(inside))
+}
+
+/// Whatever policies give, nothing beyond what was asked for and what the parent has.
+fn bounded(
+    given: ScopeSet,
+    asked: Option<&ScopeSet>,
+    within: Option<&ScopeSet>,
+    partial: bool,
+) -> Result<ScopeSet, Denied> {
+    let bounds = [asked, within].into_iter().flatten();
+    let scopes = bounds.fold(given, |scopes, bound| scopes.intersection(bound));
+    match asked {
+        Some(asked) if scopes != *asked && (!partial || scopes.is_empty()) => Err(Denied::Scope),
+        _ => Ok(scopes),
     }
 }
 

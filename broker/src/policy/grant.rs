@@ -50,6 +50,8 @@ pub struct Ruling<'b> {
     pub forbids: Vec<&'b Rule>,
     /// Policies that failed, and why.
     pub faults: Vec<String>,
+    /// How many policies were looked at.
+    pub looked_at: usize,
 }
 
 impl Ruling<'_> {
@@ -125,9 +127,11 @@ impl Bundle {
                 unbound: Vec::new(),
                 forbids: Vec::new(),
                 faults: Vec::new(),
+                looked_at: 0,
             };
             let resources = [&resource, &audience];
             for slice in self.slices.fitting(&words.issue, &resources, &principals) {
+                ruling.looked_at += slice.num_of_policies();
                 let response = authorizer.is_authorized(&request, slice, &entities);
                 let diagnostics = response.diagnostics();
                 let rules = diagnostics.reason().filter_map(|id| self.rule(id.as_ref()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::broken::Broken;
 use super::bundle::Bundle;
@@ -14,7 +14,7 @@ use super::bundle::Bundle;
 #[derive(Debug)]
 pub struct Policies {
     current: ArcSwap<Bundle>,
-    folder: Option<PathBuf>,
+    folder: ArcSwapOption<PathBuf>,
 }
 
 impl Policies {
@@ -22,7 +22,7 @@ impl Policies {
     pub fn open(folder: Option<&Path>) -> Result<Self, Broken> {
         Ok(Self {
             current: ArcSwap::from_pointee(read(folder)?),
-            folder: folder.map(Path::to_owned),
+            folder: ArcSwapOption::from_pointee(folder.map(Path::to_owned)),
         })
     }
 
@@ -36,11 +36,15 @@ impl Policies {
         self.current.store(bundle);
     }
 
-    /// Reads the folder again. A broken one changes nothing.
-    pub fn reload(&self) -> Result<Arc<Bundle>, Broken> {
-        let bundle = Arc::new(read(self.folder.as_deref())?);
-        self.swap(Arc::clone(&bundle));
-        Ok(bundle)
+    /// From now on they are read from this folder; of none: they are those that came with the program.
+    pub fn read_from(&self, folder: Option<&Path>) {
+        self.folder
+            .store(folder.map(|folder| Arc::new(folder.to_owned())));
+    }
+
+    /// Reads the folder again; changes nothing.
+    pub fn read(&self) -> Result<Bundle, Broken> {
+        read(self.folder.load().as_ref().map(|folder| folder.as_path()))
     }
 }
 

@@ -433,7 +433,7 @@ fn a_broken_bundle_leaves_the_last_good_one_in_force() {
         "a",
         "@id(\"a\") permit(principal, action, resource)",
     );
-    policies.reload().unwrap_err();
+    policies.read().unwrap_err();
     assert_eq!(policies.current().hash(), good);
     World::asks("orders:read").of(&policies.current()).unwrap();
     write(
@@ -441,8 +441,14 @@ fn a_broken_bundle_leaves_the_last_good_one_in_force() {
         "a",
         r#"@id("a") permit(principal == Lanyard::Identity::"other", action, resource);"#,
     );
-    let next = policies.reload().unwrap();
-    assert_eq!(policies.current().hash(), next.hash());
+    let next = policies.read().unwrap();
+    assert_eq!(
+        policies.current().hash(),
+        good,
+        "read, and not yet in force"
+    );
+    policies.swap(next.into());
+    assert_ne!(policies.current().hash(), good);
     World::asks("orders:read")
         .of(&policies.current())
         .unwrap_err();

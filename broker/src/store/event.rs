@@ -7,7 +7,7 @@
 pub use lanyard_drift::ladder::Response;
 use lanyard_drift::{OperationId, Thresholds, Verdict};
 pub use lanyard_token::KeyUse;
-use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet};
+use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet, TaskScope};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -80,6 +80,15 @@ pub enum Event {
 
     /// A token, durable before it is handed out.
     TokenIssued(Box<IssuedToken>),
+    /// An identity that proved who it is got no token: one sample stands for `count` of the same reason
+    /// and minute.
+    Denied(Box<Denial>),
+    /// Decisions from here on are made with these policies.
+    PolicyActivated {
+        bundle: ContentHash,
+        policies: u32,
+        by: By,
+    },
     /// A revocation: the watermark of `node` is this event's record. For owners, identities and
     /// credentials it also means: no new tokens until [`Event::Enabled`].
     Revoked { node: NodeId, cause: Cause, by: By },
@@ -254,6 +263,68 @@ pub struct IssuedToken {
     pub digest: TokenDigest,
     /// How it was asked for.
     pub grant: Grant,
+    /// What was asked, and which policies permitted it. Tokens from before there were policies have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Box<Decided>>,
+}
+
+/// What was asked for, and what decided it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The bundle, by its content.
+    pub bundle: ContentHash,
+    /// The permits that held, or the forbids, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// The request, as far as the token does not show it.
+    pub asked: AskedFor,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedFor {
+    /// `audience` and `resource`; none: the only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<Audience>,
+    /// `scope`; absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<ScopeSet>,
+    /// In seconds; absent: the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<u64>,
+    /// Whether less than everything was welcome.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    /// What showed who asks, as policies write it.
+    #[serde(default)]
+    pub proof: String,
+    /// Where from: a /24 or /48, never a full address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+/// An identity that proved who it is got no token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Denial {
+    /// Whose the token would have been.
+    pub identity: NodeId,
+    /// Who would have used it, when that is somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<NodeId>,
+    /// The operator's reason, a fixed word.
+    pub reason: String,
+    /// How it was asked for.
+    pub grant: Grant,
+    /// What was asked, and the forbids that held.
+    pub decided: Decided,
+    /// What the token would have been for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskScope>,
+    /// Policies that would have permitted it, had the token been bound as they demand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbound: Vec<String>,
+    /// How many in this minute, the sample included.
+    pub count: u64,
 }
 
 /// How a token was asked for.

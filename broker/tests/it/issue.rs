@@ -7,6 +7,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod lineage;
+mod policies;
 mod race;
 mod revocation;
 mod token_endpoint;

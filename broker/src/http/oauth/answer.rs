@@ -32,7 +32,7 @@ pub(super) fn refused(refused: &Refused) -> Problem {
             Denied::NoTarget | Denied::ManyTargets | Denied::Target => {
                 bad("invalid_target", why.to_string())
             }
-            Denied::Scope => bad("invalid_scope", why.to_string()),
+            Denied::Scope | Denied::Nothing => bad("invalid_scope", why.to_string()),
             Denied::Task | Denied::TaskEnded => {
                 bad("invalid_authorization_details", why.to_string())
             }

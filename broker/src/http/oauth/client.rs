@@ -1,7 +1,7 @@
 //! How a client says who it is: HTTP Basic or two form parameters, never both (RFC 6749 section 2.3).
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use base64::Engine;
@@ -46,11 +46,16 @@ pub(super) fn require(issue: &Issue, submitted: &Submitted) -> Result<Client, Pr
 
 /// Where a request comes from, as far as it is known.
 pub(super) fn network(submitted: &Submitted) -> Option<Network> {
+    address(submitted).map(Network::of)
+}
+
+/// The address itself: what policies see, and nobody keeps.
+pub(super) fn address(submitted: &Submitted) -> Option<IpAddr> {
     let peer = submitted
         .parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()?;
-    Some(Network::of(peer.0.ip()))
+    Some(peer.0.ip().to_canonical())
 }
 
 /// RFC 6749 section 5.2: the challenge only for whoever used the header.

@@ -47,7 +47,7 @@ async fn client_credentials(doors: &Doors, submitted: &Submitted) -> Result<Resp
     let request = request(&submitted.form)?;
     let issued = doors
         .issue
-        .client_credentials(&client, &request)
+        .client_credentials(&client, &request, client::address(submitted))
         .await
         .map_err(|why| answer::refused(&why))?;
     Ok(respond(&issued, &request, None))
@@ -72,13 +72,13 @@ async fn exchange(doors: &Doors, submitted: &Submitted) -> Result<Response, Prob
         }
     };
     let request = request(form)?;
-    let network = client::network(submitted);
+    let address = client::address(submitted);
     let exchange = Exchange {
         client: client.as_ref(),
         subject,
         actor,
         request: &request,
-        network,
+        address,
     };
     let issued = doors
         .issue
@@ -152,7 +152,21 @@ fn request(form: &Form) -> Result<Request, Problem> {
         scopes: scopes.map_err(|error| bad("invalid_scope", error.to_string()))?,
         lifetime: form.get("requested_lifetime").map(lifetime).transpose()?,
         task: task.map_err(|error| bad("invalid_authorization_details", error.to_string()))?,
+        partial: partial(form)?,
     })
+}
+
+/// Whether what is allowed is taken when not everything is (RFC 6749 section 3.3: the answer's `scope` says
+/// what it is).
+fn partial(form: &Form) -> Result<bool, Problem> {
+    match form.get("partial_scope") {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => {
+            Err(Problem::invalid_request("`partial_scope` is true or false")
+                .because("partial_scope"))
+        }
+    }
 }
 
 /// `audience` and `resource` together, each target once.

@@ -86,6 +86,7 @@ fn token(jti: u64, rev: Rev) -> IssuedToken {
         key,
         digest: TokenDigest([1; 8]),
         grant: Grant::ClientCredentials,
+        decided: None,
     }
 }
 

@@ -15,8 +15,35 @@ fn allowance() -> Allowance {
             audience_of("https://a.example"),
             audience_of("https://b.example"),
         ],
-        scopes: "orders:read orders:write".parse().unwrap(),
         max_lifetime: 900,
+    }
+}
+
+fn permitted() -> ScopeSet {
+    "orders:read orders:write".parse().unwrap()
+}
+
+/// Policies that permit a few scopes everywhere.
+fn permitting() -> impl FnOnce(&Wish<'_>) -> Result<Given, NotGiven> {
+    let permitted = permitted();
+    move |wish| {
+        let given = |scopes| {
+            Ok(Given {
+                scopes,
+                cap: None,
+                policies: BTreeSet::new(),
+            })
+        };
+        let Some(asked) = wish.scopes else {
+            let within = wish.within.unwrap_or(&permitted);
+            return given(permitted.intersection(within));
+        };
+        let inside = asked.intersection(&permitted);
+        if inside == *asked || wish.partial && !inside.is_empty() {
+            given(inside)
+        } else {
+            Err(NotGiven::default())
+        }
     }
 }
 
@@ -49,13 +76,26 @@ fn claims(granted: &Granted) -> Claims {
 }
 
 fn decide_now(request: &Request, parent: Option<&Claims>) -> Result<Granted, Denied> {
-    decide(request, &allowance(), parent, Lifetimes::default(), NOW)
+    decide_at(request, parent, NOW)
+}
+
+fn decide_at(request: &Request, parent: Option<&Claims>, now: u64) -> Result<Granted, Denied> {
+    let policies = permitting();
+    decide(
+        request,
+        &allowance(),
+        parent,
+        Lifetimes::default(),
+        now,
+        policies,
+    )
+    .map_err(|denial| denial.why)
 }
 
 #[test]
 fn who_asks_for_nothing_special_gets_all_scopes_for_five_minutes() {
     let granted = decide_now(&request("https://a.example"), None).unwrap();
-    assert_eq!(granted.scopes, allowance().scopes);
+    assert_eq!(granted.scopes, permitted());
     assert_eq!(granted.expires_at, NOW + 300);
 }
 
@@ -96,28 +136,30 @@ fn a_scope_beyond_the_identity_or_the_parent_is_refused() {
 }
 
 #[test]
+fn whoever_takes_less_gets_what_parent_and_policies_have_of_it() {
+    let mut narrow = request("https://a.example");
+    narrow.scopes = Some("orders:read".parse().unwrap());
+    let parent = claims(&decide_now(&narrow, None).unwrap());
+    let mut wide = request("https://a.example");
+    wide.scopes = Some("admin orders:read orders:write".parse().unwrap());
+    wide.partial = true;
+    let scopes = |parent| decide_now(&wide, parent).unwrap().scopes.to_string();
+    assert_eq!(scopes(None), "orders:read orders:write");
+    assert_eq!(scopes(Some(&parent)), "orders:read");
+    wide.scopes = Some("admin orders:write".parse().unwrap());
+    assert_eq!(decide_now(&wide, Some(&parent)), Err(Denied::Scope));
+}
+
+#[test]
 fn a_lifetime_is_cut_to_the_identitys_the_domains_and_the_parents() {
     let mut long = request("https://a.example");
     long.lifetime = Some(u64::MAX);
     let parent = decide_now(&long, None).unwrap();
     assert_eq!(parent.expires_at, NOW + 900);
     let parent = claims(&parent);
-    let later = decide(
-        &long,
-        &allowance(),
-        Some(&parent),
-        Lifetimes::default(),
-        NOW + 890,
-    )
-    .unwrap();
+    let later = decide_at(&long, Some(&parent), NOW + 890).unwrap();
     assert_eq!(later.expires_at, NOW + 900);
-    let over = decide(
-        &long,
-        &allowance(),
-        Some(&parent),
-        Lifetimes::default(),
-        NOW + 900,
-    );
+    let over = decide_at(&long, Some(&parent), NOW + 900);
     assert_eq!(over, Err(Denied::Lifetime));
 }
 
@@ -174,23 +216,33 @@ fn some_request() -> impl Strategy<Value = Request> {
         proptest::option::weighted(0.3, some_scopes()),
         lifetime,
         some_task(),
+        any::<bool>(),
     )
-        .prop_map(|(audiences, scopes, lifetime, task)| Request {
+        .prop_map(|(audiences, scopes, lifetime, task, partial)| Request {
             audiences,
             scopes,
             lifetime,
             task,
+            partial,
         })
 }
 
 fn some_allowance() -> impl Strategy<Value = Allowance> {
-    (some_audiences(), some_scopes(), 1_u64..=3_600).prop_map(
-        |(audiences, scopes, max_lifetime)| Allowance {
-            audiences,
+    (some_audiences(), 1_u64..=3_600).prop_map(|(audiences, max_lifetime)| Allowance {
+        audiences,
+        max_lifetime,
+    })
+}
+
+/// What policies may answer at all: anything, asked for or not.
+fn some_answer() -> impl Strategy<Value = Result<Given, NotGiven>> {
+    let given =
+        (some_scopes(), proptest::option::of(0_u64..5_000)).prop_map(|(scopes, cap)| Given {
             scopes,
-            max_lifetime,
-        },
-    )
+            cap,
+            policies: BTreeSet::new(),
+        });
+    prop_oneof![4 => given.prop_map(Ok), 1 => Just(Err(NotGiven::default()))]
 }
 
 fn cases() -> u32 {
@@ -204,22 +256,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn no_chain_of_exchanges_ever_widens(
+    fn no_chain_of_exchanges_ever_widens_whatever_policies_say(
         allowance in some_allowance(),
-        steps in proptest::collection::vec((some_request(), 0_u64..400), 1..7),
+        steps in proptest::collection::vec((some_request(), 0_u64..400, some_answer()), 1..7),
     ) {
         let lifetimes = Lifetimes::default();
         let mut parent: Option<Claims> = None;
         let mut now = NOW;
-        for (request, pause) in steps {
+        for (request, pause, answer) in steps {
             now += pause;
-            let Ok(granted) = decide(&request, &allowance, parent.as_ref(), lifetimes, now) else { continue };
+            let policies = |_: &Wish<'_>| answer.clone();
+            let Ok(granted) = decide(&request, &allowance, parent.as_ref(), lifetimes, now, policies) else { continue };
+            let answer = answer.unwrap();
             prop_assert!(allowance.audiences.contains(&granted.audience));
-            prop_assert!(granted.scopes.is_subset_of(&allowance.scopes));
+            prop_assert!(granted.scopes.is_subset_of(&answer.scopes));
+            prop_assert!(answer.cap.is_none_or(|cap| granted.expires_at - now <= cap));
             prop_assert!(granted.expires_at > now);
             prop_assert!(granted.expires_at - now <= allowance.max_lifetime.min(lifetimes.longest));
             if let Some(asked) = &request.scopes {
-                prop_assert_eq!(&granted.scopes, asked);
+                prop_assert!(granted.scopes.is_subset_of(asked));
+                prop_assert!(request.partial || granted.scopes == *asked);
             }
             if let (Some(asked), Some(given)) = (&request.task, &granted.task) {
                 prop_assert!(given.within(asked));

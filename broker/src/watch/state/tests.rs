@@ -61,6 +61,7 @@ impl World {
             key: "A".repeat(43).parse().unwrap(),
             digest: TokenDigest([digest; 8]),
             grant: Grant::ClientCredentials,
+            decided: None,
         };
         self.append(vec![Event::TokenIssued(Box::new(token))])
             .unwrap();

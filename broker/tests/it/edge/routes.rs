@@ -369,3 +369,49 @@ async fn changes_by_administrators_and_refusals_are_written() {
     let refused = refused.unwrap();
     assert_eq!((refused.route.as_str(), refused.count), ("/v1/owners", 100));
 }
+
+/// A body for the socket's administrator.
+async fn tell(world: &World, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    let request = Request::post(path)
+        .extension(PeerUid(0))
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap();
+    let response = world.socket.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_identities_in_one_body_are_refused_and_none_is_made() {
+    let world = World::new().await;
+    let one = r#"{"name":"a","owner":"owner","kind":"service","audiences":["https://a.example"]},"#;
+    let many = format!("[{}]", one.repeat(1_000_000).trim_end_matches(','));
+    let (status, answer) = tell(&world, "/v1/identities", many).await;
+    assert_eq!(status, 413, "{answer}");
+    let nested = format!(r#"{{"name":{}}}"#, "[".repeat(60_000));
+    let (status, answer) = tell(&world, "/v1/identities", nested).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(world.broker.issue().list_identities().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_are_shown_and_read_again_and_each_activation_is_written() {
+    use lanyard::store::Event;
+    let world = World::new().await;
+    let (status, shown) = tell(&world, "/v1/policy/reload", "{}").await;
+    assert_eq!(status, 200, "{shown}");
+    let bundle = world.broker.issue().policies().hash().to_string();
+    assert_eq!(shown["bundle"], bundle);
+    assert_eq!(shown["policies"], 1);
+    let events = world.broker.events().unwrap();
+    let activated = events.iter().filter_map(|event| match event {
+        Event::PolicyActivated { by, .. } => Some(by.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        activated.collect::<Vec<_>>(),
+        [By::Broker, By::Socket { uid: 0 }]
+    );
+}

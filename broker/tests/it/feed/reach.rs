@@ -10,6 +10,7 @@ use lanyard::issue::keys::RootSigner;
 use lanyard::issue::limits::LimitSettings;
 use lanyard::issue::policy::{Lifetimes, Request};
 use lanyard::issue::{Exchange, Issue, IssueSettings, IssueState, Subject};
+use lanyard::policy::Policies;
 use lanyard::store::event::{By, Kind};
 use lanyard_token::{Algorithm, NodeId, Rev};
 
@@ -91,6 +92,7 @@ async fn room(world: &World, state: Arc<IssueState>) -> Issue {
         algorithm: Algorithm::EdDsa,
         lifetimes: Lifetimes::default(),
         limits: NO_LIMITS,
+        policies: Arc::new(Policies::open(None).unwrap()),
     };
     let issue = Issue::new(
         state,
@@ -121,7 +123,7 @@ async fn mint(issue: &Issue) -> (NodeId, Vec<Known>, Known) {
         ..Request::default()
     };
     while known.len() < descendants() {
-        let parent = issue.client_credentials(&client, &request).await;
+        let parent = issue.client_credentials(&client, &request, None).await;
         let parent = parent.unwrap_or_else(|why| panic!("{why}")).token;
         known.push(as_known(issue, parent.expose()));
         for _ in 0..CHILDREN.min(descendants() - known.len()) {
@@ -130,7 +132,7 @@ async fn mint(issue: &Issue) -> (NodeId, Vec<Known>, Known) {
                 subject: Subject::AccessToken(parent.expose()),
                 actor: None,
                 request: &request,
-                network: None,
+                address: None,
             };
             let child = issue.exchange(exchange).await;
             let child = child.unwrap_or_else(|why| panic!("{why}")).token;
@@ -138,7 +140,7 @@ async fn mint(issue: &Issue) -> (NodeId, Vec<Known>, Known) {
         }
     }
     let stranger = self::client(issue, "server", "others").await;
-    let token = issue.client_credentials(&stranger, &request).await;
+    let token = issue.client_credentials(&stranger, &request, None).await;
     let token = token.unwrap_or_else(|why| panic!("{why}")).token;
     let bystander = as_known(issue, token.expose());
     (issue.find_owner("team").unwrap(), known, bystander)

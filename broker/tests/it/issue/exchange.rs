@@ -247,7 +247,7 @@ async fn a_thousand_children_are_enough() {
         subject: Subject::AccessToken(&token),
         actor: None,
         request: &request,
-        network: None,
+        address: None,
     };
     for _ in 0..1_000 {
         assert!(world.issue.exchange(again()).await.is_ok());

@@ -44,7 +44,7 @@ async fn obtain(
         ..Request::default()
     };
     let issued = match way {
-        Way::Key => world.issue.client_credentials(holder, &orders).await,
+        Way::Key => world.issue.client_credentials(holder, &orders, None).await,
         Way::Own | Way::Acting => {
             let client = if matches!(way, Way::Own) {
                 holder
@@ -56,7 +56,7 @@ async fn obtain(
                 subject: Subject::AccessToken(parent),
                 actor: None,
                 request: &orders,
-                network: None,
+                address: None,
             };
             world.issue.exchange(exchange).await
         }

@@ -15,6 +15,7 @@ use lanyard::issue::keys::{RootSigner, in_force};
 use lanyard::issue::limits::LimitSettings;
 use lanyard::issue::policy::Lifetimes;
 use lanyard::issue::{Client, Issue, IssueSettings, IssueState};
+use lanyard::policy::Policies;
 use lanyard::store::event::{By, KeyUse, Kind};
 use lanyard::store::memory::MemoryStore;
 use lanyard::store::{Projection, Store};
@@ -78,6 +79,7 @@ impl World {
             algorithm,
             lifetimes: Lifetimes::default(),
             limits,
+            policies: Arc::new(Policies::open(None).unwrap()),
         };
         let issue = Issue::new(
             state.clone(),

@@ -183,6 +183,7 @@ async fn tokens_that_the_log_issued_end_no_key_however_late_they_are_shown() {
             key: stolen.id(),
             digest: lanyard::store::event::TokenDigest(digest),
             grant: lanyard::store::event::Grant::ClientCredentials,
+            decided: None,
         };
         let issued = Event::TokenIssued(Box::new(issued));
         world.store.append(vec![issued]).await.unwrap();

@@ -217,6 +217,7 @@ impl World {
             key: "A".repeat(43).parse().unwrap(),
             digest,
             grant: Grant::ClientCredentials,
+            decided: None,
         };
         self.store
             .append(vec![Event::TokenIssued(Box::new(issued))])

@@ -1,0 +1,100 @@
+//! The policies in force at this broker: announced in the log, exchanged without a pause.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::Issue;
+use super::denials::Denials;
+use crate::policy::{Broken, Bundle};
+use crate::store::event::By;
+use crate::store::{Event, MAX_EVENTS, StoreError};
+
+/// Why the policies were not exchanged. The last good ones stay in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// Correct what stands at the place.
+    #[error("{0}")]
+    Broken(#[from] Broken),
+    /// They could not be announced, so they are not in force.
+    #[error("the policies could not be announced in the log")]
+    Store(#[from] StoreError),
+    /// The task that reads them was ended.
+    #[error("the policies were not read to the end")]
+    Ended,
+}
+
+impl Issue {
+    /// The policies in force.
+    pub fn policies(&self) -> Arc<Bundle> {
+        self.policies.current()
+    }
+
+    /// How often policies were refused since the start.
+    pub fn policies_refused(&self) -> u64 {
+        self.policies_refused.load(Ordering::Relaxed)
+    }
+
+    /// Writes which policies are in force: every decision after this record was made with them.
+    pub async fn announce_policies(&self, by: By) -> Result<(), StoreError> {
+        let bundle = self.policies.current();
+        self.store.append(vec![activated(&bundle, by)]).await?;
+        Ok(())
+    }
+
+    /// From now on policies are read from this folder; of none: they are those that came with the program. Nothing
+    /// changes until they are read.
+    pub fn read_policies_from(&self, folder: Option<&Path>) {
+        self.policies.read_from(folder);
+    }
+
+    /// Reads the policies again. A broken bundle changes nothing; a good one is announced before it is in force.
+    pub async fn reload_policies(&self, by: By) -> Result<Arc<Bundle>, ReloadError> {
+        let _alone = self.activation.lock().await;
+        let policies = Arc::clone(&self.policies);
+        let read = tokio::task::spawn_blocking(move || policies.read())
+            .await
+            .map_err(|_| ReloadError::Ended)?;
+        let bundle = match read {
+            Ok(bundle) => Arc::new(bundle),
+            Err(broken) => {
+                self.policies_refused.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    name: "lanyard.policy.refused",
+                    "the policies are not read again: {broken}"
+                );
+                return Err(broken.into());
+            }
+        };
+        self.store.append(vec![activated(&bundle, by)]).await?;
+        self.policies.swap(Arc::clone(&bundle));
+        Ok(bundle)
+    }
+
+    /// Writes the denials of whole minutes that are over (`everything`: also of this one).
+    pub async fn write_denials(&self, everything: bool) -> Result<(), StoreError> {
+        let over = (!everything).then(|| self.clock.now());
+        let denials = self.denials().take(over);
+        for some in denials.chunks(MAX_EVENTS) {
+            let events = some
+                .iter()
+                .map(|denial| Event::Denied(Box::new(denial.clone())))
+                .collect();
+            self.store.append(events).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn denials(&self) -> MutexGuard<'_, Denials> {
+        self.denials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn activated(bundle: &Bundle, by: By) -> Event {
+    Event::PolicyActivated {
+        bundle: bundle.hash(),
+        policies: u32::try_from(bundle.rules().len()).unwrap_or(u32::MAX),
+        by,
+    }
+}
