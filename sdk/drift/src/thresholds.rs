@@ -29,8 +29,8 @@ pub struct Thresholds {
     /// Slow average of the evidence against the anchor, in nats per hundred calls. Half a percent of
     /// honest windows are above the lower bar: measured on recorded behaviour (docs/drift.md).
     pub estrangement: Bar,
-    /// Sum of the fast detector, in nats: one alarm in ten thousand calls on recorded histories that are
-    /// known to be their owners' (docs/drift.md). Gateways alarm from the lower bar on.
+    /// Sum of the fast detector, in nats: one false alarm in ten thousand calls of the development people
+    /// of the recordings, each beside all others (docs/drift.md). Gateways alarm from the lower bar on.
     pub sudden: Bar,
     /// Operations never used before.
     pub operations: Bar,
@@ -89,8 +89,8 @@ impl Default for Thresholds {
                 strong: 170.0,
             },
             sudden: Bar {
-                notable: 120.0,
-                strong: 240.0,
+                notable: 100.0,
+                strong: 200.0,
             },
             operations: odds,
             enumeration: odds,
