@@ -145,9 +145,7 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         for (operation, calls) in window.operations.entries() {
             self.count(*operation, (*calls).min(MOST_AT_ONCE));
         }
-        for ((from, to), calls) in window.transitions.entries() {
-            self.follow(*from, *to, (*calls).min(MOST_AT_ONCE));
-        }
+        self.follow_all(window, |calls| calls.min(MOST_AT_ONCE));
         let lost = u32::try_from(window.operations.overflow()).unwrap_or(u32::MAX);
         self.total = self.total.saturating_add(lost);
     }
@@ -157,9 +155,7 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         for (operation, _) in window.operations.entries() {
             self.count(*operation, 1);
         }
-        for ((from, to), _) in window.transitions.entries() {
-            self.follow(*from, *to, 1);
-        }
+        self.follow_all(window, |_| 1);
     }
 
     /// Adds another table.
@@ -170,7 +166,9 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
             self.raise_successors(operation, known.successors);
         }
         for (from, to, count) in other.transitions() {
-            self.insert(from, to, count);
+            if let Some((from, to)) = self.place(from).zip(self.place(to)) {
+                self.insert(from, to, count);
+            }
         }
         self.total = self.total.saturating_add(unplaced);
     }
@@ -184,13 +182,12 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
             small.count(operation, u32::from(known.count));
             small.raise_successors(operation, known.successors);
         }
-        let both_known = |from, to| small.place(from).is_some() && small.place(to).is_some();
         let mut transitions: Vec<_> = self
             .transitions()
-            .filter(|(from, to, _)| both_known(*from, *to))
+            .filter_map(|(from, to, count)| Some((count, small.place(from)?, small.place(to)?)))
             .collect();
-        transitions.sort_by_key(|(from, to, count)| (std::cmp::Reverse(*count), *from, *to));
-        for (from, to, count) in transitions.into_iter().take(U) {
+        transitions.sort_by_key(|(count, from, to)| (std::cmp::Reverse(*count), from.0, to.0));
+        for (count, from, to) in transitions.into_iter().take(U) {
             small.insert(from, to, count);
         }
         small.total = self.total;
@@ -227,12 +224,24 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         self.total = self.total.saturating_add(calls);
     }
 
-    fn follow(&mut self, from: OperationId, to: OperationId, calls: u32) {
-        if self.insert(from, to, calls) == Insertion::New
-            && let Some(Place(place)) = self.place(from)
-        {
-            let successors = at(&self.successors, place).saturating_add(1);
-            set(&mut self.successors, place, successors);
+    /// Counts the transitions of a window between operations that have places.
+    fn follow_all(&mut self, window: &Sequence, counted: impl Fn(u32) -> u32) {
+        // Sorted by what came first, which is looked up once for all that followed it.
+        let mut before = (OperationId::OTHER, None);
+        for ((from, to), calls) in window.transitions.entries() {
+            if before.0 != *from {
+                before = (*from, self.place(*from));
+            }
+            if let Some((from, to)) = before.1.zip(self.place(*to)) {
+                self.follow(from, to, counted(*calls));
+            }
+        }
+    }
+
+    fn follow(&mut self, from: Place, to: Place, calls: u32) {
+        if self.insert(from, to, calls) == Insertion::New {
+            let successors = at(&self.successors, from.0).saturating_add(1);
+            set(&mut self.successors, from.0, successors);
         }
     }
 
@@ -269,7 +278,7 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
     fn lightest(&self) -> Option<usize> {
         let held = self.counts.get(..usize::from(self.held))?;
         let least = held.iter().min()?;
-        let start = (self.draw() % held.len().max(1) as u64) as usize;
+        let start = (self.draw(0) % held.len().max(1) as u64) as usize;
         let (before, after) = held.split_at_checked(start)?;
         let at = after.iter().position(|count| count == least);
         let at = at.map(|at| at + start);
@@ -292,13 +301,13 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         self.held -= 1;
     }
 
-    /// Counts a transition between operations that have places.
-    fn insert(&mut self, from: OperationId, to: OperationId, calls: u32) -> Insertion {
-        let places = self.place(from).zip(self.place(to));
-        let Some((Place(before), Place(after))) = places.filter(|_| calls > 0) else {
+    /// Counts a transition.
+    fn insert(&mut self, from: Place, to: Place, calls: u32) -> Insertion {
+        if calls == 0 {
             return Insertion::Refused;
-        };
-        let draw = mix(self.draw() ^ (u64::from(from.get()) << 32 | u64::from(to.get())));
+        }
+        let (Place(before), Place(after)) = (from, to);
+        let draw = self.draw((before << 8 | after) as u64);
         if let Ok(entry) = self.rows.row(before).find(after) {
             let sum = self.rows.weight(entry).count().saturating_add(calls);
             if sum > Weight::MOST && calls < Weight::MOST {
@@ -323,9 +332,9 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
         Insertion::New
     }
 
-    /// A number that is another one with each window, and the same for equal histories.
-    const fn draw(&self) -> u64 {
-        mix(self.total as u64)
+    /// A number that is another one for each thing in each window, and the same for equal histories.
+    const fn draw(&self, what: u64) -> u64 {
+        mix((self.total as u64) << 16 ^ what)
     }
 }
 

@@ -22,12 +22,11 @@ mod pace;
 use std::collections::BTreeSet;
 
 use crate::baseline::Baseline;
-use crate::bigrams::Bigrams;
-use crate::block::CALLS;
+use crate::block::{CALLS, SAMPLE};
 use crate::cusum::Pulse;
 use crate::event::Millis;
 use crate::evidence::{Evidence, Level, Measure, Strength};
-use crate::model::{Contribution, Model};
+use crate::model::{Contribution, Model, per_window};
 use crate::report::TokenReport;
 use crate::role::Role;
 use crate::signal::HardRule;
@@ -46,12 +45,7 @@ pub fn judge(
     thresholds: &Thresholds,
     now: Millis,
 ) -> Verdict {
-    let case = Case {
-        report,
-        baseline,
-        peers,
-        thresholds,
-    };
+    let case = Case::of(report, baseline, peers, thresholds);
     let takeover = case.takeover();
     let mut evidence = Vec::new();
     if report.calls() > 0 {
@@ -95,12 +89,40 @@ struct Case<'a> {
     baseline: &'a Baseline,
     peers: Option<&'a Role>,
     thresholds: &'a Thresholds,
+    /// What each block weighs, others against the adaptive habits: three channels ask for it.
+    weights: [f64; SAMPLE],
 }
 
-impl Case<'_> {
-    /// The window's evidence per hundred calls, others against these habits.
-    fn against<const O: usize, const T: usize>(&self, own: &Bigrams<O, T>) -> Option<f64> {
-        let peers = self.peers.map(Role::others);
+impl<'a> Case<'a> {
+    fn of(
+        report: &'a TokenReport,
+        baseline: &'a Baseline,
+        peers: Option<&'a Role>,
+        thresholds: &'a Thresholds,
+    ) -> Self {
+        let (own, others) = (&baseline.sequence, peers.map(Role::others));
+        let model = Model { own, peers: others };
+        let mut weights = [0.0; SAMPLE];
+        for (weight, block) in weights.iter_mut().zip(report.blocks.blocks()) {
+            *weight = model.block(block);
+        }
+        Self {
+            report,
+            baseline,
+            peers,
+            thresholds,
+            weights,
+        }
+    }
+
+    /// The window's evidence per hundred calls, others against the adaptive habits.
+    fn score(&self) -> Option<f64> {
+        per_window(self.report.blocks.blocks(), self.weights.iter().sum())
+    }
+
+    /// The same against the anchor.
+    fn against_anchor(&self) -> Option<f64> {
+        let (own, peers) = (self.baseline.anchor()?, self.peers.map(Role::others));
         Model { own, peers }.window(self.report.blocks.blocks())
     }
 
@@ -113,22 +135,17 @@ impl Case<'_> {
     /// What is believed after this window.
     fn takeover(&self) -> Takeover {
         let part = self.report.calls() as f64 / crate::model::WINDOW;
-        let adaptive = self.against(&self.baseline.sequence).unwrap_or(0.0);
-        let anchor = self
-            .baseline
-            .anchor()
-            .and_then(|anchor| self.against(anchor));
+        let adaptive = self.score().unwrap_or(0.0);
+        let anchor = self.against_anchor();
         let known = self.baseline.calls();
         self.baseline.takeover.after(adaptive, anchor, part, known)
     }
 
     /// What a usual block is after this window.
     fn pulse(&self) -> Pulse {
-        let (own, peers) = (&self.baseline.sequence, self.peers.map(Role::others));
-        let model = Model { own, peers };
         let mut pulse = self.baseline.pulse;
-        for block in self.report.blocks.blocks() {
-            pulse.note(model.block(block) * CALLS as f64 / block.calls() as f64);
+        for (block, weight) in self.report.blocks.blocks().iter().zip(self.weights) {
+            pulse.note(weight * CALLS as f64 / block.calls() as f64);
         }
         pulse
     }

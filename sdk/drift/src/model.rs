@@ -91,9 +91,7 @@ impl<const O: usize, const T: usize> Model<'_, O, T> {
 
     /// What blocks weigh, per hundred calls; `None` without any.
     pub(crate) fn window(&self, blocks: &[Block]) -> Option<f64> {
-        let calls: usize = blocks.iter().map(Block::calls).sum();
-        let weight: f64 = blocks.iter().map(|block| self.block(block)).sum();
-        (calls > 0).then(|| weight * WINDOW / calls as f64)
+        per_window(blocks, blocks.iter().map(|block| self.block(block)).sum())
     }
 
     fn seen(&self, operation: OperationId) -> Seen {
@@ -151,6 +149,12 @@ impl<const O: usize, const T: usize> Model<'_, O, T> {
         let given = STRENGTH + DISCOUNT * f64::from(self.own.distinct());
         (seen + given * others) / (f64::from(self.own.total()) + STRENGTH)
     }
+}
+
+/// What blocks weigh together, per hundred calls; `None` without any.
+pub(crate) fn per_window(blocks: &[Block], weight: f64) -> Option<f64> {
+    let calls: usize = blocks.iter().map(Block::calls).sum();
+    (calls > 0).then(|| weight * WINDOW / calls as f64)
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@ fn op(n: u32) -> OperationId {
     OperationId::of(&format!("operation {n}"))
 }
 
+fn follow(habits: &mut Adaptive, from: OperationId, to: OperationId) {
+    if let Some((from, to)) = habits.place(from).zip(habits.place(to)) {
+        habits.follow(from, to, 1);
+    }
+}
+
 fn call(habits: &mut Adaptive, before: Option<OperationId>, operation: OperationId) {
     habits.count(operation, 1);
     if let Some(before) = before {
-        habits.follow(before, operation, 1);
+        follow(habits, before, operation);
     }
 }
 
@@ -137,7 +143,7 @@ fn the_order_of_learning_leaves_no_trace() {
             call(&mut habits, None, op(*to));
         }
         for n in 0..40 {
-            habits.follow(op(n), op((n * 7 + 3) % 40), 1);
+            follow(&mut habits, op(n), op((n * 7 + 3) % 40));
         }
         habits
     };

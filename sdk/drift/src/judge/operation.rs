@@ -25,7 +25,7 @@ const STRONG_FROM: usize = 3;
 /// the model is worth was measured on hundreds of calls, and an agent's thirty after a release are as
 /// strange as a thief's.
 pub(super) fn order(case: &Case<'_>, takeover: Takeover) -> Option<Evidence> {
-    let score = case.against(&case.baseline.sequence)?;
+    let score = case.score()?;
     let usual = case.baseline.pulse.mean() * WINDOW / CALLS as f64;
     let bar = case.thresholds.order;
     let found = Evidence::weigh(Measure::OrderScore, (score, usual), takeover.belief(), bar)?;
