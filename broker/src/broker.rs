@@ -305,6 +305,7 @@ fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
             default: config.lifetime.as_secs(),
             longest: config.max_lifetime.as_secs(),
         },
+        unused_days: config.unused_days,
         limits: LimitSettings {
             identity_per_second: config.limits.requests_per_second,
             identity_burst: config.limits.burst,

@@ -4,6 +4,7 @@
 //! never arguments: they come from files or are printed once.
 
 pub mod admin;
+pub mod apply;
 pub mod backup;
 pub mod client;
 pub mod config;
@@ -63,6 +64,8 @@ enum Command {
     Key(admin::Noun<admin::KeyCommand>),
     /// What descends from what
     Lineage(admin::Noun<admin::LineageCommand>),
+    /// What administrators are asked to approve, by the hash of what they are shown
+    Approval(admin::Noun<admin::ApprovalCommand>),
     /// Gateways, which verify tokens and report what they see
     Gateway(admin::Noun<admin::GatewayCommand>),
     /// Access tokens
@@ -74,6 +77,8 @@ enum Command {
     /// Policies as files: check, test, explain, compare; no broker needed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make owners, identities and gateways what files say
+    Apply(apply::ApplyArgs),
     /// How the broker is doing
     Status(admin::StatusArgs),
     /// A one-hour administrator's token for the admin listener (through the Unix socket only)
@@ -141,11 +146,13 @@ pub fn run() -> ExitCode {
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),
         Command::Lineage(noun) => admin::run(noun, output),
+        Command::Approval(noun) => admin::run(noun, output),
         Command::Gateway(noun) => admin::run(noun, output),
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
         Command::Policy(command) => policy::run(&command, output),
+        Command::Apply(args) => apply::run(&args, output),
         Command::Status(args) => admin::run::<admin::Status>(args, output),
         Command::AdminToken(args) => admin::run::<admin::AdminToken>(args, output),
         Command::Store(command) => stored::check(&command, output),

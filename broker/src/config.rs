@@ -57,6 +57,8 @@ pub struct Config {
     pub max_lifetime: Duration,
     /// The folder of policies; none: everybody gets what it was registered for.
     pub policy_bundle: Option<PathBuf>,
+    /// Whole days without use after which an identity is disabled; `None`: never.
+    pub unused_days: Option<u64>,
     /// Whether statistics only write down what they would have done.
     pub drift: Drift,
     /// What keeps one caller from starving the others.
@@ -160,6 +162,8 @@ impl Config {
                 MAX_LIFETIME_SECONDS,
             )?),
             policy_bundle: settings.path("policy.bundle")?,
+            unused_days: Some(settings.within("lifecycle.unused_days", 0, 3_650)?)
+                .filter(|days| *days > 0),
             drift: Drift {
                 enforce: settings.word("drift.mode", &[("observe", false), ("enforce", true)])?,
                 max_revocations_per_minute: number(settings.within(

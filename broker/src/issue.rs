@@ -5,6 +5,7 @@
 //! meanwhile ends the token it had not seen.
 
 pub mod administration;
+pub mod approval;
 mod authenticate;
 mod decision;
 mod denials;
@@ -22,7 +23,7 @@ mod policies;
 pub mod policy;
 pub mod proof;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct IssueSettings {
     pub algorithm: Algorithm,
     /// How long they live.
     pub lifetimes: Lifetimes,
+    /// Whole days without use after which an identity is disabled; `None`: never.
+    pub unused_days: Option<u64>,
     /// How often may be asked.
     pub limits: LimitSettings,
     /// Who may have what.
@@ -93,6 +96,8 @@ pub struct Issue {
     denials: Mutex<denials::Denials>,
     /// One exchange of policies at a time, so that the last announced ones are in force.
     activation: tokio::sync::Mutex<()>,
+    /// Identities nobody used for long, as of the last look.
+    unused: AtomicUsize,
     /// One administration at a time, so that names stay unique.
     administration: tokio::sync::Mutex<()>,
     /// One key-keeping at a time, so that no key is made twice.
@@ -125,6 +130,7 @@ impl Issue {
             policies_refused: AtomicU64::new(0),
             denials: Mutex::default(),
             activation: tokio::sync::Mutex::default(),
+            unused: AtomicUsize::new(0),
             administration: tokio::sync::Mutex::default(),
             keeping: tokio::sync::Mutex::default(),
             state,
@@ -194,17 +200,23 @@ impl Issue {
         Ok((holder, proven.claims.jti, proven.claims.scope))
     }
 
-    /// Until the task is dropped: keeps signing keys ready, every minute and as soon as one was removed; writes the
-    /// denials of the minute before.
+    /// The room's own work until the task is dropped: keeps signing keys ready, every minute and as soon
+    /// as one was removed; writes the denials of the minute before; looks every hour who is not used any more.
     pub async fn run(self: Arc<Self>) {
         /// Far shorter than any key is published ahead.
         const PERIOD: Duration = Duration::from_secs(60);
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(administration::LOOK_FOR_UNUSED);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.state.key_is_gone() => {}
+                _ = looks.tick() => {
+                    self.look_for_unused().await;
+                    continue;
+                }
             }
             if let Err(error) = self.keep_keys().await {
                 tracing::error!(

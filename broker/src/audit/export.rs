@@ -106,6 +106,23 @@ impl Export {
                 name: "lanyard.log.key_issued",
                 rev, "lanyard.identity" = %identity, "lanyard.credential" = %credential, by = ?by, "API key issued"
             ),
+            Event::ApprovalRequested {
+                approval,
+                request,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.log.approval_requested",
+                rev, "lanyard.approval" = %approval, "lanyard.identity" = %request.identity, until = request.until.0,
+                by = ?by, "approval is asked for"
+            ),
+            Event::ApprovalGiven { approval, hash, by } => tracing::info!(
+                name: "lanyard.log.approval_given",
+                rev, "lanyard.approval" = %approval, hash = %hash, by = ?by, "approved"
+            ),
+            Event::ApprovalRefused { approval, by, .. } => tracing::info!(
+                name: "lanyard.log.approval_refused", rev, "lanyard.approval" = %approval, by = ?by, "not approved"
+            ),
             Event::SigningKeyAdded(key) => tracing::info!(
                 name: "lanyard.log.signing_key_added",
                 rev, kid = %key.key, "use" = ?key.key_use, signs_from = key.signs_from.seconds(), "signing key added"

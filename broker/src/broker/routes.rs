@@ -87,6 +87,7 @@ impl Broker {
             feed_readers: revoke.open_streams(),
             policies: issue.policies().rules().len(),
             policies_refused: issue.policies_refused(),
+            identities_unused: issue.identities_unused(),
         })
     }
 }

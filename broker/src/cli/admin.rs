@@ -1,5 +1,6 @@
 //! Commands that are one call to a broker's administration.
 
+mod approval;
 mod drift;
 mod gateway;
 mod identity;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::client::{Connect, Local, Way};
 use super::output::{self, Output};
+pub use approval::ApprovalCommand;
 pub use drift::DriftCommand;
 pub use gateway::GatewayCommand;
 pub use identity::{IdentityCommand, OwnerCommand};

@@ -312,6 +312,7 @@ fn next_after_missing(words: &str) -> &'static str {
         ),
         ("signing key", "; see `lanyard signing-key list`"),
         ("verdict", "; see `lanyard drift list`"),
+        ("approval", "; see `lanyard approval list`"),
     ];
     let missing = words.strip_prefix("there is no ");
     let kind = missing

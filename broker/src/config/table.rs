@@ -88,6 +88,11 @@ pub const ALL: &[Setting] = &[
         "folder of policies (default: everybody gets what it was registered for)",
     ),
     setting(
+        "lifecycle.unused_days",
+        Some("90"),
+        "whole days without use after which an identity is disabled; 0: never",
+    ),
+    setting(
         "drift.mode",
         Some("observe"),
         "observe or enforce; hard rules are always enforced",

@@ -2,6 +2,7 @@
 //! who comes in, see [`Administrator`](super::caller::Administrator).
 
 mod answer;
+mod approvals;
 pub mod door;
 mod ending;
 mod gateways;
@@ -13,6 +14,7 @@ mod policy;
 mod signing_keys;
 mod status;
 mod switch;
+mod unused;
 
 use std::sync::Arc;
 
@@ -72,6 +74,15 @@ pub fn routes(rooms: Rooms) -> Router {
             get(keys::list).post(keys::create),
         )
         .route("/v1/keys/{credential}/revoke", post(keys::revoke))
+        .route("/v1/unused", get(unused::identities))
+        .route("/v1/key-ages", get(unused::key_ages))
+        .route(
+            "/v1/approvals",
+            get(approvals::list).post(approvals::request),
+        )
+        .route("/v1/approvals/{approval}", get(approvals::show))
+        .route("/v1/approvals/{approval}/approve", post(approvals::approve))
+        .route("/v1/approvals/{approval}/deny", post(approvals::deny))
         .route("/v1/lineage/{node}", get(lineage::show))
         .route("/v1/gateways", get(gateways::list).post(gateways::create))
         .route("/v1/revoke", post(ending::revoke))

@@ -33,6 +33,8 @@ pub struct Vitals {
     pub policies: usize,
     /// How often policies were refused since the start.
     pub policies_refused: u64,
+    /// Identities nobody used for a month, as of the last hour.
+    pub identities_unused: usize,
 }
 
 impl Vitals {
@@ -68,6 +70,12 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
     let (head, epoch) = (
         Gauge::<u64, AtomicU64>::default(),
         Gauge::<i64, AtomicI64>::default(),
+    );
+    let unused = Gauge::<i64, AtomicI64>::default();
+    registry.register(
+        "identities_unused",
+        "Identities that nobody used for 30 days",
+        unused.clone(),
     );
     let (writable, readers) = (
         Gauge::<i64, AtomicI64>::default(),
@@ -109,6 +117,7 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
             writable.set(i64::from(vitals.store_writable));
             policies.set(i64::try_from(vitals.policies).unwrap_or(i64::MAX));
             policies_refused.set(vitals.policies_refused);
+            unused.set(i64::try_from(vitals.identities_unused).unwrap_or(i64::MAX));
             readers.set(i64::try_from(vitals.feed_readers).unwrap_or(i64::MAX));
             let mut page = String::new();
             match prometheus_client::encoding::text::encode(&mut page, &registry) {
@@ -212,6 +221,7 @@ mod tests {
             feed_readers: 3,
             policies: 1,
             policies_refused: 2,
+            identities_unused: 2,
         })
     }
 
@@ -239,6 +249,7 @@ mod tests {
             "lanyard_tokens_issued_total 1",
             "lanyard_refused_total{reason=\"no_token\"} 1",
             "lanyard_feed_readers 3",
+            "lanyard_identities_unused 2",
             "lanyard_head_rev 7",
             "lanyard_policies 1",
             "lanyard_policies_refused 2",

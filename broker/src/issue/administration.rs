@@ -3,14 +3,17 @@
 //! One at a time: what is checked before an append still holds when it is applied, so names stay
 //! unique without anybody undoing anything.
 
+mod approvals;
 mod input;
 mod lifecycle;
+mod unused;
 mod view;
 
 use lanyard_token::{Audience, NodeId, Rev, RootKey};
 use zeroize::Zeroizing;
 
 use super::Issue;
+use super::approval::NotApproved;
 use super::identity::Book;
 use super::policy::Lifetimes;
 use super::proof::api_key::ApiKey;
@@ -19,8 +22,10 @@ use crate::crypto::CryptoError;
 use crate::store::event::{By, Cause, Kind};
 use crate::store::{Event, StoreError};
 
+pub use approvals::{ApprovalState, ApprovalView, NewApproval};
 pub use input::{InvalidInput, Name, NewGateway, NewIdentity, NewOwner};
 pub use lifecycle::{ChangeIdentity, ChangeOwner, Transferred};
+pub use unused::{KeyAge, LOOK_FOR_UNUSED, REPORTED_AFTER_DAYS, Unused};
 pub use view::{GatewayView, IdentityView, KeyView, OwnerView};
 
 /// Scopes of a gateway's own tokens.
@@ -29,7 +34,7 @@ const GATEWAY_SCOPES: &str = "lanyard:feed lanyard:report";
 const ADMIN_SCOPE: &str = "lanyard:admin";
 /// The owner and the identity behind tokens that the Unix socket hands out.
 const LOCAL_OWNER: &str = "lanyard";
-const LOCAL_ADMINISTRATOR: &str = "local-administrator";
+pub(in crate::issue) const LOCAL_ADMINISTRATOR: &str = "local-administrator";
 
 /// Why nothing was administered.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,9 @@ pub enum AdminError {
     /// Name another owner.
     #[error("the identity `{identity}` is `{owner}`'s already")]
     OwnedAlready { identity: String, owner: String },
+    /// It cannot be approved, or not by this administrator, or not any more.
+    #[error(transparent)]
+    Approval(#[from] NotApproved),
     /// Send something else.
     #[error(transparent)]
     Invalid(#[from] InvalidInput),

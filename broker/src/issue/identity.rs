@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
-pub use book::{Acting, Book, Credential, Identified, LiveToken, Owner, Unusable};
-pub use usage::Usage;
+pub use book::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Unusable};
+pub use usage::{Awake, Usage};
 
 /// The issue room's projection.
 ///

@@ -78,6 +78,27 @@ pub enum Event {
         reason: Option<String>,
     },
 
+    /// Administrators are asked to approve what an identity may ask for within a time; `shown` is exactly
+    /// what they are shown.
+    ApprovalRequested {
+        approval: NodeId,
+        request: Box<ApprovalRequest>,
+        shown: String,
+        by: By,
+    },
+    /// An administrator approved what has this hash: SHA-256 of exactly what was shown.
+    ApprovalGiven {
+        approval: NodeId,
+        hash: ContentHash,
+        by: By,
+    },
+    /// An administrator said no, or whoever asked took it back.
+    ApprovalRefused {
+        approval: NodeId,
+        by: By,
+        reason: String,
+    },
+
     /// A token, durable before it is handed out.
     TokenIssued(Box<IssuedToken>),
     /// An identity that proved who it is got no token: one sample stands for `count` of the same reason
@@ -325,6 +346,26 @@ pub struct Denial {
     pub unbound: Vec<String>,
     /// How many in this minute, the sample included.
     pub count: u64,
+}
+
+/// What administrators are asked to approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// For whom.
+    pub identity: NodeId,
+    /// Where.
+    pub audience: Audience,
+    /// What.
+    pub scopes: ScopeSet,
+    /// Longest lifetime of one token, in seconds.
+    pub lifetime: u64,
+    /// Within which task; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskScope>,
+    /// What for, in the words of whoever asked.
+    pub reason: String,
+    /// When it is over.
+    pub until: UnixMillis,
 }
 
 /// How a token was asked for.

@@ -1,6 +1,7 @@
 //! The issue room behind its real doors, over a loopback listener.
 
 mod administration;
+mod approvals;
 mod exchange;
 mod hostile;
 mod keys;

@@ -150,6 +150,12 @@ pub enum IdentityCommand {
     },
     /// List all identities
     List,
+    /// List what nobody has used for long, and when it will be disabled
+    Unused {
+        /// For so many whole days
+        #[arg(long, default_value_t = 30, value_name = "DAYS")]
+        days: u64,
+    },
     /// Show one
     Show {
         /// Id or name
@@ -234,6 +240,22 @@ impl Asks for IdentityCommand {
                         "disabled",
                         "audiences",
                         "scopes",
+                    ],
+                )
+            }),
+            Self::Unused { days } => Call::get(format!("v1/unused?days={days}"), |answer| {
+                listed(
+                    answer,
+                    "identities",
+                    &[
+                        "id",
+                        "name",
+                        "kind",
+                        "owner",
+                        "quiet_days",
+                        "last_used",
+                        "disabled",
+                        "disabled_in_days",
                     ],
                 )
             }),

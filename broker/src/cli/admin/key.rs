@@ -29,6 +29,8 @@ pub enum KeyCommand {
         /// Id or name of the identity
         identity: String,
     },
+    /// List all keys that work, the oldest first, and when each was last used
+    Ages,
     /// End a key and every token it led to
     Revoke {
         /// Id of the credential
@@ -57,6 +59,22 @@ impl Asks for KeyCommand {
                 format!("v1/identities/{}/keys", segment(identity)?),
                 |answer| listed(answer, "keys", &["id", "label", "disabled", "expires_at"]),
             ),
+            Self::Ages => Call::get("v1/key-ages", |answer| {
+                listed(
+                    answer,
+                    "keys",
+                    &[
+                        "id",
+                        "identity",
+                        "owner",
+                        "label",
+                        "age_days",
+                        "quiet_days",
+                        "last_used",
+                        "expires_at",
+                    ],
+                )
+            }),
             Self::Revoke { credential, reason } => Call::post(
                 format!("v1/keys/{}/revoke", segment(credential)?),
                 json!({"reason": reason}),

@@ -121,6 +121,7 @@ impl From<AdminError> for Problem {
             AdminError::Taken { .. } => Self::conflict(words).because("name_taken"),
             AdminError::OwnerDisabled { .. } => Self::conflict(words).because("owner_disabled"),
             AdminError::OwnedAlready { .. } => Self::conflict(words).because("owned_already"),
+            AdminError::Approval(why) => Self::conflict(words).because(why.reason()),
             AdminError::Invalid(_) => Self::invalid_request(words),
             AdminError::Store(error) => error.into(),
             _ => {

@@ -9,10 +9,10 @@ use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection,
 use serde::{Deserialize, Serialize};
 
 use super::row::RowKey;
-use super::usage::Usage;
+use super::usage::{Awake, Usage};
 use crate::clock::UnixMillis;
 use crate::issue::proof::api_key;
-use crate::store::event::{Identity, KeyHash, SigningKey, TokenDigest};
+use crate::store::event::{ApprovalRequest, By, Identity, KeyHash, SigningKey, TokenDigest};
 
 /// Somebody who answers for identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,23 @@ pub struct Acting {
     pub nodes: Vec<NodeId>,
 }
 
+/// Something that was asked of administrators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What for.
+    pub request: ApprovalRequest,
+    /// Exactly what whoever decides is shown.
+    pub shown: String,
+    /// Who asked.
+    pub asked_by: By,
+    /// Who said yes, to exactly that.
+    #[serde(default)]
+    pub given_by: Vec<By>,
+    /// Who said no, and why: that stands, whoever said yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<(By, String)>,
+}
+
 /// Why a credential obtains nothing now. For the operator; outsiders are told one thing only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -116,6 +133,8 @@ pub struct Book {
     pub(super) tokens: HashMap<NodeId, LiveToken>,
     pub(super) liveness: Liveness,
     pub(super) suspended: HashMap<NodeId, UnixMillis>,
+    pub(super) approvals: HashMap<NodeId, Approval>,
+    pub(super) awake: Awake,
     pub(super) signing_keys: HashMap<KeyId, SigningKey>,
     pub(super) mint_keys: Arc<KeySet>,
     pub(super) changed: HashSet<RowKey>,
@@ -188,6 +207,23 @@ impl Book {
     /// Tokens with a lower `rev` are dead.
     pub const fn floor(&self) -> Rev {
         self.liveness.floor()
+    }
+
+    /// Since when the log has had no long silence: before, nobody could use anything.
+    pub const fn awake_since(&self) -> UnixMillis {
+        self.awake.since()
+    }
+
+    /// What was asked of administrators and is not over for long, in no order.
+    pub fn approvals(&self) -> impl Iterator<Item = (NodeId, &Approval)> {
+        self.approvals
+            .iter()
+            .map(|(node, approval)| (*node, approval))
+    }
+
+    /// What was asked of administrators.
+    pub fn approval(&self, node: NodeId) -> Option<&Approval> {
+        self.approvals.get(&node)
     }
 
     /// Until when a node is suspended, if it is at `now`.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::book::Book;
+use super::usage::Awake;
 use crate::clock::UnixMillis;
 use crate::store::event::SigningKey;
 use crate::store::{DamagedRow, Row};
@@ -19,6 +20,7 @@ pub(super) enum RowKey {
     Token(NodeId),
     Watermark(NodeId),
     Suspension(NodeId),
+    Approval(NodeId),
     SigningKey(KeyId),
 }
 
@@ -27,6 +29,7 @@ pub(super) enum RowKey {
 struct Head {
     rev: Rev,
     floor: Rev,
+    awake: Awake,
 }
 
 impl RowKey {
@@ -39,6 +42,7 @@ impl RowKey {
             Self::Token(node) => (b't', node_bytes(node)),
             Self::Watermark(node) => (b'w', node_bytes(node)),
             Self::Suspension(node) => (b's', node_bytes(node)),
+            Self::Approval(node) => (b'a', node_bytes(node)),
             Self::SigningKey(key) => (b'k', key.as_bytes().to_vec()),
         };
         [vec![letter], rest].concat()
@@ -59,6 +63,7 @@ impl RowKey {
             b't' => Self::Token(node()?),
             b'w' => Self::Watermark(node()?),
             b's' => Self::Suspension(node()?),
+            b'a' => Self::Approval(node()?),
             b'k' => Self::SigningKey(std::str::from_utf8(rest).ok()?.parse().ok()?),
             _ => return None,
         })
@@ -86,6 +91,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Head => json(Some(&Head {
             rev: book.rev,
             floor: book.liveness.floor(),
+            awake: book.awake,
         })),
         RowKey::Owner(node) => json(book.owners.get(&node)),
         RowKey::Identity(node) => json(book.identities.get(&node)),
@@ -93,6 +99,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Token(node) => json(book.tokens.get(&node)),
         RowKey::Watermark(node) => json(book.liveness.watermark(node).as_ref()),
         RowKey::Suspension(node) => json(book.suspended.get(&node)),
+        RowKey::Approval(node) => json(book.approvals.get(&node)),
         RowKey::SigningKey(key) => json(book.signing_keys.get(&key)),
     }
 }
@@ -108,6 +115,7 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Head => {
             let head: Head = parse(value)?;
             book.rev = head.rev;
+            book.awake = head.awake;
             book.liveness.raise_floor(head.floor);
         }
         RowKey::Owner(node) => book.put_owner(node, parse(value)?),
@@ -119,6 +127,9 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Watermark(node) => book.liveness.apply_watermark(node, parse(value)?),
         RowKey::Suspension(node) => {
             book.suspended.insert(node, parse::<UnixMillis>(value)?);
+        }
+        RowKey::Approval(node) => {
+            book.approvals.insert(node, parse(value)?);
         }
         RowKey::SigningKey(_) => book.put_signing_key(parse::<SigningKey>(value)?),
     }

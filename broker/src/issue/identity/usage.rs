@@ -48,15 +48,43 @@ impl Usage {
     }
 
     /// For how many whole days nobody has used it. The day of the last use does not count, nor does the
-    /// present one.
-    pub fn quiet_days(&self, now: UnixMillis) -> u64 {
-        let began = day(self.enabled).max(self.last.unwrap_or_default());
+    /// present one; and days count from `awake` on, before which nobody could have used anything.
+    pub fn quiet_days(&self, awake: UnixMillis, now: UnixMillis) -> u64 {
+        let began = day(self.enabled.max(awake)).max(self.last.unwrap_or_default());
         (day(now).millis_since(began) / DAY_MILLIS).saturating_sub(1)
     }
 
     /// For how many whole days it exists.
     pub const fn age_days(&self, now: UnixMillis) -> u64 {
         now.millis_since(self.made) / DAY_MILLIS
+    }
+}
+
+/// Since when a broker has been at work.
+///
+/// A broker that lay still for months must not, at its start, find that nobody used anything: after a
+/// silence of the log that is longer than [`Awake::SILENCE_MILLIS`], days begin to count anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awake {
+    since: UnixMillis,
+    last: UnixMillis,
+}
+
+impl Awake {
+    /// Longer than a weekend on which nobody came, shorter than any limit worth setting.
+    const SILENCE_MILLIS: u64 = 4 * DAY_MILLIS;
+
+    /// Something was written.
+    pub(super) fn note(&mut self, at: UnixMillis) {
+        if at.millis_since(self.last) > Self::SILENCE_MILLIS {
+            self.since = at;
+        }
+        self.last = self.last.max(at);
+    }
+
+    /// From here on days count.
+    pub const fn since(&self) -> UnixMillis {
+        self.since
     }
 }
 
@@ -77,12 +105,12 @@ mod tests {
     #[test]
     fn only_whole_days_without_use_count() {
         let mut usage = Usage::made(MADE);
-        assert_eq!(usage.quiet_days(after(0)), 0);
-        assert_eq!(usage.quiet_days(after(31)), 30);
+        assert_eq!(usage.quiet_days(MADE, after(0)), 0);
+        assert_eq!(usage.quiet_days(MADE, after(31)), 30);
         assert!(usage.note(after(31)));
-        assert_eq!(usage.quiet_days(after(31)), 0);
-        assert_eq!(usage.quiet_days(after(32)), 0);
-        assert_eq!(usage.quiet_days(after(33)), 1);
+        assert_eq!(usage.quiet_days(MADE, after(31)), 0);
+        assert_eq!(usage.quiet_days(MADE, after(32)), 0);
+        assert_eq!(usage.quiet_days(MADE, after(33)), 1);
         assert_eq!(usage.age_days(after(33)), 33);
     }
 
@@ -98,10 +126,24 @@ mod tests {
     }
 
     #[test]
+    fn days_on_which_the_broker_lay_still_are_nobodys_fault() {
+        let usage = Usage::made(MADE);
+        let mut awake = Awake::default();
+        for days in [0, 3, 6, 10] {
+            awake.note(after(days));
+        }
+        assert_eq!(usage.quiet_days(awake.since(), after(11)), 10);
+        awake.note(after(300));
+        assert_eq!(usage.quiet_days(awake.since(), after(301)), 0);
+        awake.note(after(303));
+        assert_eq!(usage.quiet_days(awake.since(), after(303)), 2);
+    }
+
+    #[test]
     fn what_was_enabled_again_is_not_unused_at_once() {
         let mut usage = Usage::made(MADE);
-        assert_eq!(usage.quiet_days(after(200)), 199);
+        assert_eq!(usage.quiet_days(MADE, after(200)), 199);
         assert!(usage.enable(after(200)));
-        assert_eq!(usage.quiet_days(after(200)), 0);
+        assert_eq!(usage.quiet_days(MADE, after(200)), 0);
     }
 }

@@ -91,6 +91,7 @@ async fn room(world: &World, state: Arc<IssueState>) -> Issue {
         issuer: "https://broker.example".to_owned(),
         algorithm: Algorithm::EdDsa,
         lifetimes: Lifetimes::default(),
+        unused_days: Some(90),
         limits: NO_LIMITS,
         policies: Arc::new(Policies::open(None).unwrap()),
     };

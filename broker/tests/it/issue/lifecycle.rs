@@ -216,3 +216,100 @@ async fn who_may_ask_for_less_loses_what_it_had_and_who_may_ask_for_more_keeps_i
         "the broker's own doors are not given away"
     );
 }
+
+/// Days go by, and somebody works on each second of them.
+async fn days_with(world: &World, days: u64, holder: &super::world::Holder) {
+    for day in 0..days {
+        world.clock.advance_millis(24 * 3_600 * 1_000);
+        if day % 2 == 1 {
+            world.issue.keep_keys().await.unwrap();
+            world.token(holder).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_uses_is_reported_after_a_month_and_disabled_after_three() {
+    let world = World::new().await;
+    let (busy, idle) = (world.identity("busy").await, world.identity("idle").await);
+    let gateway = lanyard::issue::administration::NewGateway {
+        name: "door".to_owned(),
+        owner: "team".to_owned(),
+        audiences: vec![ORDERS.to_owned()],
+    };
+    world.issue.add_gateway(gateway, By::Broker).await.unwrap();
+    world.issue.local_admin_token(By::Broker).await.unwrap();
+    days_with(&world, 30, &busy).await;
+    assert!(world.issue.unused(30).is_empty());
+
+    days_with(&world, 2, &busy).await;
+    let unused = world.issue.unused(30);
+    let names: Vec<&str> = unused.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["door", "idle"]);
+    let announced: Vec<_> = unused.iter().map(|one| one.disabled_in_days).collect();
+    assert_eq!(
+        announced,
+        [None, Some(59)],
+        "never a gateway, and nobody unannounced"
+    );
+    assert_eq!(world.issue.disable_unused().await.unwrap(), 0);
+    assert_eq!(world.issue.identities_unused(), 2);
+
+    days_with(&world, 60, &busy).await;
+    let before = world.head();
+    assert_eq!(world.issue.disable_unused().await.unwrap(), 1);
+    assert!(matches!(
+        written_after(&world, before).as_slice(),
+        [Event::Revoked { node, cause: Cause::Unused, by: By::Broker }] if *node == idle.id
+    ));
+    assert_eq!(
+        world.issue.disable_unused().await.unwrap(),
+        0,
+        "once is enough"
+    );
+    assert!(!world.issue.show_identity("door").unwrap().disabled);
+
+    world.issue.enable(idle.id, By::Broker, None).await.unwrap();
+    assert_eq!(
+        world.issue.disable_unused().await.unwrap(),
+        0,
+        "who enables it means to use it"
+    );
+    assert!(world.lives(&world.token(&idle).await));
+}
+
+#[tokio::test]
+async fn a_broker_that_lay_still_disables_nobody_at_its_start() {
+    let world = World::new().await;
+    let idle = world.identity("idle").await;
+    world.clock.advance_millis(300 * 24 * 3_600 * 1_000);
+    world.issue.keep_keys().await.unwrap();
+    assert_eq!(world.issue.disable_unused().await.unwrap(), 0);
+    assert!(world.lives(&world.token(&idle).await));
+}
+
+#[tokio::test]
+async fn keys_are_listed_by_age_with_their_last_use() {
+    let world = World::new().await;
+    let busy = world.identity("busy").await;
+    days_with(&world, 10, &busy).await;
+    let (spare, _) = world
+        .issue
+        .add_key("busy", Some("spare".to_owned()), None, By::Broker)
+        .await
+        .unwrap();
+    days_with(&world, 4, &busy).await;
+    let ages = world.issue.key_ages();
+    let told: Vec<_> = ages
+        .iter()
+        .map(|age| {
+            (
+                age.id,
+                age.age_days,
+                age.quiet_days,
+                age.last_used.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [(busy.credential, 14, 0, true), (spare, 4, 3, false)]);
+}

@@ -78,6 +78,7 @@ impl World {
             issuer,
             algorithm,
             lifetimes: Lifetimes::default(),
+            unused_days: Some(90),
             limits,
             policies: Arc::new(Policies::open(None).unwrap()),
         };

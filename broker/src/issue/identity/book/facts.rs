@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lanyard_token::{Actor, KeyId, NodeId, Rev};
 
-use super::{Acting, Book, Credential, Identified, LiveToken, Owner};
+use super::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner};
 use crate::clock::UnixMillis;
 use crate::issue::identity::row::RowKey;
 use crate::issue::identity::usage::Usage;
@@ -13,12 +13,17 @@ use crate::issue::proof::api_key;
 use crate::store::event::{IssuedToken, KeyUse, SigningKey};
 use crate::store::{Event, Record};
 
+/// How long what was asked of administrators is listed after its time is over: a week, so that whoever
+/// comes back from a holiday finds what became of it. The log has it for ever.
+const APPROVALS_REMEMBERED_MILLIS: u64 = 7 * 24 * 3_600 * 1_000;
+
 impl Book {
     /// Takes one record whole.
     pub fn apply(&mut self, record: &Record) {
         for event in &record.events {
             self.take(event, record);
         }
+        self.awake.note(record.at);
         self.rev = record.rev;
         self.changed.insert(RowKey::Head);
     }
@@ -123,6 +128,38 @@ impl Book {
                 self.changed.insert(RowKey::Suspension(*node));
             }
             Event::FloorRaised { floor } => self.raise_floor(*floor, record.at),
+            Event::ApprovalRequested {
+                approval,
+                request,
+                shown,
+                by,
+            } => {
+                let asked = Approval {
+                    request: (**request).clone(),
+                    shown: shown.clone(),
+                    asked_by: by.clone(),
+                    given_by: Vec::new(),
+                    refused_by: None,
+                };
+                self.approvals.insert(*approval, asked);
+                self.changed.insert(RowKey::Approval(*approval));
+            }
+            Event::ApprovalGiven { approval, by, .. } => {
+                if let Some(asked) = self.approvals.get_mut(approval) {
+                    asked.given_by.push(by.clone());
+                    self.changed.insert(RowKey::Approval(*approval));
+                }
+            }
+            Event::ApprovalRefused {
+                approval,
+                by,
+                reason,
+            } => {
+                if let Some(asked) = self.approvals.get_mut(approval) {
+                    asked.refused_by = Some((by.clone(), reason.clone()));
+                    self.changed.insert(RowKey::Approval(*approval));
+                }
+            }
             Event::SigningKeyAdded(key) => self.put_signing_key((**key).clone()),
             Event::SigningKeyRemoved { key, .. } => self.remove_signing_key(*key),
             // Not the issue room's business.
@@ -235,6 +272,13 @@ impl Book {
             let kept = *until > at;
             if !kept {
                 changed.insert(RowKey::Suspension(*node));
+            }
+            kept
+        });
+        self.approvals.retain(|node, asked| {
+            let kept = asked.request.until.plus_millis(APPROVALS_REMEMBERED_MILLIS) > at;
+            if !kept {
+                changed.insert(RowKey::Approval(*node));
             }
             kept
         });

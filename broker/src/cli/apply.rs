@@ -1,0 +1,127 @@
+//! `lanyard apply`: owners, identities and gateways as files under review.
+//!
+//! Files say what shall be; the broker is asked what is; the difference is a plan of ordinary calls, each
+//! authorised and written to the log like one made by hand. So applying twice changes nothing, an
+//! apply that was interrupted goes on where it stopped, and a plan can be read before it is carried out.
+//! Nothing is ended because it is missing from the files, unless that is asked for (`--prune`), and no key
+//! is ever made: a secret has no place in a pipeline's output.
+
+mod file;
+mod plan;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::client::{AdminClient, Connect, Way};
+use super::output::Output;
+use file::Desired;
+use plan::{Present, Step};
+
+/// `lanyard apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A file of owners, identities and gateways, TOML; repeatable, all of them together are what shall be
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    plan: bool,
+    /// Disable what the files do not name; never administrators
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// Reads, compares, says, and does.
+pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
+    let desired = Desired::read(&args.files)?;
+    let client = Way::Any(args.connect.clone()).client()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::cannot("start", &error))?;
+    let present = runtime.block_on(present(&client))?;
+    let steps = plan::plan(&desired, &present, args.prune).map_err(CliError::Usage)?;
+    let done = if args.plan {
+        0
+    } else {
+        runtime.block_on(carry_out(&client, &steps))?
+    };
+    let told: Vec<Value> = steps.iter().map(Step::told).collect();
+    output.print(
+        &json!({"planned_only": args.plan, "done": done, "steps": told}),
+        |_| words(&steps, args.plan),
+    );
+    Ok(())
+}
+
+async fn present(client: &AdminClient) -> Result<Present, CliError> {
+    let owners = client.call(Method::GET, "v1/owners", None).await?;
+    let identities = client.call(Method::GET, "v1/identities", None).await?;
+    Ok(Present {
+        owners: list(owners, "owners")?,
+        identities: list(identities, "identities")?,
+    })
+}
+
+fn list<T: for<'de> Deserialize<'de>>(mut answer: Value, member: &str) -> Result<T, CliError> {
+    let list = answer.get_mut(member).map(Value::take).unwrap_or_default();
+    serde_json::from_value(list)
+        .map_err(|error| CliError::cannot(format_args!("read the broker's {member}"), &error))
+}
+
+/// How many steps were carried out: all but those that a person must take.
+async fn carry_out(client: &AdminClient, steps: &[Step]) -> Result<usize, CliError> {
+    let mut done = 0;
+    for step in steps {
+        let Some((path, body)) = step.call() else {
+            continue;
+        };
+        let answer = client.call(Method::POST, &path, Some(&body)).await;
+        answer.map_err(|error| stopped(error, step, done))?;
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// What was done stays done; the next run goes on from there.
+fn stopped(error: CliError, step: &Step, done: usize) -> CliError {
+    let told = |words: String| {
+        format!(
+            "{words}; this was at `{}`, after {done} steps that are done: correct it and apply again",
+            step.words()
+        )
+    };
+    match error {
+        CliError::Usage(words) => CliError::Usage(told(words)),
+        CliError::Failed(words) => CliError::Failed(told(words)),
+        CliError::Refused { words, status } => CliError::Refused {
+            words: told(words),
+            status,
+        },
+    }
+}
+
+fn words(steps: &[Step], planned_only: bool) -> String {
+    if steps.is_empty() {
+        return "nothing to do: everything is as the files say\n".to_owned();
+    }
+    let mut text: String = steps
+        .iter()
+        .map(|step| format!("{} {}\n", step.sign(), step.words()))
+        .collect();
+    let by_hand = steps.iter().filter(|step| step.call().is_none()).count();
+    let verb = if planned_only { "to do" } else { "done" };
+    text.push_str(&format!("{} {verb}", steps.len() - by_hand));
+    if by_hand > 0 {
+        text.push_str(&format!(", {by_hand} to do by hand"));
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,413 @@
+//! The difference between what shall be and what is, as steps in an order that works: owners before who
+//! needs them, transfers before an old owner ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use lanyard_token::{Audience, NodeId, ScopeSet};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::file::{Desired, Identity};
+use crate::store::event::Kind;
+
+/// What the broker says there is.
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    pub(super) owners: Vec<PresentOwner>,
+    pub(super) identities: Vec<PresentIdentity>,
+}
+
+/// An owner there is.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PresentOwner {
+    pub(super) id: NodeId,
+    pub(super) name: String,
+    pub(super) contact: Option<String>,
+    pub(super) disabled: bool,
+}
+
+/// An identity there is.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PresentIdentity {
+    pub(super) name: String,
+    pub(super) owner: NodeId,
+    pub(super) kind: Kind,
+    pub(super) tags: Vec<String>,
+    pub(super) audiences: Vec<Audience>,
+    pub(super) scopes: ScopeSet,
+    pub(super) max_lifetime: u64,
+    pub(super) disabled: bool,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// An owner that is not there.
+    CreateOwner {
+        name: String,
+        contact: Option<String>,
+    },
+    /// Another contact.
+    ChangeOwner {
+        name: String,
+        from: Option<String>,
+        to: String,
+    },
+    /// An identity that is not there.
+    CreateIdentity { name: String, body: Value },
+    /// An identity that may ask for something else, or is something else.
+    ChangeIdentity {
+        name: String,
+        /// Member, what it is, what it shall be: in words.
+        differences: Vec<(&'static str, String, String)>,
+        body: Value,
+    },
+    /// An identity of somebody else.
+    Transfer {
+        name: String,
+        from: String,
+        to: String,
+    },
+    /// A gateway that is not there: only a person can take its key to it.
+    Enrol {
+        name: String,
+        owner: String,
+        audiences: Vec<Audience>,
+    },
+    /// An identity that no file names.
+    DisableIdentity { name: String },
+    /// An owner that no file names.
+    DisableOwner { name: String },
+}
+
+const PRUNED: &str = "no applied file names it";
+
+impl Step {
+    /// As in a difference of files.
+    pub(super) const fn sign(&self) -> char {
+        match self {
+            Self::CreateOwner { .. } | Self::CreateIdentity { .. } => '+',
+            Self::ChangeOwner { .. } | Self::ChangeIdentity { .. } => '~',
+            Self::Transfer { .. } => '>',
+            Self::DisableIdentity { .. } | Self::DisableOwner { .. } => '-',
+            Self::Enrol { .. } => '!',
+        }
+    }
+
+    /// One line.
+    pub(super) fn words(&self) -> String {
+        let contact = |contact: &Option<String>| contact.clone().unwrap_or_else(|| "-".to_owned());
+        match self {
+            Self::CreateOwner { name, contact: to } => {
+                format!("owner {name} (contact {})", contact(to))
+            }
+            Self::ChangeOwner { name, from, to } => {
+                format!("owner {name}: contact {} -> {to}", contact(from))
+            }
+            Self::CreateIdentity { name, body } => {
+                let member = |member: &str| crate::cli::output::shown(member, body.get(member));
+                format!(
+                    "identity {name} ({} of {}): {} for {}",
+                    member("kind"),
+                    member("owner"),
+                    member("scopes"),
+                    member("audiences")
+                )
+            }
+            Self::ChangeIdentity {
+                name, differences, ..
+            } => {
+                let mut text = format!("identity {name}:");
+                for (place, (member, from, to)) in differences.iter().enumerate() {
+                    let comma = if place > 0 { "," } else { "" };
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, "{comma} {member} {from} -> {to}");
+                }
+                text
+            }
+            Self::Transfer { name, from, to } => format!("identity {name}: owner {from} -> {to}"),
+            Self::Enrol {
+                name,
+                owner,
+                audiences,
+            } => {
+                let served: String = audiences
+                    .iter()
+                    .map(|audience| format!(" --audience {audience}"))
+                    .collect();
+                format!(
+                    "gateway {name}: enrol it by hand: lanyard gateway add {name} --owner {owner}{served} --out FILE"
+                )
+            }
+            Self::DisableIdentity { name } => format!("identity {name}: disabled"),
+            Self::DisableOwner { name } => {
+                format!("owner {name}: disabled, and everything below it")
+            }
+        }
+    }
+
+    /// For programs.
+    pub(super) fn told(&self) -> Value {
+        let (step, name) = match self {
+            Self::CreateOwner { name, .. } => ("create_owner", name),
+            Self::ChangeOwner { name, .. } => ("change_owner", name),
+            Self::CreateIdentity { name, .. } => ("create_identity", name),
+            Self::ChangeIdentity { name, .. } => ("change_identity", name),
+            Self::Transfer { name, .. } => ("transfer_identity", name),
+            Self::Enrol { name, .. } => ("enrol_gateway_by_hand", name),
+            Self::DisableIdentity { name } => ("disable_identity", name),
+            Self::DisableOwner { name } => ("disable_owner", name),
+        };
+        json!({"step": step, "name": name, "words": self.words()})
+    }
+
+    /// Route and body; `None` for what a person must do.
+    pub(super) fn call(&self) -> Option<(String, Value)> {
+        Some(match self {
+            Self::CreateOwner { name, contact } => (
+                "v1/owners".to_owned(),
+                json!({"name": name, "contact": contact}),
+            ),
+            Self::ChangeOwner { name, to, .. } => {
+                (format!("v1/owners/{name}"), json!({"contact": to}))
+            }
+            Self::CreateIdentity { body, .. } => ("v1/identities".to_owned(), body.clone()),
+            Self::ChangeIdentity { name, body, .. } => {
+                (format!("v1/identities/{name}"), body.clone())
+            }
+            Self::Transfer { name, to, .. } => (
+                format!("v1/identities/{name}/transfer"),
+                json!({"to": to, "reason": "as the applied files say"}),
+            ),
+            Self::DisableIdentity { name } => (
+                format!("v1/identities/{name}/disable"),
+                json!({"reason": PRUNED}),
+            ),
+            Self::DisableOwner { name } => (
+                format!("v1/owners/{name}/disable"),
+                json!({"reason": PRUNED}),
+            ),
+            Self::Enrol { .. } => return None,
+        })
+    }
+}
+
+/// The steps from what is to what shall be, or why there are none, in words.
+pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<Vec<Step>, String> {
+    let owners: BTreeMap<&str, &PresentOwner> = present
+        .owners
+        .iter()
+        .map(|owner| (owner.name.as_str(), owner))
+        .collect();
+    let names: BTreeMap<NodeId, &str> = present
+        .owners
+        .iter()
+        .map(|owner| (owner.id, owner.name.as_str()))
+        .collect();
+    let identities: BTreeMap<&str, &PresentIdentity> = present
+        .identities
+        .iter()
+        .map(|identity| (identity.name.as_str(), identity))
+        .collect();
+    check_owners(desired, &owners, prune)?;
+    let mut steps = Vec::new();
+    for (name, wanted) in &desired.owners {
+        match (owners.get(name.as_str()), &wanted.contact) {
+            (None, contact) => steps.push(Step::CreateOwner {
+                name: name.clone(),
+                contact: contact.clone(),
+            }),
+            (Some(found), Some(contact)) if found.contact.as_ref() != Some(contact) => {
+                steps.push(Step::ChangeOwner {
+                    name: name.clone(),
+                    from: found.contact.clone(),
+                    to: contact.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    for (name, wanted) in &desired.identities {
+        let Some(found) = identities.get(name.as_str()) else {
+            steps.push(create(name, wanted));
+            continue;
+        };
+        if found.kind != wanted.kind {
+            return Err(format!(
+                "{}: it is there with kind {}, and a kind never changes: choose another name",
+                wanted.place,
+                found.kind.word()
+            ));
+        }
+        let owner = names.get(&found.owner).copied().unwrap_or("-");
+        if owner != wanted.owner {
+            steps.push(Step::Transfer {
+                name: name.clone(),
+                from: owner.to_owned(),
+                to: wanted.owner.clone(),
+            });
+        }
+        steps.extend(change(name, wanted, found));
+    }
+    if prune {
+        steps.extend(pruned(desired, present, &names));
+    }
+    Ok(steps)
+}
+
+/// Whoever is given something must be there, and be able to answer for it.
+fn check_owners(
+    desired: &Desired,
+    owners: &BTreeMap<&str, &PresentOwner>,
+    prune: bool,
+) -> Result<(), String> {
+    for wanted in desired.identities.values() {
+        let owner = wanted.owner.as_str();
+        let found = owners.get(owner);
+        let named = desired.owners.contains_key(owner);
+        if !named && found.is_none() {
+            return Err(format!(
+                "{}: there is no owner `{owner}`, neither in the files nor at the broker",
+                wanted.place
+            ));
+        }
+        if !named && prune {
+            return Err(format!(
+                "{}: with --prune its owner `{owner}` must be in the files, or it would be disabled",
+                wanted.place
+            ));
+        }
+        if found.is_some_and(|owner| owner.disabled) {
+            return Err(format!(
+                "{}: its owner `{owner}` is disabled: `lanyard owner enable {owner}`, or name another",
+                wanted.place
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn create(name: &str, wanted: &Identity) -> Step {
+    let Some(scopes) = &wanted.scopes else {
+        return Step::Enrol {
+            name: name.to_owned(),
+            owner: wanted.owner.clone(),
+            audiences: wanted.audiences.clone(),
+        };
+    };
+    let mut body = json!({
+        "name": name, "owner": wanted.owner, "kind": wanted.kind, "tags": wanted.tags,
+        "audiences": wanted.audiences, "scopes": scopes.to_string(),
+    });
+    if let (Some(seconds), Some(object)) = (wanted.max_lifetime, body.as_object_mut()) {
+        object.insert("max_lifetime".to_owned(), json!(seconds));
+    }
+    Step::CreateIdentity {
+        name: name.to_owned(),
+        body,
+    }
+}
+
+fn change(name: &str, wanted: &Identity, found: &PresentIdentity) -> Option<Step> {
+    let mut body = Map::new();
+    let mut differences = Vec::new();
+    let mut differs = |member: &'static str, from: String, to: String, value: Value| {
+        let shown = |text: String| {
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text
+            }
+        };
+        differences.push((member, shown(from), shown(to)));
+        body.insert(member.to_owned(), value);
+    };
+    // A gateway has no tags of its own, and an administrator's rights are the broker's to say.
+    let is_own = !matches!(wanted.kind, Kind::Gateway);
+    if is_own && wanted.tags != found.tags {
+        let value = json!(wanted.tags);
+        differs("tags", found.tags.join(" "), wanted.tags.join(" "), value);
+    }
+    if wanted.kind != Kind::Administrator {
+        let as_set = |audiences: &[Audience]| audiences.iter().cloned().collect::<BTreeSet<_>>();
+        if as_set(&wanted.audiences) != as_set(&found.audiences) {
+            let (from, to) = (joined(&found.audiences), joined(&wanted.audiences));
+            differs("audiences", from, to, json!(wanted.audiences));
+        }
+        if let Some(scopes) = &wanted.scopes
+            && *scopes != found.scopes
+        {
+            let (from, to) = (found.scopes.to_string(), scopes.to_string());
+            differs("scopes", from, to.clone(), json!(to));
+        }
+    }
+    if let Some(seconds) = wanted.max_lifetime
+        && seconds != found.max_lifetime
+    {
+        let (from, to) = (found.max_lifetime.to_string(), seconds.to_string());
+        differs("max_lifetime", from, to, json!(seconds));
+    }
+    (!differences.is_empty()).then(|| Step::ChangeIdentity {
+        name: name.to_owned(),
+        differences,
+        body: body.into(),
+    })
+}
+
+fn joined(audiences: &[Audience]) -> String {
+    let texts: Vec<String> = audiences.iter().map(ToString::to_string).collect();
+    texts.join(" ")
+}
+
+/// What no file names: an owner at once with everything below it, or identities alone. Administrators
+/// stay, and so does whoever answers for one: an apply must not close the door behind itself.
+fn pruned(desired: &Desired, present: &Present, names: &BTreeMap<NodeId, &str>) -> Vec<Step> {
+    let answers_for_administrators: BTreeSet<NodeId> = present
+        .identities
+        .iter()
+        .filter(|identity| identity.kind == Kind::Administrator)
+        .map(|identity| identity.owner)
+        .collect();
+    let ends = |owner: &PresentOwner| {
+        !owner.disabled
+            && !desired.owners.contains_key(&owner.name)
+            && !answers_for_administrators.contains(&owner.id)
+    };
+    let ended: BTreeSet<&str> = present
+        .owners
+        .iter()
+        .filter(|owner| ends(owner))
+        .map(|owner| owner.name.as_str())
+        .collect();
+    let disabled: BTreeSet<NodeId> = present
+        .owners
+        .iter()
+        .filter(|owner| owner.disabled)
+        .map(|owner| owner.id)
+        .collect();
+    // The end of an owner, now or before, is the end of what is below it.
+    let below_ended = |identity: &PresentIdentity| {
+        let owner = names.get(&identity.owner);
+        disabled.contains(&identity.owner) || owner.is_some_and(|owner| ended.contains(owner))
+    };
+    let identities = present
+        .identities
+        .iter()
+        .filter(|identity| {
+            !identity.disabled
+                && identity.kind != Kind::Administrator
+                && !desired.identities.contains_key(&identity.name)
+                && !below_ended(identity)
+        })
+        .map(|identity| Step::DisableIdentity {
+            name: identity.name.clone(),
+        });
+    let owners = ended.iter().map(|name| Step::DisableOwner {
+        name: (*name).to_owned(),
+    });
+    identities.chain(owners).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Asking for approval, and giving or refusing it: what administrators do about
+//! [approvals](crate::issue::approval).
+
+use std::collections::BTreeSet;
+
+use lanyard_token::{NodeId, TaskScope};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::input::{self, InvalidInput};
+use super::{AdminError, Issue};
+use crate::clock::UnixMillis;
+use crate::issue::approval::{self, NotApproved};
+use crate::issue::identity::{Approval, Book};
+use crate::store::Event;
+use crate::store::event::{ApprovalRequest, By, ContentHash};
+use crate::store::plain::is_plain_line;
+
+/// The most that may be open for one identity: whoever must decide about more decides about none.
+const MOST_OPEN: usize = 32;
+/// The longest time box; what should hold longer is a policy.
+const LONGEST_SECONDS: u64 = 7 * 24 * 3_600;
+
+/// What is asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewApproval {
+    /// For whom, by name or number.
+    pub identity: String,
+    /// Where.
+    pub audience: String,
+    /// What, separated by spaces.
+    pub scopes: String,
+    /// Longest lifetime of one token, in seconds; absent: the trust domain's.
+    #[serde(default)]
+    pub lifetime: Option<u64>,
+    /// Within which task, as `authorization_details` has it.
+    #[serde(default)]
+    pub task: Option<Value>,
+    /// What for.
+    pub reason: String,
+    /// For how long from now on, in seconds.
+    pub seconds: u64,
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalState {
+    /// Nobody has said anything.
+    Asked,
+    /// Somebody has approved it.
+    Approved,
+    /// Somebody has refused it.
+    Refused,
+    /// It is about something that has changed since.
+    Changed,
+    /// Its time is over.
+    Over,
+}
+
+/// What was asked, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApprovalView {
+    /// Its number.
+    pub id: NodeId,
+    /// For whom, by name.
+    pub identity: String,
+    /// How it stands.
+    pub state: ApprovalState,
+    /// When it is over, in Unix milliseconds.
+    pub until: UnixMillis,
+    /// Who approved it.
+    pub approved_by: BTreeSet<String>,
+    /// Why somebody refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_because: Option<String>,
+    /// Exactly what is approved.
+    pub shown: String,
+    /// SHA-256 of that: what an approval names.
+    pub hash: ContentHash,
+}
+
+impl Issue {
+    /// Asks administrators to approve something.
+    pub async fn request_approval(
+        &self,
+        new: NewApproval,
+        by: By,
+    ) -> Result<ApprovalView, AdminError> {
+        let _one_at_a_time = self.administration.lock().await;
+        let now = self.now();
+        let request = self.approval_request(new, now)?;
+        let identity = request.identity;
+        let (open, shown) = self.state().read(|book| {
+            let open = book.approvals().filter(|(_, asked)| {
+                asked.request.identity == identity && asked.request.until > now
+            });
+            (open.count(), approval::shown(book, &request, &by))
+        });
+        if open >= MOST_OPEN {
+            let why = format!("has {MOST_OPEN} open approvals already");
+            return Err(InvalidInput::new("identity", why).into());
+        }
+        let shown = shown.ok_or(NotApproved::Changed)?;
+        let id = self.store.nodes().next();
+        let event = Event::ApprovalRequested {
+            approval: id,
+            request: Box::new(request),
+            shown,
+            by,
+        };
+        self.store.append(vec![event]).await?;
+        self.show_approval(id)
+    }
+
+    fn approval_request(
+        &self,
+        new: NewApproval,
+        now: UnixMillis,
+    ) -> Result<ApprovalRequest, AdminError> {
+        let identity = self.find_identity(&new.identity)?;
+        let refused = |member| {
+            move |error: &dyn std::fmt::Display| {
+                InvalidInput::new(member, format!("is refused: {error}"))
+            }
+        };
+        let task = match new.task {
+            Some(task) => {
+                let text = task.to_string();
+                if !is_plain_line(&text) {
+                    let why = "has characters that cannot be seen";
+                    return Err(InvalidInput::new("task", why).into());
+                }
+                Some(TaskScope::parse(&text).map_err(|error| refused("task")(&error))?)
+            }
+            None => None,
+        };
+        let longest = self.lifetimes().longest;
+        let lifetime = new.lifetime.unwrap_or(longest);
+        if !(1..=longest).contains(&lifetime) {
+            let why = format!("is 1 to {longest} seconds");
+            return Err(InvalidInput::new("lifetime", why).into());
+        }
+        if !(1..=LONGEST_SECONDS).contains(&new.seconds) {
+            let why = format!("is 1 to {LONGEST_SECONDS}");
+            return Err(InvalidInput::new("seconds", why).into());
+        }
+        let scopes = new
+            .scopes
+            .parse()
+            .map_err(|error| refused("scopes")(&error))?;
+        let audience = new
+            .audience
+            .parse()
+            .map_err(|error| refused("audience")(&error))?;
+        Ok(ApprovalRequest {
+            identity,
+            audience,
+            scopes,
+            lifetime,
+            task,
+            reason: input::reason(&new.reason)?,
+            until: now.plus_millis(new.seconds.saturating_mul(1_000)),
+        })
+    }
+
+    /// Approves exactly what has this hash.
+    pub async fn approve(
+        &self,
+        id: NodeId,
+        hash: ContentHash,
+        by: By,
+    ) -> Result<ApprovalView, AdminError> {
+        let _one_at_a_time = self.administration.lock().await;
+        let now = self.now();
+        self.state().read(|book| {
+            let asked = book.approval(id).ok_or_else(|| unknown(id))?;
+            Ok::<_, AdminError>(approval::check(book, asked, hash, &by, now)?)
+        })?;
+        let event = Event::ApprovalGiven {
+            approval: id,
+            hash,
+            by,
+        };
+        self.store.append(vec![event]).await?;
+        self.show_approval(id)
+    }
+
+    /// Refuses it, or takes it back: any administrator may, whoever has approved it.
+    pub async fn refuse_approval(
+        &self,
+        id: NodeId,
+        by: By,
+        reason: &str,
+    ) -> Result<ApprovalView, AdminError> {
+        let _one_at_a_time = self.administration.lock().await;
+        let reason = input::reason(reason)?;
+        let now = self.now();
+        self.state().read(|book| {
+            let asked = book.approval(id).ok_or_else(|| unknown(id))?;
+            if asked.refused_by.is_some() {
+                return Err(AdminError::from(NotApproved::Refused));
+            }
+            if asked.request.until <= now {
+                return Err(NotApproved::Over.into());
+            }
+            Ok(())
+        })?;
+        let event = Event::ApprovalRefused {
+            approval: id,
+            by,
+            reason,
+        };
+        self.store.append(vec![event]).await?;
+        self.show_approval(id)
+    }
+
+    /// What was asked, and how it stands.
+    pub fn show_approval(&self, id: NodeId) -> Result<ApprovalView, AdminError> {
+        let now = self.now();
+        self.state().read(|book| {
+            let asked = book.approval(id).ok_or_else(|| unknown(id))?;
+            Ok(view(book, id, asked, now))
+        })
+    }
+
+    /// Everything that was asked and is not over for long, the newest first.
+    pub fn list_approvals(&self) -> Vec<ApprovalView> {
+        let now = self.now();
+        let mut views: Vec<ApprovalView> = self.state().read(|book| {
+            let views = book.approvals();
+            views
+                .map(|(id, asked)| view(book, id, asked, now))
+                .collect()
+        });
+        views.sort_by_key(|view| std::cmp::Reverse(view.id));
+        views
+    }
+}
+
+fn view(book: &Book, id: NodeId, asked: &Approval, now: UnixMillis) -> ApprovalView {
+    let state = if asked.refused_by.is_some() {
+        ApprovalState::Refused
+    } else if asked.request.until <= now {
+        ApprovalState::Over
+    } else if approval::is_stale(book, asked) {
+        ApprovalState::Changed
+    } else if asked.given_by.is_empty() {
+        ApprovalState::Asked
+    } else {
+        ApprovalState::Approved
+    };
+    let identity = book.identity(asked.request.identity);
+    ApprovalView {
+        id,
+        identity: identity.map_or_else(String::new, |found| found.grant.name.clone()),
+        state,
+        until: asked.request.until,
+        approved_by: asked
+            .given_by
+            .iter()
+            .filter_map(|by| approval::name(book, by))
+            .collect(),
+        refused_because: asked.refused_by.as_ref().map(|(_, reason)| reason.clone()),
+        shown: asked.shown.clone(),
+        hash: approval::hash_of(&asked.shown),
+    }
+}
+
+fn unknown(id: NodeId) -> AdminError {
+    AdminError::NotFound {
+        kind: "approval",
+        name: id.to_string(),
+    }
+}

@@ -1,0 +1,160 @@
+//! `lanyard apply` against a running broker.
+
+use super::harness::{Dev, json, refused, run, words};
+
+const FLEET: &str = r#"
+[[owner]]
+name = "platform"
+contact = "platform@example.com"
+
+[[identity]]
+name = "billing"
+owner = "platform"
+kind = "service"
+tags = ["prod", "eu"]
+audiences = ["https://orders.example"]
+scopes = ["orders:write", "orders:read"]
+
+[[gateway]]
+name = "door"
+owner = "platform"
+audiences = ["https://orders.example"]
+"#;
+
+fn signs(answer: &serde_json::Value) -> Vec<(String, String)> {
+    let steps = answer["steps"].as_array().unwrap();
+    let text = |step: &serde_json::Value, member: &str| step[member].as_str().unwrap().to_owned();
+    steps
+        .iter()
+        .map(|step| (text(step, "step"), text(step, "name")))
+        .collect()
+}
+
+#[test]
+fn files_are_planned_applied_and_applied_again_without_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("fleet.toml"));
+    let _dev = Dev::start(&data);
+    let (data, path) = (data.to_str().unwrap(), file.to_str().unwrap());
+    let apply = |more: &[&str]| {
+        let arguments = ["--json", "apply", "-f", path, "--data-dir", data];
+        json(&[&arguments, more].concat())
+    };
+    let listed = |noun: &str| {
+        let members = if noun == "owner" {
+            "owners"
+        } else {
+            "identities"
+        };
+        json(&["--json", noun, "list", "--data-dir", data])[members].clone()
+    };
+    std::fs::write(&file, FLEET).unwrap();
+    let before = listed("identity");
+    let planned = apply(&["--plan"]);
+    assert_eq!(
+        (&planned["planned_only"], &planned["done"]),
+        (&true.into(), &0.into())
+    );
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        let own = |(step, name): &(&str, &str)| ((*step).to_owned(), (*name).to_owned());
+        pairs.iter().map(own).collect()
+    };
+    let expected = pairs(&[
+        ("create_owner", "platform"),
+        ("create_identity", "billing"),
+        ("enrol_gateway_by_hand", "door"),
+    ]);
+    assert_eq!(signs(&planned), expected);
+    assert_eq!(listed("identity"), before, "a plan changes nothing");
+
+    let applied = apply(&[]);
+    assert_eq!((signs(&applied), &applied["done"]), (expected, &2.into()));
+    assert!(!applied.to_string().contains("lyk_"), "no key is made");
+    let billing = json(&["--json", "identity", "show", "billing", "--data-dir", data]);
+    assert_eq!(billing["tags"], serde_json::json!(["eu", "prod"]));
+    let keys = json(&["--json", "key", "list", "billing", "--data-dir", data]);
+    assert_eq!(keys["keys"], serde_json::json!([]));
+    let again = apply(&[]);
+    assert_eq!(
+        (signs(&again), &again["done"]),
+        (pairs(&[("enrol_gateway_by_hand", "door")]), &0.into())
+    );
+
+    // Somebody enrols the gateway, the files change, and an owner has had its day.
+    let enrol = [
+        "gateway",
+        "add",
+        "door",
+        "--owner",
+        "platform",
+        "--audience",
+        "https://orders.example",
+    ];
+    json(&[enrol.as_slice(), &["--json", "--data-dir", data]].concat());
+    let changed = FLEET
+        .replace("platform@", "on-call@")
+        .replace(", \"eu\"", "")
+        .replace("\"orders:write\", ", "");
+    std::fs::write(&file, changed).unwrap();
+    let pruned = apply(&["--prune"]);
+    let pruned = signs(&pruned);
+    assert_eq!(
+        pruned[..2],
+        pairs(&[("change_owner", "platform"), ("change_identity", "billing")])
+    );
+    assert!(
+        pruned.contains(&("disable_owner".to_owned(), "dev".to_owned())),
+        "{pruned:?}"
+    );
+    assert!(signs(&apply(&["--prune"])).is_empty());
+    let owners = listed("owner");
+    let of = |name: &str| {
+        let owners = owners.as_array().unwrap();
+        owners
+            .iter()
+            .find(|owner| owner["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(of("platform")["contact"], "on-call@example.com");
+    assert_eq!(of("dev")["disabled"], true);
+    assert_eq!(
+        of("lanyard")["disabled"],
+        false,
+        "an apply does not close the door behind itself"
+    );
+    let output = run(&["apply", "-f", path, "--data-dir", data]);
+    assert_eq!(
+        words(&output.stdout),
+        "nothing to do: everything is as the files say\n"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_meant_is_refused_before_any_broker_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fleet.toml");
+    let secret = format!("lyk_{}", "a".repeat(36));
+    std::fs::write(
+        &file,
+        format!("[[owner]]\nname = \"team\"\nkey = \"{secret}\"\n"),
+    )
+    .unwrap();
+    let arguments = [
+        "apply",
+        "-f",
+        file.to_str().unwrap(),
+        "--data-dir",
+        "/nowhere",
+    ];
+    let said = refused(&arguments, 2);
+    assert!(said.contains("line 3: unknown field `key`"), "{said}");
+    assert!(!said.contains(&secret), "{said}");
+    std::fs::write(&file, format!("[[owner]]\nname = \"{secret}\"\n")).unwrap();
+    let said = refused(&arguments, 2);
+    assert!(
+        said.contains("looks like an API key") || said.contains("`name`"),
+        "{said}"
+    );
+    assert!(!said.contains(&secret), "{said}");
+}
