@@ -171,6 +171,14 @@ impl Watch {
     pub async fn report(&self, gateway: NodeId, report: Report) -> Result<Receipt, WatchError> {
         let served = self.gateway(gateway)?;
         let entries = report.entries.len() as u64;
+        {
+            let mut names = self.shards.names.lock();
+            names.hear(gateway, &served, &report.operations);
+            // Before it is counted: what comes again with its names is this same report.
+            if report.named_before && !names.has_told(gateway, report.spoken_of()) {
+                return Err(ReportError::NamesMissing.into());
+            }
+        }
         if !self
             .shards
             .seen
@@ -187,10 +195,6 @@ impl Watch {
             self.counters.received(&receipt);
             return Ok(receipt);
         }
-        self.shards
-            .names
-            .lock()
-            .hear(gateway, &served, &report.operations);
         shadow::say(gateway, &report.shadow_routes, &self.counters);
         // That it was counted is to be saved too.
         self.shards.keep_changed();

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::caller::{Caller, Door, Doorkeeper, admit};
 use super::problem::Problem;
 use crate::clock::Clock;
-use crate::watch::intake::{MAX_REPORT_BYTES, Receipt, Report, ReportError};
+use crate::watch::intake::{MAX_REPORT_BYTES, MEDIA_TYPE, Receipt, Report, ReportError};
 use crate::watch::{BoundsChanges, Watch, WatchError, Written};
 
 /// What a gateway's token must allow.
@@ -55,13 +55,12 @@ async fn report(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Receipt>, Problem> {
     let gateway = rooms.admit(&headers)?;
-    if !is_json(&headers) {
-        return Err(
-            Problem::invalid_request("a report is `application/json`").because("content_type")
-        );
-    }
+    let read = reader(&headers).ok_or_else(|| {
+        let description = format!("a report is `{MEDIA_TYPE}`, or `application/json`");
+        Problem::invalid_request(description).because("content_type")
+    })?;
     let body = body.map_err(|rejection| unreadable(rejection.status()))?;
-    let report = Report::parse(&body).map_err(WatchError::from)?;
+    let report = read(&body).map_err(WatchError::from)?;
     Ok(Json(rooms.watch.report(gateway.identity, report).await?))
 }
 
@@ -150,13 +149,21 @@ impl Rooms {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    media_type
-        .and_then(|text| text.split(';').next())
-        .is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+/// Reads one form of reports.
+type Read = fn(&[u8]) -> Result<Report, ReportError>;
+
+/// How a report of this type is read: the compact form, or the JSON of gateways of the release before.
+fn reader(headers: &HeaderMap) -> Option<Read> {
+    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = media_type.split(';').next()?.trim();
+    let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+    if is(MEDIA_TYPE) {
+        Some(Report::read)
+    } else if is("application/json") {
+        Some(Report::parse)
+    } else {
+        None
+    }
 }
 
 fn unreadable(status: StatusCode) -> Problem {
@@ -188,6 +195,15 @@ impl From<WatchError> for Problem {
                 "only gateways report",
             )
             .because("not_a_gateway"),
+            WatchError::Report(ReportError::Version(_)) => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "invalid_request",
+                description,
+            )
+            .because("report_version"),
+            WatchError::Report(ReportError::NamesMissing) => {
+                Self::conflict(description).because("names_missing")
+            }
             WatchError::Report(ReportError::Malformed(_)) => {
                 Self::invalid_request(description).because("report_malformed")
             }

@@ -7,16 +7,20 @@
 
 use std::collections::VecDeque;
 
-use lanyard_drift::TokenReport;
+use lanyard_drift::parcel::{self, Parcel};
+use lanyard_drift::{OperationId, TokenReport, Unreadable};
 use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
 
+use super::opaque::node;
 use crate::store::event::TokenDigest;
 
 /// The largest report, in bytes.
-pub const MAX_REPORT_BYTES: usize = 256 * 1_024;
+pub const MAX_REPORT_BYTES: usize = parcel::PARCEL_BYTES;
 /// The most tokens in one report.
-pub const MAX_ENTRIES: usize = 512;
+pub const MAX_ENTRIES: usize = parcel::ENTRIES;
+/// The media type of the compact form.
+pub const MEDIA_TYPE: &str = "application/vnd.lanyard.reports";
 /// The most routes that were called and do not exist, in one report.
 pub const MAX_SHADOW_ROUTES: usize = 64;
 /// The most operations that one report names.
@@ -36,16 +40,28 @@ pub struct Report {
     pub seq: u64,
     /// What tokens did since they were last reported.
     pub entries: Vec<Entry>,
-    /// What the operations are called that the entries speak of: `GET /orders/{id}`, as task scopes
-    /// name them. Each report names its own, so that it is understood by itself.
+    /// What operations are called that the entries speak of: `GET /orders/{id}`, as task scopes name them.
     #[serde(default)]
     pub operations: Vec<String>,
+    /// Names were told before, of operations that the entries speak of and `operations` leaves out.
+    #[serde(skip)]
+    pub named_before: bool,
     /// Calls that matched no route.
     #[serde(default)]
     pub shadow_routes: Vec<ShadowRoute>,
     /// Tokens that an earlier receipt asked to see.
     #[serde(default)]
     pub shown: Vec<ShownToken>,
+}
+
+/// What a report in the compact form says in words, as JSON; nothing where there is nothing to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Words {
+    operations: Vec<String>,
+    named_before: bool,
+    shadow_routes: Vec<ShadowRoute>,
+    shown: Vec<ShownToken>,
 }
 
 /// The text of a token: whoever holds it can use it, so it is never printed.
@@ -125,9 +141,17 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// Not JSON of this form: do not send it again.
+    /// Not of this form: do not send it again.
     #[error("not a report: {0}")]
     Malformed(String),
+    /// Written by a later release: wait until this broker is of that release too.
+    #[error("a report {0}")]
+    Version(Unreadable),
+    /// Send it again with the names of all operations that it speaks of.
+    #[error(
+        "this broker has not been told what some of these operations are called: name them all"
+    )]
+    NamesMissing,
     /// Split it.
     #[error(
         "a report has at most {MAX_ENTRIES} entries, {MAX_OPERATIONS} operations, {MAX_SHADOW_ROUTES} shadow routes and {MAX_SHOWN} shown tokens"
@@ -139,24 +163,72 @@ pub enum ReportError {
 }
 
 impl Report {
-    /// Reads a request body. Unknown and repeated members are errors.
+    /// Reads the JSON of gateways of the release before this one. Unknown and repeated members are errors.
     pub fn parse(body: &[u8]) -> Result<Self, ReportError> {
         let report: Self = serde_json::from_slice(body)
             .map_err(|error| ReportError::Malformed(error.to_string()))?;
-        if report.entries.len() > MAX_ENTRIES
-            || report.operations.len() > MAX_OPERATIONS
-            || report.shadow_routes.len() > MAX_SHADOW_ROUTES
-            || report.shown.len() > MAX_SHOWN
+        for entry in &report.entries {
+            entry.report.adds_up().map_err(malformed)?;
+        }
+        report.bounded()
+    }
+
+    /// Reads the compact form: see [`lanyard_drift::parcel`].
+    pub fn read(body: &[u8]) -> Result<Self, ReportError> {
+        let parcel = Parcel::read(body).map_err(malformed)?;
+        let words = if parcel.words.is_empty() {
+            Words::default()
+        } else {
+            serde_json::from_slice(parcel.words)
+                .map_err(|error| ReportError::Malformed(error.to_string()))?
+        };
+        let entry = |entry: parcel::Entry| Entry {
+            token: node(entry.token),
+            identity: node(entry.identity),
+            digest: TokenDigest(entry.digest),
+            report: entry.report,
+        };
+        Self {
+            epoch: parcel.run,
+            seq: parcel.number,
+            entries: parcel.entries.into_iter().map(entry).collect(),
+            operations: words.operations,
+            named_before: words.named_before,
+            shadow_routes: words.shadow_routes,
+            shown: words.shown,
+        }
+        .bounded()
+    }
+
+    /// The operations that its entries speak of.
+    pub(super) fn spoken_of(&self) -> impl Iterator<Item = OperationId> + '_ {
+        self.entries
+            .iter()
+            .flat_map(|entry| entry.report.spoken_of())
+    }
+
+    fn bounded(self) -> Result<Self, ReportError> {
+        if self.entries.len() > MAX_ENTRIES
+            || self.operations.len() > MAX_OPERATIONS
+            || self.shadow_routes.len() > MAX_SHADOW_ROUTES
+            || self.shown.len() > MAX_SHOWN
         {
             return Err(ReportError::TooLong);
         }
         let long = |route: &ShadowRoute| route.method.len() + route.path.len() > MAX_SHADOW_BYTES;
-        if report.shadow_routes.iter().any(long) {
+        if self.shadow_routes.iter().any(long) {
             return Err(ReportError::Malformed(
                 "a shadow route is too long".to_owned(),
             ));
         }
-        Ok(report)
+        Ok(self)
+    }
+}
+
+fn malformed(why: Unreadable) -> ReportError {
+    match why {
+        Unreadable::Version(_) => ReportError::Version(why),
+        _ => ReportError::Malformed(why.to_string()),
     }
 }
 

@@ -5,7 +5,8 @@
 //! right one or belongs to nothing, up to the 32 bits of the hash. It is still a stranger's text that
 //! will be shown to people: what is not plain is no name, and the operation goes by its id.
 //!
-//! Bounded per gateway, forgotten with the process; the next report brings them again.
+//! Told once in a gateway's run. Bounded per gateway, forgotten with the process: whoever then reports of
+//! an operation without its name is asked to report again, with all names.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +24,8 @@ const KEPT: usize = 4_096;
 /// Names of operations, by who told them.
 #[derive(Default)]
 pub(super) struct Names {
-    told: HashMap<NodeId, BTreeMap<OperationId, String>>,
+    /// A name that cannot be shown is none, and not asked for again.
+    told: HashMap<NodeId, BTreeMap<OperationId, Option<String>>>,
 }
 
 impl Names {
@@ -33,19 +35,30 @@ impl Names {
             return;
         }
         let known = self.told.entry(gateway).or_default();
-        for name in names.iter().filter(|name| is_plain(name)) {
+        for name in names {
+            let shown = Some(name).filter(|name| is_plain(name));
             for audience in &served.audiences {
                 let operation = OperationId::of(&format!("{} {name}", audience.as_str()));
-                if known.get(&operation) == Some(name) {
+                if known.get(&operation).map(Option::as_ref) == Some(shown) {
                     continue;
                 }
                 if known.len() >= KEPT {
                     // Its routes have changed many times over; those in use come again.
                     known.clear();
                 }
-                known.insert(operation, name.clone());
+                known.insert(operation, shown.cloned());
             }
         }
+    }
+
+    /// Whether a gateway has told what all of these are called, as far as that can be told.
+    pub(super) fn has_told(
+        &self,
+        gateway: NodeId,
+        mut operations: impl Iterator<Item = OperationId>,
+    ) -> bool {
+        let told = self.told.get(&gateway);
+        operations.all(|operation| told.is_some_and(|told| told.contains_key(&operation)))
     }
 
     /// The names that a verdict needs, as the gateways behind it told them.
@@ -57,7 +70,7 @@ impl Names {
             }
             let told = gateways
                 .iter()
-                .find_map(|gateway| self.told.get(gateway)?.get(&operation));
+                .find_map(|gateway| self.told.get(gateway)?.get(&operation)?.as_ref());
             names.extend(told.map(|name| NamedOperation {
                 operation,
                 name: name.clone(),

@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod compact;
 mod doors;
 mod framing;
 mod frozen;

@@ -208,6 +208,14 @@ impl TokenReport {
         self.sequence.operations.entries().iter().copied()
     }
 
+    /// Every operation that a verdict on it could name.
+    pub fn spoken_of(&self) -> impl Iterator<Item = OperationId> + '_ {
+        let counted = self.operations().map(|(operation, _)| operation);
+        let rule = self.hard_rule.and_then(HardRule::operation);
+        let spoken_of = counted.chain(rule);
+        spoken_of.filter(|operation| *operation != OperationId::OTHER)
+    }
+
     /// Estimated distinct objects of an operation; `None` when it named none.
     #[must_use]
     pub fn distinct_objects(&self, operation: OperationId) -> Option<u32> {

@@ -18,6 +18,8 @@ use lanyard::store::{Event, Store};
 use lanyard::watch::baseline::{BaselineError, BaselineStore};
 use lanyard::watch::state::WatchState;
 use lanyard::watch::{Watch, WatchConfig};
+use lanyard_drift::ladder::SubjectId;
+use lanyard_drift::parcel::Packing;
 use lanyard_drift::{
     Bounds, Millis, Object, OperationId, Outcome, Signal, TaskFit, Thresholds, TokenReport, Tracker,
 };
@@ -232,10 +234,22 @@ impl World {
 
     /// Sends a report of one entry; the answer.
     pub(super) async fn report(&self, gateway: u64, token: &Token, report: &TokenReport) -> Value {
-        let body = self.body(vec![token.entry(report)]);
-        let (status, answer) = self.send(gateway, &body.to_string()).await;
+        let number = self.numbers.fetch_add(1, Ordering::SeqCst);
+        let body = packed(token, report).sealed(42, number, b"");
+        let (status, answer) = self.send_compact(gateway, body).await;
         assert_eq!(status, 200, "{answer}");
         answer
+    }
+
+    /// Sends bytes as a report in the compact form.
+    pub(super) async fn send_compact(&self, gateway: u64, body: Vec<u8>) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("{}/v1/reports", self.url))
+            .bearer_auth(node(gateway))
+            .header("content-type", "application/vnd.lanyard.reports")
+            .body(body);
+        answer(request).await
     }
 
     /// The next report of the run that all gateways of this world share.
@@ -495,6 +509,18 @@ impl World {
     fn millis(&self) -> Millis {
         Millis(self.clock.now().0)
     }
+}
+
+/// What one token did, as gateways pack it.
+pub(super) fn packed(token: &Token, report: &TokenReport) -> Packing {
+    let mut packing = Packing::default();
+    let digest = u64::from_str_radix(&token.digest, 16)
+        .unwrap()
+        .to_be_bytes();
+    let named = (SubjectId(token.jti.as_u64()), digest);
+    let identity = SubjectId(node(token.identity).as_u64());
+    assert!(packing.add(named, identity, report));
+    packing
 }
 
 pub(super) struct Token {

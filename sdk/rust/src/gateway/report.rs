@@ -7,8 +7,8 @@
 //! asks, and the token itself is shown with the next report, at once: it is its own evidence. No other
 //! token's text ever leaves.
 //!
-//! A report is numbered within its lane's random epoch and sent again, unchanged, until it is
-//! answered; so one that arrived and whose answer was lost counts once. While the broker is away,
+//! A report is numbered within its lane's random epoch and sent again, unchanged but for the names beside
+//! it, until it is answered; so one that arrived and whose answer was lost counts once. While the broker is away,
 //! reports of one token are merged and a bounded number is kept; what has to go is counted.
 
 mod ask;
@@ -41,6 +41,8 @@ use crate::client::{ClientTokens, random_u64, read_limited};
 const FIRST_SEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Every so many of those intervals everything is reported: once a minute.
 const REGULAR_EVERY: u64 = 60;
+/// The media type of a parcel of reports.
+const MEDIA_TYPE: &str = "application/vnd.lanyard.reports";
 /// The longest receipt that is read, in bytes: the broker asks for sixteen tokens at most.
 const MAX_RECEIPT_BYTES: usize = 16 * 1024;
 /// How long an early report waits for others that want to go along. Below the 10 ms in which a
@@ -56,6 +58,7 @@ pub struct ReportCounters {
     sent: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl ReportCounters {
@@ -67,6 +70,11 @@ impl ReportCounters {
     /// Attempts that did not reach it; each is made again.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the reports the broker took, names and all.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Token reports that were lost: no room while cut off, or refused by the broker.
@@ -268,12 +276,21 @@ impl Lane {
                 Delivery::Taken(receipt) => {
                     counters.sent.fetch_add(parcel.entries, Ordering::Relaxed);
                     gateway.0.cut_off.told(&parcel.suspected, receipt.rev);
-                    self.outbox.done();
+                    let bytes = parcel.body.len() as u64;
+                    counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    self.outbox.taken();
                     for wanted in receipt.wanted {
                         let seen = &gateway.0.seen;
                         if let Some(text) = seen.text_of(wanted.token, &wanted.digest) {
                             self.outbox.show(text);
                         }
+                    }
+                }
+                // A broker that has just started, or another one of many.
+                Delivery::NamesMissing => {
+                    if !self.outbox.name_all() {
+                        counters.failed.fetch_add(1, Ordering::Relaxed);
+                        break;
                     }
                 }
                 Delivery::Refused(status) => {
@@ -317,6 +334,8 @@ enum Delivery {
     Taken(Receipt),
     /// Sending it again would not help.
     Refused(StatusCode),
+    /// It was not counted: the broker has not been told what is spoken of.
+    NamesMissing,
     Later,
 }
 
@@ -325,10 +344,9 @@ async fn send(tokens: &ClientTokens, parcel: &Parcel) -> Delivery {
         return Delivery::Later;
     };
     let mut request = reqwest::Request::new(Method::POST, url);
-    request.headers_mut().insert(
-        CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
+    request
+        .headers_mut()
+        .insert(CONTENT_TYPE, http::HeaderValue::from_static(MEDIA_TYPE));
     *request.body_mut() = Some(parcel.body.clone().into());
     *request.timeout_mut() = Some(Duration::from_secs(5));
     match tokens.send(request).await {
@@ -343,6 +361,13 @@ async fn send(tokens: &ClientTokens, parcel: &Parcel) -> Delivery {
             | StatusCode::FORBIDDEN
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::REQUEST_TIMEOUT => Delivery::Later,
+            StatusCode::CONFLICT => Delivery::NamesMissing,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                tracing::error!(
+                    "the broker is of an earlier release and does not read these reports"
+                );
+                Delivery::Later
+            }
             status if status.is_client_error() => Delivery::Refused(status),
             _ => Delivery::Later,
         },

@@ -1,13 +1,20 @@
 //! Reports on their way out: merged per token, bounded, and sealed into numbered parcels.
+//!
+//! A parcel is the compact form of [`lanyard_drift::parcel`]. What an operation is called travels as words
+//! beside it, once in a run; a broker that has not been told (it has started anew, or is another one of
+//! many) asks for the parcel again with all names, and nothing was counted before.
+
+mod draft;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use lanyard_drift::{HardRule, OperationId, TokenReport};
+use lanyard_drift::ladder::SubjectId;
+use lanyard_drift::{OperationId, TokenReport};
 use lanyard_token::NodeId;
-use serde::Serialize;
 
+use self::draft::Draft;
+pub(super) use self::draft::Parcel;
 use super::super::cut_off::Suspension;
 use super::super::grant::Grant;
 use super::super::shadow::ShadowRoute;
@@ -19,12 +26,6 @@ const MAX_WAITING: usize = 4_096;
 const MAX_SHADOW_ROUTES: usize = 256;
 /// Shadow routes in one parcel.
 const SHADOW_ROUTES_PER_PARCEL: usize = 64;
-/// Bytes of a parcel's entries. The broker takes 256 KiB.
-const PARCEL_BYTES: usize = 192 * 1024;
-/// Bytes of the names of operations in a parcel; operations beyond go without a name.
-const NAMES_BYTES: usize = 32 * 1024;
-/// Names of operations in a parcel. The broker takes 1,024.
-const NAMES: usize = 1_024;
 /// Tokens shown in one parcel. The broker takes no more, and asks for no more at once.
 const SHOWN_PER_PARCEL: usize = 16;
 /// Tokens that wait to be shown at most; beyond, the broker asks again when they are used again.
@@ -44,16 +45,10 @@ pub(super) struct Outbox {
     shown: Vec<Box<str>>,
     /// Tokens that are suspended here, of which what waits tells.
     suspected: Vec<NodeId>,
-    sealed: Option<Parcel>,
+    sealed: Option<(Draft, Parcel)>,
+    /// Operations whose names the broker took.
+    told: BTreeSet<OperationId>,
     lost: u64,
-}
-
-/// A numbered body, sent unchanged until it is answered.
-pub(super) struct Parcel {
-    pub(super) body: Bytes,
-    pub(super) entries: u64,
-    /// Tokens that are suspended here, and that it says so of.
-    pub(super) suspected: Vec<NodeId>,
 }
 
 impl Outbox {
@@ -111,8 +106,8 @@ impl Outbox {
         self.waiting.len()
     }
 
-    pub(super) const fn sealed(&self) -> Option<&Parcel> {
-        self.sealed.as_ref()
+    pub(super) fn sealed(&self) -> Option<&Parcel> {
+        self.sealed.as_ref().map(|(_, parcel)| parcel)
     }
 
     /// The sealed parcel was answered.
@@ -120,65 +115,51 @@ impl Outbox {
         self.sealed = None;
     }
 
+    /// The sealed parcel was taken, and what it named is known from now on.
+    pub(super) fn taken(&mut self) {
+        if let Some((_, parcel)) = self.sealed.take() {
+            self.told.extend(parcel.named);
+        }
+    }
+
+    /// The broker has not been told what is spoken of: the sealed parcel, unchanged but for the names of
+    /// everything that it speaks of. `false` when it named all that can be named.
+    pub(super) fn name_all(&mut self) -> bool {
+        self.told.clear();
+        let Some((draft, parcel)) = self.sealed.as_mut() else {
+            return false;
+        };
+        let relied_on_earlier_names = parcel.named_before;
+        *parcel = draft.parcel(&self.names, &self.told);
+        relied_on_earlier_names
+    }
+
     /// Seals the next parcel under this number; `false` when nothing waits.
     pub(super) fn seal(&mut self, epoch: u64, seq: u64) -> bool {
         if self.waiting.is_empty() && self.shadow_routes.is_empty() && self.shown.is_empty() {
             return false;
         }
-        let mut entries = Vec::new();
-        let mut tokens = Vec::new();
-        let mut operations = BTreeSet::new();
-        let mut size = 0;
+        let mut draft = Draft::new(epoch, seq);
         while let Some((key, report)) = self.waiting.pop_front() {
-            let entry = Entry {
-                token: key.token,
-                identity: key.identity,
-                digest: hex(key.digest),
-                report: &report,
-            };
-            let Ok(entry) = serde_json::value::to_raw_value(&entry) else {
-                self.lose(1);
-                continue;
-            };
-            if !entries.is_empty() && size + entry.get().len() > PARCEL_BYTES {
+            let token = (SubjectId(key.token.as_u64()), key.digest);
+            let identity = SubjectId(key.identity.as_u64());
+            if !draft.packing.add(token, identity, &report) {
                 self.waiting.push_front((key, report));
                 break;
             }
-            size += entry.get().len();
-            entries.push(entry);
-            tokens.push(key.token);
-            let rule = report.hard_rule().and_then(HardRule::operation);
-            operations.extend(report.operations().map(|(operation, _)| operation));
-            operations.extend(rule);
-            if entries.len() >= PARCEL_ENTRIES {
+            draft.spoken_of.extend(report.spoken_of());
+            let told = |token: &mut NodeId| *token == key.token;
+            draft.suspected.extend(self.suspected.extract_if(.., told));
+            if usize::from(draft.packing.count()) >= PARCEL_ENTRIES {
                 break;
             }
         }
         let shadow = self.shadow_routes.len().min(SHADOW_ROUTES_PER_PARCEL);
-        let shadow_routes: Vec<_> = self.shadow_routes.drain(..shadow).collect();
+        draft.shadow_routes = self.shadow_routes.drain(..shadow).collect();
         let shown = self.shown.len().min(SHOWN_PER_PARCEL);
-        let shown = self.shown.drain(..shown).collect();
-        let count = entries.len() as u64;
-        let names = Arc::clone(&self.names);
-        let operations = names_of(&operations, &names);
-        match serde_json::to_vec(&Body {
-            epoch,
-            seq,
-            entries,
-            operations,
-            shadow_routes,
-            shown,
-        }) {
-            Ok(body) => {
-                let told = |token: &mut NodeId| tokens.contains(token);
-                self.sealed = Some(Parcel {
-                    body: body.into(),
-                    entries: count,
-                    suspected: self.suspected.extract_if(.., told).collect(),
-                })
-            }
-            Err(_) => self.lose(count),
-        }
+        draft.shown = self.shown.drain(..shown).collect();
+        let parcel = draft.parcel(&self.names, &self.told);
+        self.sealed = Some((draft, parcel));
         true
     }
 
@@ -193,44 +174,6 @@ impl Outbox {
         }
         self.waiting.push_back((key, report));
     }
-}
-
-/// Every parcel names what it speaks of, so that it is understood by itself: by a broker that has
-/// just started, and by whichever of many it reaches.
-fn names_of<'n>(operations: &BTreeSet<OperationId>, names: &'n Names) -> Vec<&'n str> {
-    let mut left = NAMES_BYTES;
-    operations
-        .iter()
-        .filter_map(|operation| names.get(operation).map(|name| &**name))
-        .take_while(|name| match left.checked_sub(name.len()) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        })
-        .take(NAMES)
-        .collect()
-}
-
-#[derive(Serialize)]
-struct Body<'n> {
-    epoch: u64,
-    seq: u64,
-    entries: Vec<Box<serde_json::value::RawValue>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    operations: Vec<&'n str>,
-    shadow_routes: Vec<ShadowRoute>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    shown: Vec<Box<str>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'r> {
-    token: NodeId,
-    identity: NodeId,
-    digest: String,
-    report: &'r TokenReport,
 }
 
 pub(in crate::gateway) fn hex(bytes: [u8; 8]) -> String {
@@ -282,26 +225,51 @@ mod tests {
         assert_eq!(outbox.waiting[0].0, key(10));
     }
 
-    #[test]
-    fn a_parcel_names_the_operations_it_speaks_of_and_no_others() {
+    fn names() -> Arc<Names> {
         let names = ["GET /a", "GET /b"].map(|name| (OperationId::of(name), Box::from(name)));
-        let mut outbox = Outbox::new(Arc::new(Names::from(names)));
-        outbox.put(key(1), report(2));
-        assert!(outbox.seal(1, 1));
-        let body: serde_json::Value =
-            serde_json::from_slice(&outbox.sealed().unwrap().body).unwrap();
-        assert_eq!(body["operations"], serde_json::json!(["GET /a"]));
+        Arc::new(Names::from(names))
+    }
+
+    fn words(outbox: &Outbox) -> serde_json::Value {
+        let body = &outbox.sealed().unwrap().body;
+        let words = lanyard_drift::parcel::Parcel::read(body).unwrap().words;
+        serde_json::from_slice(words).unwrap_or_default()
     }
 
     #[test]
-    fn names_leave_room_for_what_they_name() {
-        let names: Names = (0..4_096)
-            .map(|n| format!("GET /{}/{n}", "long".repeat(50)))
-            .map(|name| (OperationId::of(&name), Box::from(name)))
-            .collect();
-        let told = names_of(&names.keys().copied().collect(), &names);
-        let bytes: usize = told.iter().map(|name| name.len()).sum();
-        assert!(!told.is_empty() && bytes <= NAMES_BYTES, "{bytes}");
+    fn an_operation_is_named_once_and_again_when_the_broker_was_not_told() {
+        let mut outbox = Outbox::new(names());
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 1));
+        assert_eq!(
+            words(&outbox),
+            serde_json::json!({"operations": ["GET /a"]})
+        );
+        outbox.taken();
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 2));
+        assert_eq!(words(&outbox), serde_json::json!({"named_before": true}));
+        assert!(outbox.name_all());
+        assert_eq!(
+            words(&outbox),
+            serde_json::json!({"operations": ["GET /a"]})
+        );
+        assert!(!outbox.name_all(), "there is nothing more to name");
+        assert_eq!(outbox.sealed().unwrap().entries, 1);
+    }
+
+    #[test]
+    fn what_was_not_taken_was_not_told() {
+        let mut outbox = Outbox::new(names());
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 1));
+        outbox.done();
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 2));
+        assert_eq!(
+            words(&outbox),
+            serde_json::json!({"operations": ["GET /a"]})
+        );
     }
 
     #[test]
@@ -315,13 +283,10 @@ mod tests {
         let mut seq = 0;
         while outbox.seal(9, seq) {
             let parcel = outbox.sealed().unwrap();
-            assert!(parcel.body.len() <= 256 * 1024);
-            let body: serde_json::Value = serde_json::from_slice(&parcel.body).unwrap();
-            assert_eq!(
-                (body["epoch"].as_u64(), body["seq"].as_u64()),
-                (Some(9), Some(seq))
-            );
-            assert_eq!(body["entries"][0]["digest"], "0707070707070707");
+            let read = lanyard_drift::parcel::Parcel::read(&parcel.body).unwrap();
+            assert_eq!((read.run, read.number), (9, seq));
+            assert_eq!(read.entries[0].digest, [7; 8]);
+            assert_eq!(read.entries[0].report, one);
             entries += parcel.entries;
             seq += 1;
             outbox.done();

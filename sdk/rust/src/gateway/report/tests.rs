@@ -49,9 +49,29 @@ impl Broker {
             .lock()
             .unwrap()
             .iter()
-            .map(|body| serde_json::from_slice(body).unwrap())
+            .map(|body| told(body))
             .collect()
     }
+}
+
+/// A parcel in words: what is said beside the counts, and each entry.
+fn told(body: &[u8]) -> Value {
+    let parcel = lanyard_drift::parcel::Parcel::read(body).unwrap();
+    let words: Option<Value> = serde_json::from_slice(parcel.words).ok();
+    let mut told = words.unwrap_or_else(|| serde_json::json!({}));
+    let entry = |entry: &lanyard_drift::parcel::Entry| {
+        serde_json::json!({
+            "token": NodeId::from_u64(entry.token.0),
+            "identity": NodeId::from_u64(entry.identity.0),
+            "digest": hex(entry.digest),
+            "report": entry.report,
+        })
+    };
+    let entries: Vec<Value> = parcel.entries.iter().map(entry).collect();
+    told["epoch"] = parcel.run.into();
+    told["seq"] = parcel.number.into();
+    told["entries"] = entries.into();
+    told
 }
 
 async fn report(State(broker): State<Arc<Broker>>, body: axum::body::Bytes) -> Response {
@@ -280,6 +300,52 @@ async fn a_report_that_the_broker_will_never_take_is_counted_as_lost_and_holds_u
     reporter.deliver().await;
     let counters = reporter.counters();
     assert_eq!((counters.sent(), counters.dropped()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_broker_that_was_not_told_a_name_gets_the_same_report_again_with_it() {
+    let (world, mut reporter) = world().await;
+    for (jti, answers) in [(9, vec![]), (10, vec![StatusCode::CONFLICT])] {
+        world.broker.answers.lock().unwrap().extend(answers);
+        assert!(world.call(jti, "/orders/1", 0));
+        reporter.collect(true);
+        reporter.deliver().await;
+    }
+    let [first, unnamed, again] = world.broker.reports().try_into().unwrap();
+    let name = serde_json::json!(["GET /orders/{id}"]);
+    assert_eq!(first["operations"], name);
+    assert_eq!(
+        (unnamed.get("operations"), &unnamed["named_before"]),
+        (None, &true.into())
+    );
+    assert_eq!(
+        (&again["operations"], again.get("named_before")),
+        (&name, None)
+    );
+    assert_eq!(again["seq"], unnamed["seq"]);
+    assert_eq!(again["entries"], unnamed["entries"]);
+    let counters = reporter.counters();
+    assert_eq!(
+        (counters.sent(), counters.failed(), counters.dropped()),
+        (2, 0, 0)
+    );
+    assert!(counters.bytes() < 2 * 256, "{}", counters.bytes());
+}
+
+#[tokio::test]
+async fn a_broker_that_cannot_read_the_form_yet_loses_no_report() {
+    let (world, mut reporter) = world().await;
+    let answers = [StatusCode::UNSUPPORTED_MEDIA_TYPE, StatusCode::OK];
+    world.broker.answers.lock().unwrap().extend(answers);
+    assert!(world.call(9, "/orders/1", 0));
+    reporter.collect(true);
+    reporter.deliver().await;
+    assert_eq!(reporter.counters().failed(), 1);
+    reporter.deliver().await;
+    let bodies = world.broker.reports.lock().unwrap().clone();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(reporter.counters().dropped(), 0);
 }
 
 #[tokio::test]
