@@ -33,6 +33,7 @@ mod shadow;
 mod shards;
 pub mod state;
 mod telling;
+pub mod waiting;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -19,7 +19,7 @@ use super::policy::Lifetimes;
 use super::proof::api_key::ApiKey;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
-use crate::store::event::{By, Cause, Kind};
+use crate::store::event::{By, Cause, Identity, Kind};
 use crate::store::{Event, StoreError};
 
 pub use approvals::{ApprovalState, ApprovalView, NewApproval};
@@ -142,8 +142,21 @@ impl Issue {
         new: NewIdentity,
         by: By,
     ) -> Result<IdentityView, AdminError> {
+        let grant = self.grant(new)?;
+        self.register(grant, by).await
+    }
+
+    fn grant(&self, new: NewIdentity) -> Result<Identity, AdminError> {
         let owner = self.enabled_owner(&new.owner)?;
-        let grant = input::identity(new, owner, self.reserved(), self.lifetimes())?;
+        Ok(input::identity(
+            new,
+            owner,
+            self.reserved(),
+            self.lifetimes(),
+        )?)
+    }
+
+    async fn register(&self, grant: Identity, by: By) -> Result<IdentityView, AdminError> {
         if self
             .state()
             .read(|book| book.find_identity(&grant.name))
@@ -216,7 +229,11 @@ impl Issue {
             scopes: GATEWAY_SCOPES.to_owned(),
             max_lifetime: None,
         };
-        let created = self.create_identity_alone(identity, by.clone()).await?;
+        let grant = Identity {
+            sole_witness: new.sole_witness,
+            ..self.grant(identity)?
+        };
+        let created = self.register(grant, by.clone()).await?;
         let (_, client_secret) = self.add_key_alone(created.id, None, None, by).await?;
         Ok(Enrolment {
             issuer: self.issuer().to_owned(),

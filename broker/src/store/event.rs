@@ -139,6 +139,9 @@ pub enum Event {
         node: Option<NodeId>,
         response: Response,
         enforced: bool,
+        /// What the table asks for instead, and the word of one gateway does not allow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_back: Option<Response>,
     },
     /// An owner said: this is fine.
     VerdictCleared {
@@ -237,6 +240,9 @@ pub struct Identity {
     pub scopes: ScopeSet,
     /// Longest lifetime of its tokens, in seconds.
     pub max_lifetime: u64,
+    /// For a gateway: whether its word about hard rules stands alone, so that credentials may end by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sole_witness: bool,
 }
 
 /// What sort of thing an identity is.
@@ -463,6 +469,13 @@ pub struct Judgement {
     pub token: NodeId,
     /// The gateways whose reports stand behind it.
     pub gateways: Vec<NodeId>,
+    /// Those of them without any one of whom it would not be malicious; absent: each of them, as far as
+    /// anybody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<Vec<NodeId>>,
+    /// Whether it is about the identity as a whole: no single token stood out, the one named was heard last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// Level, evidence, sentence.
     pub verdict: Verdict,
     /// What the operations in it are called, as far as the gateways behind it told: for display.
@@ -477,6 +490,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The gateways that each carry it.
+    pub fn carried_by(&self) -> &[NodeId] {
+        self.carried_by.as_deref().unwrap_or(&self.gateways)
+    }
+
     /// One sentence a person understands, with the numbers.
     pub fn sentence(&self) -> String {
         match (self.forged, self.forged_by) {

@@ -145,6 +145,7 @@ impl Watch {
             issued_at: place(issued.place),
             kind: kind.word().to_owned(),
             gateways: window.gateways.clone(),
+            carried_by: window.carried_by.clone(),
             findings: super::judge::storable(window.findings.clone()),
             level: window.level,
             done: done.collect(),

@@ -77,6 +77,8 @@ impl Watch {
             identity,
             token: claims.jti,
             gateways: vec![gateway],
+            carried_by: None,
+            whole: false,
             verdict: never_issued(None, now),
             names: Vec::new(),
             forged: Some(*digest),
@@ -90,6 +92,7 @@ impl Watch {
                 node: None,
                 response: Response::Alert,
                 enforced: true,
+                held_back: None,
             },
             Event::Revoked {
                 node: claims.jti,

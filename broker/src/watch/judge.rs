@@ -121,6 +121,8 @@ impl Judge<'_> {
             path: &subjects(&issued.path),
             place: place(issued.place),
             gateways: &sight.gateways,
+            carried_by: &sight.carried_by,
+            sole_witnesses: &subjects(&self.state.sole_witnesses(&gateways)),
             history: &history,
         };
         let decision = decide(
@@ -135,11 +137,16 @@ impl Judge<'_> {
         }
         self.counters.judged(sight.verdict.level);
         let names = self.shards.names.lock().of(&sight.verdict, &gateways);
+        let carried_by = (sight.verdict.level == Level::Malicious
+            && sight.carried_by != sight.gateways)
+            .then(|| nodes(&sight.carried_by));
         let judgement = Judgement {
             id,
             identity,
             token,
             gateways,
+            carried_by,
+            whole: false,
             verdict: sight.verdict,
             names,
             forged: None,
@@ -169,6 +176,8 @@ impl Judge<'_> {
             identity,
             token,
             gateways,
+            carried_by: None,
+            whole: true,
             verdict,
             names,
             forged: None,
@@ -215,23 +224,15 @@ impl Judge<'_> {
             identity: entry.identity,
             token,
             gateways: vec![gateway],
+            carried_by: None,
+            whole: false,
             verdict: never_issued(Some(entry), now),
             names: Vec::new(),
             forged: Some(entry.digest),
             forged_by: None,
         };
-        let alert = Action {
-            response: Response::Alert,
-            node: None,
-            enforced: true,
-            until: None,
-        };
-        let revoke = Action {
-            response: Response::Revoke,
-            node: Some(subject(token)),
-            enforced: true,
-            until: None,
-        };
+        let alert = Action::new(Response::Alert, None, true);
+        let revoke = Action::new(Response::Revoke, Some(subject(token)), true);
         let mut events = vec![Event::Judged(Box::new(judgement))];
         events.extend(
             [alert, revoke]
@@ -268,7 +269,10 @@ impl Judge<'_> {
 
     fn responded(&self, verdict: NodeId, identity: NodeId, action: &Action) -> Event {
         let Action {
-            response, enforced, ..
+            response,
+            enforced,
+            held_back,
+            ..
         } = *action;
         self.counters.responded(response, enforced);
         Event::Responded {
@@ -277,6 +281,7 @@ impl Judge<'_> {
             node: action.node.map(node),
             response,
             enforced,
+            held_back,
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::frozen::{Candidate, CandidateError, JUDGED};
+use super::opaque::subjects;
 use super::recorder::{ReadBack, Recorder};
 use super::{Mode, Watch};
 use crate::clock::UnixMillis;
@@ -152,6 +153,7 @@ impl Watch {
         let candidate = rehearsal::Candidate {
             policy,
             caps: self.config.caps,
+            sole_witnesses: subjects(&self.state.all_sole_witnesses()),
             thresholds,
             otherwise: self.config.thresholds,
         };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::opaque::subject;
 use super::state::{Clearing, Subject, Taken, VerdictRecord};
-use super::{Watch, baseline};
+use super::{Watch, baseline, waiting::Waiting};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Cause, NamedOperation, Response};
 use crate::store::plain::is_plain_line;
@@ -40,6 +40,9 @@ pub struct VerdictView {
     pub never_issued: bool,
     /// Whose reports stand behind it.
     pub gateways: Vec<NodeId>,
+    /// What waits for a second gateway or a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// What was done, in order.
     pub responses: Vec<Taken>,
     /// What it paused, and until when.
@@ -207,6 +210,7 @@ impl Watch {
     }
 
     fn view(&self, record: VerdictRecord) -> VerdictView {
+        let waiting = Waiting::of(&record, &self.state);
         let VerdictRecord {
             at,
             judgement,
@@ -231,6 +235,7 @@ impl Watch {
             verdict: judgement.verdict,
             operations: judgement.names,
             gateways: judgement.gateways,
+            waiting,
             responses,
             suspended,
             cleared,

@@ -35,6 +35,7 @@ pub(super) struct Shards {
     desks: Box<[Mutex<Desk>]>,
     identities: AtomicUsize,
     windows: AtomicUsize,
+    copies: AtomicUsize,
     pub(super) seen: Shared<HashMap<NodeId, Seen>>,
     pub(super) spent: Shared<Spent>,
     pub(super) names: Shared<Names>,
@@ -80,6 +81,7 @@ impl Shards {
             desks: desks.collect(),
             identities: AtomicUsize::new(identities),
             windows: AtomicUsize::new(0),
+            copies: AtomicUsize::new(0),
             seen: Shared::default(),
             spent: Shared::default(),
             names: Shared::default(),
@@ -131,11 +133,13 @@ impl Shards {
         let limits = Limits {
             identities: room(total.identities, &self.identities, before.identities),
             windows: room(total.windows, &self.windows, before.windows),
+            copies: room(total.copies, &self.copies, before.copies),
         };
         let done = work(&mut desk, limits);
         let after = desk.sizes();
         count(&self.identities, before.identities, after.identities);
         count(&self.windows, before.windows, after.windows);
+        count(&self.copies, before.copies, after.copies);
         self.settle(&mut desk, roles, counters);
         Some(done)
     }

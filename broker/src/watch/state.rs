@@ -82,6 +82,21 @@ impl WatchState {
             .map(|subject| subject.kind)
     }
 
+    /// Those of these gateways whose word about hard rules stands alone.
+    pub fn sole_witnesses(&self, gateways: &[NodeId]) -> Vec<NodeId> {
+        let inner = self.read();
+        let trusted = |gateway: &&NodeId| {
+            let known = inner.subjects.get(**gateway);
+            known.is_some_and(|known| known.sole_witness)
+        };
+        gateways.iter().filter(trusted).copied().collect()
+    }
+
+    /// All gateways whose word about hard rules stands alone.
+    pub fn all_sole_witnesses(&self) -> Vec<NodeId> {
+        self.read().subjects.sole_witnesses()
+    }
+
     /// The role of an identity, as a number that all its members share.
     pub fn role(&self, identity: NodeId) -> RoleId {
         self.read().subjects.role(identity)
@@ -189,7 +204,7 @@ impl WatchState {
 
 impl Projection for WatchState {
     fn name(&self) -> &'static str {
-        "watch-v2"
+        "watch-v3"
     }
 
     fn apply(&self, record: &Record) {
@@ -291,11 +306,13 @@ impl Inner {
                 node,
                 response,
                 enforced,
+                held_back,
             } => {
                 let taken = Taken {
                     response: *response,
                     node: *node,
                     enforced: *enforced,
+                    held_back: *held_back,
                 };
                 self.on_verdict(*verdict, |kept| {
                     if !kept.responses.contains(&taken) {

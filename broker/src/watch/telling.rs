@@ -16,15 +16,28 @@ pub(super) fn tell(events: &[Event]) {
                 identity,
                 response: kind,
                 enforced,
+                held_back,
                 ..
-            } => tracing::info!(
-                name: "lanyard.response",
-                {
-                    lanyard.verdict = %verdict, lanyard.identity = %identity, lanyard.decision = kind.word(),
-                    lanyard.enforced = enforced
-                },
-                "a verdict was answered"
-            ),
+            } => {
+                tracing::info!(
+                    name: "lanyard.response",
+                    {
+                        lanyard.verdict = %verdict, lanyard.identity = %identity,
+                        lanyard.decision = kind.word(), lanyard.enforced = enforced
+                    },
+                    "a verdict was answered"
+                );
+                if let Some(held_back) = held_back {
+                    tracing::warn!(
+                        name: "lanyard.response.held_back",
+                        {
+                            lanyard.verdict = %verdict, lanyard.identity = %identity,
+                            lanyard.decision = held_back.word()
+                        },
+                        "one gateway alone says so: a second one or a person is needed, see `lanyard drift show`"
+                    );
+                }
+            }
             Event::Revoked { node, cause, .. } => tracing::info!(
                 name: "lanyard.revoked",
                 { lanyard.node = %node, lanyard.reason = cause.word() },

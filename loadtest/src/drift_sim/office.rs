@@ -210,13 +210,15 @@ impl Office {
             path: &path(identity),
             place: issued.place,
             gateways: &sight.gateways,
+            carried_by: &sight.carried_by,
+            sole_witnesses: &[],
             history,
         };
         let caps = (self.caps, &mut self.spent);
         let decision = decide(&sight.verdict, &situation, &self.policy, caps, now);
         let verdict = self.number();
         self.desk.note(SubjectId(token), sight.noted(verdict, now));
-        self.drifted(identity, token, verdict, &sight.verdict, now);
+        self.drifted(identity, token, verdict, sight, now);
         let mut happened = Vec::new();
         for action in decision.actions {
             self.carry_out(identity, verdict, &action, now);
@@ -235,7 +237,6 @@ impl Office {
         let history = self.histories.get(identity)?;
         let action = on_identity(subject(identity), history, now);
         let number = self.number();
-        self.drifted(identity, token, number, verdict, now);
         self.carry_out(identity, number, &action, now);
         Some(happening(identity, token, verdict, &action, true))
     }
@@ -268,12 +269,12 @@ impl Office {
         identity: usize,
         token: TokenId,
         number: SubjectId,
-        verdict: &Verdict,
+        sight: &Sight,
         now: Millis,
     ) {
         let issued = self.books.token(token);
         if let (Some(issued), Some(history)) = (issued, self.histories.get_mut(identity))
-            && verdict.level == Level::Malicious
+            && sight.verdict.level == Level::Malicious
         {
             history.add_drifted(Drifted {
                 token: SubjectId(token),
@@ -281,6 +282,7 @@ impl Office {
                 place: issued.place,
                 at: now,
                 verdict: number,
+                carried_by: sight.carried_by.clone(),
             });
         }
     }

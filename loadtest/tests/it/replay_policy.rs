@@ -61,6 +61,7 @@ fn windows() -> Vec<RecordedWindow> {
             path: vec![SubjectId(1), SubjectId(2), SubjectId(3)],
             issued_at: Place(number * 10),
             kind: "service".to_owned(),
+            carried_by: None,
             gateways: vec![SubjectId(7), SubjectId(8)],
             level: findings.under(&Thresholds::default()).level,
             findings,

@@ -20,6 +20,7 @@ mod bench;
 mod closed;
 mod deployment;
 mod habits;
+mod parts;
 mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -33,6 +34,7 @@ use closed::Unfetched;
 use deployment::Deployments;
 pub use deployment::RoleId;
 use habits::Habits;
+use parts::Parts;
 use window::Window;
 pub use window::{Noted, Sight};
 
@@ -102,6 +104,8 @@ pub struct Desk {
     withheld: VecDeque<(SubjectId, Box<TokenReport>)>,
     closed: Unfetched,
     deployments: Deployments,
+    /// Copies of reports by gateway, in all windows.
+    copies: usize,
     tally: Tally,
 }
 
@@ -131,13 +135,18 @@ impl Desk {
         if let Some(habits) = self.habits.get_mut(&heard.identity) {
             habits.baseline.note_hours(report);
         }
-        if !self.windows.contains_key(&heard.token) && self.windows.len() >= bench.limits.windows {
+        let has_place = match self.windows.get(&heard.token) {
+            Some(window) => window.parts.has_place(heard.gateway),
+            None => self.windows.len() < bench.limits.windows,
+        };
+        if !has_place {
             // No room to remember: judged by itself, and not learned.
             self.tally.crowded_out += 1;
             let habits = self.habits.get(&heard.identity);
             return Sight {
                 verdict: weigh(habits, &mut self.deployments, bench, heard.identity, report),
                 gateways: vec![heard.gateway],
+                carried_by: vec![heard.gateway],
                 last: None,
             };
         }
@@ -145,16 +154,23 @@ impl Desk {
             .windows
             .entry(heard.token)
             .or_insert_with(|| Window::new(heard.identity));
-        window.hear(heard.gateway, report, bench.now);
+        let copies = window.parts.copies();
+        let room = self.copies < bench.limits.copies;
+        window.hear(heard.gateway, report, bench.now, room);
+        self.copies += window.parts.copies().saturating_sub(copies);
         let habits = self.habits.get(&heard.identity);
-        let verdict = weigh(
-            habits,
-            &mut self.deployments,
-            bench,
-            heard.identity,
-            &window.report,
-        );
-        window.sight(verdict)
+        let mut weigh = |report: &TokenReport| {
+            weigh(habits, &mut self.deployments, bench, heard.identity, report)
+        };
+        let verdict = weigh(&window.report);
+        let carried_by = match verdict.level {
+            Level::Malicious => {
+                let grave = |rest: &TokenReport| weigh(rest).level == Level::Malicious;
+                window.parts.carrying(grave)
+            }
+            Level::Benign | Level::Anomalous => Vec::new(),
+        };
+        window.sight(verdict, carried_by)
     }
 
     /// Closes a token's window if it is full. The identity's own window may be judged by that.
@@ -184,13 +200,14 @@ impl Desk {
         closing.sort_unstable();
         let mut verdicts = Vec::new();
         for (token, identity) in closing {
+            let gateways = self.windows.get(&token).map(Window::gateways);
             let verdict = self.close(bench, token);
-            let window = self.windows.remove(&token);
+            self.windows.remove(&token);
             if let Some((_, verdict)) = verdict {
                 verdicts.push(Closed {
                     token,
                     identity,
-                    gateways: window.map(|window| window.gateways).unwrap_or_default(),
+                    gateways: gateways.unwrap_or_default(),
                     verdict,
                 });
             }
@@ -276,6 +293,7 @@ impl Desk {
         Limits {
             identities: self.habits.len(),
             windows: self.windows.len(),
+            copies: self.copies,
         }
     }
 
@@ -296,11 +314,13 @@ impl Desk {
             return None;
         }
         let report = std::mem::take(&mut window.report);
+        let parts = std::mem::take(&mut window.parts);
+        self.copies = self.copies.saturating_sub(parts.copies());
         let (identity, last) = (window.identity, window.last);
         let habits = self.habits.get(&identity);
         let (verdict, rest) = discount(habits, &mut self.deployments, bench, identity, &report);
         let judged = rest.as_deref().unwrap_or(&report);
-        self.keep(bench, token, (&report, judged), verdict.level);
+        self.keep(bench, token, (&report, judged), &parts, verdict.level);
         if verdict.level == Level::Benign {
             let habits = self.habits.get_mut(&identity)?;
             if habits.pending.calls() == 0 {
@@ -324,6 +344,7 @@ impl Desk {
         bench: &Bench<'_>,
         token: SubjectId,
         (report, judged): (&TokenReport, &TokenReport),
+        parts: &Parts,
         level: Level,
     ) {
         let Some(window) = self.windows.get_mut(&token) else {
@@ -334,12 +355,21 @@ impl Desk {
             return;
         }
         let identity = window.identity;
-        let findings = Habits::findings(self.habits.get(&identity), bench, identity, judged);
+        let habits = self.habits.get(&identity);
+        let findings = Habits::findings(habits, bench, identity, judged);
+        let carried_by = (level == Level::Malicious).then(|| {
+            let deployments = &mut self.deployments;
+            let grave = |rest: &TokenReport| {
+                weigh(habits, deployments, bench, identity, rest).level == Level::Malicious
+            };
+            parts.carrying(grave)
+        });
         let kept = self.closed.keep(ClosedWindow {
             at: bench.now,
             token,
             identity,
-            gateways: window.gateways.clone(),
+            gateways: parts.gateways().collect(),
+            carried_by,
             report: Box::new(report.clone()),
             reach: findings.reach(bench.register.thresholds(identity)),
             findings,

@@ -11,9 +11,11 @@
 //! parent token if they share one, else the credential. Never above the credential: a sibling
 //! credential of the same identity, and the fleet of the same owner, are not touched.
 //!
-//! **When statistics may revoke.** Two families of channels with disjoint inputs, at least
-//! [`Policy::minimum_history`] own calls, and reports of more than one gateway. Otherwise they
-//! suspend for at most [`Policy::longest_suspension`]. A hard rule needs none of that.
+//! **When something may be revoked.** Never on the word of one gateway, which may have been taken over
+//! (see `ladder/witness.rs`): then it is paused, for at most [`Policy::longest_suspension`] and once an
+//! hour, somebody is told, and the second gateway that sees the same, or a person, may end it. A hard rule
+//! needs nothing more, and of a gateway that an administrator trusts alone not even that. Statistics need
+//! two families of channels with disjoint inputs and [`Policy::minimum_history`] own calls as well.
 //!
 //! **When recycling ends.** Whoever had [`Policy::recyclings`] tokens taken within the hour and comes back
 //! with another one holds the key; for a window that is merely anomalous recycling has then said all it
@@ -30,10 +32,10 @@
 
 mod abuse;
 mod caps;
+mod escalation;
 mod history;
 mod subject;
-
-use std::collections::BTreeMap;
+mod witness;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,7 @@ pub use caps::{Caps, Spent};
 pub use history::{Drifted, History, Narrowed, Recycled};
 pub use subject::{Place, SubjectId};
 
+use self::escalation::{Successors, has_come_back};
 use crate::event::Millis;
 use crate::evidence::{Channel, Evidence, Family, Level, Strength};
 use crate::signal::HardRule;
@@ -135,6 +138,10 @@ pub struct Situation<'a> {
     pub place: Place,
     /// Whose reports stand behind the verdict.
     pub gateways: &'a [SubjectId],
+    /// Of a grave verdict: those of them that each carry it, as [`Sight`](crate::desk::Sight) tells.
+    pub carried_by: &'a [SubjectId],
+    /// Gateways whose word about hard rules an administrator lets stand alone.
+    pub sole_witnesses: &'a [SubjectId],
     /// What happened to its identity lately.
     pub history: &'a History,
 }
@@ -167,6 +174,22 @@ pub struct Action {
     pub enforced: bool,
     /// For a suspension: when it ends.
     pub until: Option<Millis>,
+    /// What the table asks for instead, and the word of one gateway does not allow.
+    pub held_back: Option<Response>,
+}
+
+impl Action {
+    /// With nothing more to say of it.
+    #[must_use]
+    pub const fn new(response: Response, node: Option<SubjectId>, enforced: bool) -> Self {
+        Self {
+            response,
+            node,
+            enforced,
+            until: None,
+            held_back: None,
+        }
+    }
 }
 
 /// What is done about a verdict, within what may be done.
@@ -186,14 +209,23 @@ pub fn decide(
     (caps, spent): (Caps, &mut Spent),
     now: Millis,
 ) -> Decision {
-    let allowance = spent.allowance(caps, situation.gateways, now);
+    let behind = behind(situation);
+    let allowance = spent.allowance(caps, behind, now);
     let actions = respond(verdict, situation, policy, allowance, now);
     let capped = allowance != Allowance::FULL
         && actions != respond(verdict, situation, policy, Allowance::FULL, now);
     for action in actions.iter().filter(|action| action.enforced) {
-        spent.spend(action.response, situation.gateways, now);
+        spent.spend(action.response, behind, now);
     }
     Decision { actions, capped }
+}
+
+/// Whose caps count: those of who carries it, and of all who reported when nobody alone does.
+const fn behind<'a>(situation: &Situation<'a>) -> &'a [SubjectId] {
+    match situation.carried_by {
+        [] => situation.gateways,
+        carried_by => carried_by,
+    }
 }
 
 /// No single token stood out, the sum of them does: somebody should look. Which token to end is not
@@ -205,12 +237,7 @@ pub fn on_identity(identity: SubjectId, history: &History, now: Millis) -> Actio
     } else {
         Response::Alert
     };
-    Action {
-        response,
-        node: Some(identity),
-        enforced: true,
-        until: None,
-    }
+    Action::new(response, Some(identity), true)
 }
 
 /// The table. Empty for a benign verdict.
@@ -229,8 +256,8 @@ pub fn respond(
     let grave = hard || verdict.level == Level::Malicious;
     let enforced = hard || policy.mode == Mode::Enforce;
     let rungs = policy.table.rungs(abuse);
-    let successors = successors(situation, policy, now);
-    let wanted = match successors.len() {
+    let successors = Successors::of(situation, policy, now);
+    let wanted = match successors.count() {
         _ if !grave && has_come_back(situation, policy, now) => Response::Observe,
         _ if !grave => rungs.anomalous.min(Response::Narrow),
         0 => rungs.first,
@@ -238,151 +265,66 @@ pub fn respond(
         _ => rungs.then,
     };
     let wanted = match wanted {
-        Response::Revoke if !hard && !statistics_may_revoke(verdict, situation, policy) => {
-            Response::Suspend
-        }
+        Response::Revoke if !hard && !statistics_may_revoke(verdict, policy) => Response::Suspend,
         Response::Narrow if !may_narrow(verdict, situation, policy) => Response::Recycle,
         wanted => wanted,
     };
-    let (response, capped) = within(wanted, allowance);
-    let above = lowest_common_node(&successors, credential(situation.path));
-    let paused = situation
-        .history
-        .suspended
-        .iter()
-        .any(|(node, until)| *node == above && *until > now);
+    let above = successors.lowest_common_node();
+    let allowed = match wanted {
+        Response::Suspend | Response::Revoke if is_one_word(&successors, situation, hard) => {
+            on_one_word(above, situation.history, policy, now)
+        }
+        wanted => wanted,
+    };
+    let held_back = (allowed != wanted).then_some(wanted);
+    let (response, capped) = within(allowed, allowance);
+    let pausing = situation.history.is_paused(above, now);
     let told = grave || wanted == Response::Alert || carries_out_data(verdict, abuse);
+    // Who holds it back now waits for somebody: that is said even on a day on which somebody was told.
+    let waits = held_back == Some(Response::Revoke) && response == Response::Suspend && !pausing;
 
     let mut actions = Vec::with_capacity(2);
     // A full cap is told every time: either many identities are attacked, or a gateway lies.
-    if capped || (told && !situation.history.is_alerted(now)) {
-        actions.push(Action {
-            response: Response::Alert,
-            node: None,
-            enforced: true,
-            until: None,
-        });
+    if capped || waits || (told && !situation.history.is_alerted(now)) {
+        actions.push(Action::new(Response::Alert, None, true));
     }
-    actions.extend(match response {
-        Response::Recycle | Response::Narrow => Some(Action {
-            response,
-            node: Some(situation.token),
-            enforced,
-            until: None,
-        }),
+    let token = Some(situation.token);
+    let action = match response {
+        Response::Alert => return actions,
+        Response::Observe => Action::new(response, token, true),
+        Response::Recycle | Response::Narrow => Action::new(response, token, enforced),
         // Prolonging a running suspension would make it last as long as somebody keeps reporting.
-        Response::Suspend if paused => Some(Action {
-            response: Response::Observe,
-            node: Some(above),
-            enforced: true,
-            until: None,
-        }),
-        Response::Suspend => {
-            let until = Some(now.plus(policy.longest_suspension));
-            Some(Action {
-                response,
-                node: Some(above),
-                enforced,
-                until,
-            })
-        }
-        Response::Revoke => Some(Action {
-            response,
-            node: Some(above),
-            enforced,
-            until: None,
-        }),
-        Response::Observe => Some(Action {
-            response,
-            node: Some(situation.token),
-            enforced: true,
-            until: None,
-        }),
-        Response::Alert => None,
+        Response::Suspend if pausing => Action::new(Response::Observe, Some(above), true),
+        Response::Suspend => Action {
+            until: Some(now.plus(policy.longest_suspension)),
+            ..Action::new(response, Some(above), enforced)
+        },
+        Response::Revoke => Action::new(response, Some(above), enforced),
+    };
+    actions.push(Action {
+        held_back,
+        ..action
     });
     actions
 }
 
-/// The path of each token of this credential that drifted gravely although it was minted after one
-/// of the credential's tokens was recycled; this token included.
-fn successors(
-    situation: &Situation<'_>,
-    policy: &Policy,
-    now: Millis,
-) -> BTreeMap<SubjectId, Vec<SubjectId>> {
-    let credential = credential(situation.path);
-    let recent = |at: Millis| now.since(at) <= policy.recycling_memory;
-    let first = situation
-        .history
-        .recycled
-        .iter()
-        .filter(|recycled| recycled.credential == credential && recent(recycled.at))
-        .map(|recycled| recycled.rev)
-        .min();
-    let Some(first) = first else {
-        return BTreeMap::new();
-    };
-    let earlier = situation.history.drifted.iter().filter(|drifted| {
-        drifted.place > first
-            && recent(drifted.at)
-            && drifted.path.get(CREDENTIAL) == Some(&credential)
-    });
-    let mut found: BTreeMap<_, _> = earlier
-        .map(|Drifted { token, path, .. }| (*token, path.clone()))
-        .collect();
-    if situation.place > first {
-        found.insert(situation.token, situation.path.to_vec());
+/// Whether there is a gateway without whose word nothing of it would stand.
+fn is_one_word(successors: &Successors, situation: &Situation<'_>, hard: bool) -> bool {
+    let trusted = |gateway: &SubjectId| hard && situation.sole_witnesses.contains(gateway);
+    !successors.word().iter().all(trusted)
+}
+
+/// What one gateway's word is good for when the table asks for a larger thing than a token.
+fn on_one_word(node: SubjectId, history: &History, policy: &Policy, now: Millis) -> Response {
+    if history.is_paused(node, now) || !witness::was_paused(node, history, policy, now) {
+        Response::Suspend
     } else {
-        // It was minted before: recycling it is the answer, whatever others did.
-        found.clear();
+        Response::Recycle
     }
-    found
 }
 
-/// Whether this token was minted after enough others of its credential were recycled.
-fn has_come_back(situation: &Situation<'_>, policy: &Policy, now: Millis) -> bool {
-    let credential = credential(situation.path);
-    let recycled = situation.history.recycled.iter().filter(|recycled| {
-        recycled.credential == credential
-            && recycled.rev < situation.place
-            && now.since(recycled.at) <= policy.recycling_memory
-    });
-    recycled.count() >= policy.recyclings.max(1)
-}
-
-/// Where the credential stands in a path: owner, identity, credential.
-const CREDENTIAL: usize = 2;
-
-fn credential(path: &[SubjectId]) -> SubjectId {
-    path.get(CREDENTIAL).copied().unwrap_or_default()
-}
-
-/// The last node that all paths share, never above the credential.
-fn lowest_common_node(
-    successors: &BTreeMap<SubjectId, Vec<SubjectId>>,
-    credential: SubjectId,
-) -> SubjectId {
-    let mut paths = successors.values();
-    let Some(mut common) = paths.next().map(Vec::as_slice) else {
-        return credential;
-    };
-    for path in paths {
-        let shared = common
-            .iter()
-            .zip(path)
-            .take_while(|(mine, theirs)| mine == theirs)
-            .count();
-        common = common.get(..shared).unwrap_or_default();
-    }
-    common
-        .get(CREDENTIAL..)
-        .and_then(<[SubjectId]>::last)
-        .copied()
-        .unwrap_or(credential)
-}
-
-/// Two scores over the same input always agree, and one gateway may lie.
-fn statistics_may_revoke(verdict: &Verdict, situation: &Situation<'_>, policy: &Policy) -> bool {
+/// Two scores over the same input always agree.
+fn statistics_may_revoke(verdict: &Verdict, policy: &Policy) -> bool {
     let mut families: Vec<Family> = verdict
         .evidence
         .iter()
@@ -391,9 +333,7 @@ fn statistics_may_revoke(verdict: &Verdict, situation: &Situation<'_>, policy: &
         .collect();
     families.sort_unstable();
     families.dedup();
-    families.len() >= 2
-        && verdict.history >= policy.minimum_history
-        && situation.gateways.len() >= 2
+    families.len() >= 2 && verdict.history >= policy.minimum_history
 }
 
 /// Only what the baseline knows well enough can be narrowed to, and only once.

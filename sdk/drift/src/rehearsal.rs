@@ -166,6 +166,8 @@ impl<'a> Rehearsing<'a> {
             path: &window.path,
             place: window.issued_at,
             gateways: &window.gateways,
+            carried_by: window.carried_by(),
+            sole_witnesses: &self.candidate.sole_witnesses,
             history,
         };
         let spending = (self.candidate.caps, &mut self.spent);
@@ -196,6 +198,7 @@ impl<'a> Rehearsing<'a> {
                 place: window.issued_at,
                 at: window.at,
                 verdict: number,
+                carried_by: window.carried_by().to_vec(),
             });
         }
         for action in actions.iter().filter(|action| action.enforced) {

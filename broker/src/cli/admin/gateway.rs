@@ -20,6 +20,10 @@ pub enum GatewayCommand {
         /// An audience it serves; repeatable
         #[arg(long = "audience", required = true, value_name = "URI")]
         audiences: Vec<String>,
+        /// Let its word about hard rules stand alone: keys may be revoked by it. For the only gateway of
+        /// its audiences; one that was taken over could then end the keys it serves
+        #[arg(long)]
+        sole_witness: bool,
         /// Write the enrolment to a new file that only you can read, instead of printing it
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -35,10 +39,13 @@ impl Asks for GatewayCommand {
                 name,
                 owner,
                 audiences,
+                sole_witness,
                 out,
             } => Call::post(
                 "v1/gateways",
-                json!({"name": name, "owner": owner, "audiences": audiences}),
+                json!({
+                    "name": name, "owner": owner, "audiences": audiences, "sole_witness": sole_witness,
+                }),
                 |answer| serde_json::to_string_pretty(answer).unwrap_or_default(),
             )
             .secret(None, out),
@@ -46,7 +53,14 @@ impl Asks for GatewayCommand {
                 listed(
                     answer,
                     "gateways",
-                    &["id", "name", "owner", "disabled", "audiences"],
+                    &[
+                        "id",
+                        "name",
+                        "owner",
+                        "disabled",
+                        "sole_witness",
+                        "audiences",
+                    ],
                 )
             }),
         })

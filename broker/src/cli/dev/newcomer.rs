@@ -141,7 +141,8 @@ impl Welcome {
              export LANYARD_DATA_DIR={folder}\n  \
              lanyard identity disable {IDENTITY}   # its tokens are dead at once\n  \
              lanyard identity enable {IDENTITY}\n  \
-             lanyard gateway add orders --owner {OWNER} --audience {AUDIENCE}\n\n\
+             lanyard gateway add orders --owner {OWNER} --audience {AUDIENCE}\n  \
+             # the only gateway there? With --sole-witness its word alone may revoke keys\n\n\
              Ctrl-C stops it; `lanyard dev --data-dir {folder}` goes on from here.",
             client_secret.as_str(),
             admin_token.as_str(),

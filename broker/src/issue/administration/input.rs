@@ -73,6 +73,10 @@ pub struct NewGateway {
     pub owner: String,
     /// The audiences it serves.
     pub audiences: Vec<String>,
+    /// Whether its word about hard rules stands alone, so that credentials may end by it: for an audience
+    /// that no other gateway serves.
+    #[serde(default)]
+    pub sole_witness: bool,
 }
 
 /// A name: `[a-z0-9][a-z0-9._-]{0,62}`. Safe in URLs, logs, file names and a shell.
@@ -192,6 +196,7 @@ pub(super) fn identity(
         audiences,
         scopes,
         max_lifetime,
+        sole_witness: false,
     })
 }
 

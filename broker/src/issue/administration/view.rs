@@ -70,6 +70,8 @@ pub struct GatewayView {
     pub owner: NodeId,
     /// What it serves.
     pub audiences: Vec<Audience>,
+    /// Whether its word about hard rules stands alone.
+    pub sole_witness: bool,
     /// Revoked and not enabled again.
     pub disabled: bool,
 }
@@ -113,26 +115,21 @@ pub(super) fn identities(book: &Book) -> Vec<IdentityView> {
 }
 
 pub(super) fn gateways(book: &Book) -> Vec<GatewayView> {
-    identities(book)
-        .into_iter()
-        .filter(|identity| identity.kind == Kind::Gateway)
-        .map(
-            |IdentityView {
-                 id,
-                 name,
-                 owner,
-                 audiences,
-                 disabled,
-                 ..
-             }| GatewayView {
-                id,
-                name,
-                owner,
-                audiences,
-                disabled,
-            },
-        )
-        .collect()
+    let enrolled = book
+        .identities()
+        .filter(|(_, found)| found.grant.kind == Kind::Gateway);
+    let mut gateways: Vec<GatewayView> = enrolled
+        .map(|(id, found)| GatewayView {
+            id,
+            name: found.grant.name.clone(),
+            owner: found.grant.owner,
+            audiences: found.grant.audiences.clone(),
+            sole_witness: found.grant.sole_witness,
+            disabled: found.disabled,
+        })
+        .collect();
+    gateways.sort_by(|one, other| one.name.cmp(&other.name));
+    gateways
 }
 
 pub(super) fn keys(book: &Book, identity: NodeId) -> Vec<KeyView> {

@@ -26,6 +26,7 @@ fn world() -> (Arc<IssueState>, MemoryStore) {
         audiences: vec!["https://a.example".parse().unwrap()],
         scopes: "read".parse().unwrap(),
         max_lifetime: 3_600,
+        sole_witness: false,
     };
     append(
         &store,

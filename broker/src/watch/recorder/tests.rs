@@ -26,6 +26,7 @@ fn window(token: u64, at: UnixMillis) -> RecordedWindow {
         path: vec![SubjectId(1), SubjectId(2), SubjectId(3)],
         issued_at: Place(8),
         kind: "service".to_owned(),
+        carried_by: None,
         gateways: vec![SubjectId(7)],
         level: findings.level,
         findings,

@@ -30,7 +30,9 @@ impl Histories {
         issued: Option<&Issued>,
         at: UnixMillis,
     ) {
-        let Some(issued) = issued.filter(|_| judgement.verdict.level == Level::Malicious) else {
+        // Where no token is to blame, none has drifted.
+        let grave = judgement.verdict.level == Level::Malicious && !judgement.whole;
+        let Some(issued) = issued.filter(|_| grave) else {
             return;
         };
         let drifted = Drifted {
@@ -39,6 +41,7 @@ impl Histories {
             place: place(issued.place),
             at: millis(at),
             verdict: subject(judgement.id),
+            carried_by: subjects(judgement.carried_by()),
         };
         self.of(judgement.identity).add_drifted(drifted);
     }

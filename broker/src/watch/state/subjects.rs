@@ -20,6 +20,9 @@ pub struct Subject {
     pub tags: Vec<String>,
     /// Where its tokens are good for; for a gateway, the audiences it serves.
     pub audiences: Vec<Audience>,
+    /// For a gateway: whether its word about hard rules stands alone.
+    #[serde(default)]
+    pub sole_witness: bool,
 }
 
 impl Subject {
@@ -48,6 +51,7 @@ impl From<&Identity> for Subject {
             kind: identity.kind,
             tags: identity.tags.clone(),
             audiences: identity.audiences.clone(),
+            sole_witness: identity.sole_witness,
         }
     }
 }
@@ -75,6 +79,13 @@ impl Subjects {
         let role = (subject.kind, subject.tags.clone());
         self.roles.entry(role).or_default().insert(identity);
         self.all.insert(identity, subject);
+    }
+
+    pub(super) fn sole_witnesses(&self) -> Vec<NodeId> {
+        let trusted = self.all.iter().filter(|(_, known)| known.sole_witness);
+        let mut trusted: Vec<NodeId> = trusted.map(|(gateway, _)| *gateway).collect();
+        trusted.sort_unstable();
+        trusted
     }
 
     /// How many play this role.

@@ -43,6 +43,9 @@ pub struct Taken {
     pub node: Option<NodeId>,
     /// Whether it was carried out, or only written down.
     pub enforced: bool,
+    /// What the table asks for instead, and the word of one gateway does not allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<Response>,
 }
 
 /// An owner's word.

@@ -204,6 +204,7 @@ impl World {
             name: "gateway".into(),
             owner: "owner".into(),
             audiences: vec!["https://orders.example".into()],
+            sole_witness: false,
         };
         let enrolment = issue.add_gateway(new, by()).await.unwrap();
         let gateway = async || {

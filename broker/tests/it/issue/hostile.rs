@@ -128,6 +128,7 @@ async fn gateway(world: &World) -> Holder {
         name: "edge".to_owned(),
         owner: "team".to_owned(),
         audiences: vec!["https://orders.example".to_owned()],
+        sole_witness: false,
     };
     let enrolment = world.issue.add_gateway(new, By::Broker).await.unwrap();
     let credential = world.issue.list_keys("edge").unwrap()[0].id;

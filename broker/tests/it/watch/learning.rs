@@ -214,6 +214,7 @@ async fn a_flood_of_tokens_and_identities_stays_within_the_limits() {
     let limits = Limits {
         identities: 1,
         windows: 4,
+        copies: 2,
     };
     let world = World::with(WatchConfig {
         limits,

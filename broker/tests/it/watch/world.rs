@@ -32,6 +32,8 @@ pub(super) const MAIL: &str = "https://mail.example";
 pub(super) const GATEWAY: u64 = 0xa1;
 pub(super) const SECOND_GATEWAY: u64 = 0xa2;
 pub(super) const MAIL_GATEWAY: u64 = 0xa3;
+/// One that serves orders too, and whose word about hard rules stands alone.
+pub(super) const SOLE_GATEWAY: u64 = 0xa4;
 /// Identities.
 pub(super) const SERVICE: u64 = 0xb1;
 pub(super) const SIBLING: u64 = 0xb2;
@@ -162,6 +164,7 @@ impl World {
             (GATEWAY, ORDERS),
             (SECOND_GATEWAY, ORDERS),
             (MAIL_GATEWAY, MAIL),
+            (SOLE_GATEWAY, ORDERS),
         ] {
             world.create(gateway, Kind::Gateway, audience).await;
         }
@@ -183,6 +186,7 @@ impl World {
             audiences: vec![audience.parse().unwrap()],
             scopes: "orders:read".parse().unwrap(),
             max_lifetime: 3_600,
+            sole_witness: identity == SOLE_GATEWAY,
         };
         let created = Event::IdentityCreated {
             identity: node(identity),

@@ -12,6 +12,9 @@ pub struct Limits {
     pub identities: usize,
     /// Open windows: some 10 KiB each.
     pub windows: usize,
+    /// What each of several gateways said of an open window, kept apart: some 10 KiB each. Beyond, gateways
+    /// of one window are not told apart.
+    pub copies: usize,
 }
 
 impl Default for Limits {
@@ -19,6 +22,7 @@ impl Default for Limits {
         Self {
             identities: 10_000,
             windows: 16_384,
+            copies: 16_384,
         }
     }
 }

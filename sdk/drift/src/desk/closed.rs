@@ -27,6 +27,8 @@ pub struct ClosedWindow {
     pub identity: SubjectId,
     /// Whose reports stand behind it.
     pub gateways: Vec<SubjectId>,
+    /// If it is malicious: which of them each carry that (see [`Sight`](super::Sight)).
+    pub carried_by: Option<Vec<SubjectId>>,
     /// The calls, counted.
     pub report: Box<TokenReport>,
     /// Everything that was weighed, before any bar.

@@ -147,6 +147,7 @@ fn nothing_on_the_desk_grows_without_bound() {
     let limits = Limits {
         identities: 2,
         windows: 3,
+        copies: 0,
     };
     let report = calls("GET /a", 5, 0);
     for n in 0..1_000 {

@@ -1,14 +1,12 @@
 //! One token's open window, and what was last said about it.
 
+use super::parts::Parts;
 use crate::event::Millis;
 use crate::evidence::Level;
 use crate::ladder::SubjectId;
 use crate::report::TokenReport;
 use crate::signal::HardRule;
 use crate::verdict::Verdict;
-
-/// Gateways named behind one window.
-const GATEWAYS: usize = 16;
 
 /// Verdicts named with one window: it says the same every few seconds, or something worse.
 const VERDICTS: usize = 16;
@@ -21,7 +19,8 @@ const QUIET: u64 = 10_000;
 pub(super) struct Window {
     pub(super) identity: SubjectId,
     pub(super) report: Box<TokenReport>,
-    pub(super) gateways: Vec<SubjectId>,
+    /// The same by gateway.
+    pub(super) parts: Parts,
     pub(super) heard: Millis,
     /// The latest verdict on this token that was written down.
     pub(super) last: Option<Noted>,
@@ -49,6 +48,9 @@ pub struct Sight {
     pub verdict: Verdict,
     /// Whose reports stand behind it; not named for a benign verdict.
     pub gateways: Vec<SubjectId>,
+    /// Of a malicious verdict: the gateways each of which it falls with. Left out, what the others say is
+    /// not malicious any more. None: it stands without any one of them.
+    pub carried_by: Vec<SubjectId>,
     /// What was written down about the token before.
     pub last: Option<Noted>,
 }
@@ -85,7 +87,7 @@ impl Window {
         Self {
             identity,
             report: Box::default(),
-            gateways: Vec::new(),
+            parts: Parts::default(),
             heard: Millis(0),
             last: None,
             verdicts: Vec::new(),
@@ -99,23 +101,33 @@ impl Window {
         }
     }
 
-    pub(super) fn hear(&mut self, gateway: SubjectId, report: &TokenReport, now: Millis) {
+    pub(super) fn hear(
+        &mut self,
+        gateway: SubjectId,
+        report: &TokenReport,
+        now: Millis,
+        room: bool,
+    ) {
+        self.parts.hear(gateway, report, &self.report, room);
         self.report.merge(report);
         self.heard = now;
-        if !self.gateways.contains(&gateway) && self.gateways.len() < GATEWAYS {
-            self.gateways.push(gateway);
-        }
     }
 
-    pub(super) fn sight(&self, verdict: Verdict) -> Sight {
+    /// Whose reports stand behind it.
+    pub(super) fn gateways(&self) -> Vec<SubjectId> {
+        self.parts.gateways().collect()
+    }
+
+    pub(super) fn sight(&self, verdict: Verdict, carried_by: Vec<SubjectId>) -> Sight {
         let gateways = if verdict.level == Level::Benign {
             Vec::new()
         } else {
-            self.gateways.clone()
+            self.gateways()
         };
         Sight {
             verdict,
             gateways,
+            carried_by,
             last: self.last,
         }
     }

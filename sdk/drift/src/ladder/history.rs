@@ -66,6 +66,9 @@ pub struct Drifted {
     pub at: Millis,
     /// Which verdict said so.
     pub verdict: SubjectId,
+    /// The gateways that each carry that verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried_by: Vec<SubjectId>,
 }
 
 impl History {
@@ -79,6 +82,13 @@ impl History {
     #[must_use]
     pub fn is_narrowed(&self, token: SubjectId) -> bool {
         self.narrowed.iter().any(|narrowed| narrowed.token == token)
+    }
+
+    /// Whether this node is paused.
+    #[must_use]
+    pub fn is_paused(&self, node: SubjectId, now: Millis) -> bool {
+        let running = |(paused, until): &(SubjectId, Millis)| *paused == node && *until > now;
+        self.suspended.iter().any(running)
     }
 
     /// A token was narrowed.

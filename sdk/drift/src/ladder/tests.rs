@@ -8,6 +8,9 @@ const NOW: Millis = Millis(1_700_000_000_000);
 const OWNER: u64 = 1;
 const IDENTITY: u64 = 2;
 const CREDENTIAL: u64 = 3;
+/// The gateway that carries every earlier verdict, and another one.
+const CARRIER: u64 = 1_001;
+const OTHER: u64 = 1_002;
 
 fn node(n: u64) -> SubjectId {
     SubjectId(n)
@@ -91,6 +94,7 @@ fn after_recycling(drifted: &[(u64, &[u64], u64)]) -> History {
             place: Place(*place),
             at: NOW,
             verdict: node(901),
+            carried_by: vec![node(CARRIER)],
         })
         .collect();
     History {
@@ -104,7 +108,9 @@ struct Case<'a> {
     verdict: Verdict,
     issued: (Vec<SubjectId>, Place),
     history: &'a History,
-    gateways: usize,
+    /// Who carries the verdict in question.
+    carried_by: &'a [u64],
+    sole_witnesses: &'a [u64],
     mode: Mode,
     allowance: Allowance,
 }
@@ -115,18 +121,22 @@ impl<'a> Case<'a> {
             verdict,
             issued,
             history,
-            gateways: 2,
+            carried_by: &[OTHER],
+            sole_witnesses: &[],
             mode: Mode::Enforce,
             allowance: Allowance::FULL,
         }
     }
 
     fn actions(&self) -> Vec<Action> {
+        let nodes = |numbers: &[u64]| numbers.iter().copied().map(node).collect::<Vec<_>>();
         let situation = Situation {
             token: node(200),
             path: &self.issued.0,
             place: self.issued.1,
-            gateways: &[node(1_001), node(1_002)][..self.gateways],
+            gateways: &nodes(&[CARRIER, OTHER]),
+            carried_by: &nodes(self.carried_by),
+            sole_witnesses: &nodes(self.sole_witnesses),
             history: self.history,
         };
         let policy = Policy {
@@ -265,16 +275,16 @@ fn leaving_the_task_again_suspends_and_once_more_revokes() {
 }
 
 #[test]
-fn statistics_revoke_only_with_two_families_two_gateways_and_a_long_history() {
+fn statistics_revoke_only_with_two_families_a_second_word_and_a_long_history() {
     let history = after_recycling(&[(150, &[], 15)]);
     let case = || Case::new(two_families(), issued(&[], 20), &history);
     assert_eq!(case().strongest().0, Response::Revoke);
 
-    let one_gateway = Case {
-        gateways: 1,
+    let one_word = Case {
+        carried_by: &[CARRIER],
         ..case()
     };
-    assert_eq!(one_gateway.strongest().0, Response::Suspend);
+    assert_eq!(one_word.strongest().0, Response::Suspend);
 
     let mut cold = case();
     cold.verdict.history = 999;
@@ -309,6 +319,71 @@ fn statistics_revoke_only_with_two_families_two_gateways_and_a_long_history() {
         .0,
         Response::Recycle
     );
+}
+
+#[test]
+fn a_hard_rule_ends_a_credential_only_when_no_gateway_alone_says_so() {
+    let (first, second, both) = ([CARRIER], [OTHER], [CARRIER, OTHER]);
+    // Who carries the verdict, whom an administrator trusts alone, and what is done.
+    let table: [(&[u64], &[u64], Response); 7] = [
+        (&first, &[], Response::Suspend),
+        (&second, &[], Response::Revoke),
+        (&[], &[], Response::Revoke),
+        // Each is needed, and the first was all there was before.
+        (&both, &[], Response::Suspend),
+        (&first, &first, Response::Revoke),
+        (&first, &second, Response::Suspend),
+        (&both, &first, Response::Revoke),
+    ];
+    let history = after_recycling(&[(150, &[], 15)]);
+    for (carried_by, sole_witnesses, expected) in table {
+        for rule in [walk(), outside_task()] {
+            let case = Case {
+                carried_by,
+                sole_witnesses,
+                ..Case::new(rule, issued(&[], 20), &history)
+            };
+            let done = (expected, Some(node(CREDENTIAL)), true);
+            assert_eq!(case.strongest(), done, "{carried_by:?} {sole_witnesses:?}");
+        }
+    }
+}
+
+#[test]
+fn a_gateway_that_is_trusted_alone_is_so_for_hard_rules_and_not_for_statistics() {
+    let history = after_recycling(&[(150, &[], 15)]);
+    let case = Case {
+        carried_by: &[CARRIER],
+        sole_witnesses: &[CARRIER],
+        ..Case::new(two_families(), issued(&[], 20), &history)
+    };
+    assert_eq!(case.strongest().0, Response::Suspend);
+}
+
+#[test]
+fn who_waits_for_a_second_word_is_told_of_once_an_hour_and_recycled_in_between() {
+    let mut history = after_recycling(&[(150, &[], 15)]);
+    history.alerted(NOW);
+    let actions = |history: &History| {
+        let case = Case {
+            carried_by: &[CARRIER],
+            ..Case::new(walk(), issued(&[], 20), history)
+        };
+        let held_back = |action: Action| (action.response, action.held_back);
+        case.actions()
+            .into_iter()
+            .map(held_back)
+            .collect::<Vec<_>>()
+    };
+    let held_back = Some(Response::Revoke);
+    let told = [(Response::Alert, None), (Response::Suspend, held_back)];
+    assert_eq!(actions(&history), told, "although somebody was told today");
+    history.add_suspended(node(CREDENTIAL), NOW.plus(1));
+    assert_eq!(actions(&history), [(Response::Observe, held_back)]);
+    history.suspended[0].1 = NOW;
+    assert_eq!(actions(&history), [(Response::Recycle, held_back)]);
+    history.suspended[0].1 = Millis(NOW.0 - 2_700_001);
+    assert_eq!(actions(&history), told, "an hour after it began");
 }
 
 #[test]
@@ -505,6 +580,8 @@ fn no_table_ends_more_than_a_token_because_of_an_anomaly() {
         path: &path(&[]),
         place: Place(20),
         gateways: &[node(1), node(2)],
+        carried_by: &[],
+        sole_witnesses: &[],
         history: &history,
     };
     let verdict = verdict(Level::Anomalous, None, &[Measure::OrderScore]);

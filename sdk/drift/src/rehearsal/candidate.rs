@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ladder::{Caps, Policy};
+use crate::ladder::{Caps, Policy, SubjectId};
 use crate::thresholds::Thresholds;
 
 /// What somebody thinks of switching to.
@@ -15,6 +15,9 @@ pub struct Candidate {
     pub policy: Policy,
     /// How much may be done per minute.
     pub caps: Caps,
+    /// Gateways whose word about hard rules stands alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sole_witnesses: Vec<SubjectId>,
     /// Thresholds by kind of identity.
     pub thresholds: BTreeMap<String, Thresholds>,
     /// Thresholds of the kinds that are not named.

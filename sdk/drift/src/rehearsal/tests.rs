@@ -25,6 +25,7 @@ fn window(token: u64, minute: u64, findings: &[(Measure, f64)]) -> RecordedWindo
         issued_at: Place(minute * 10),
         kind: "service".to_owned(),
         gateways: vec![SubjectId(7), SubjectId(8)],
+        carried_by: Some(Vec::new()),
         findings: Verdict {
             level: Level::Anomalous,
             evidence: evidence.collect(),

@@ -25,6 +25,9 @@ pub struct RecordedWindow {
     pub kind: String,
     /// Whose reports stand behind it.
     pub gateways: Vec<SubjectId>,
+    /// Those of them that each carried its verdict, where it was malicious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<Vec<SubjectId>>,
     /// Everything that was weighed, before any bar.
     pub findings: Verdict,
     /// What was said of it under the thresholds in force.
@@ -60,6 +63,13 @@ impl RecordedWindow {
     #[must_use]
     pub fn identity(&self) -> SubjectId {
         self.path.get(IDENTITY).copied().unwrap_or_default()
+    }
+
+    /// Who carries a grave verdict on it. Of a window that was judged milder in its time nobody knows, so
+    /// each of its gateways may: a rehearsal rather pauses than ends.
+    #[must_use]
+    pub fn carried_by(&self) -> &[SubjectId] {
+        self.carried_by.as_deref().unwrap_or(&self.gateways)
     }
 
     /// What an operation is called.

@@ -119,6 +119,7 @@ fn a_flood_of_agents_with_a_token_each_fills_a_desk_and_no_more_and_each_is_stil
     let limits = Limits {
         identities: 100,
         windows: 200,
+        copies: 100,
     };
     let mut desk = Desk::default();
     desk.keep_closed();

@@ -53,6 +53,9 @@ pub(super) fn show(answer: &Value) -> String {
             output::shown("until", until)
         ));
     }
+    if let Some(waiting) = answer.get("waiting") {
+        text.push_str(&format!("{}\n", output::line(text_of(waiting, "sentence"))));
+    }
     if let Some(cleared) = answer.get("cleared").filter(|cleared| !cleared.is_null()) {
         text.push_str(&format!(
             "cleared {}: {}\n",
@@ -171,6 +174,7 @@ mod tests {
                 {"response": "alert", "node": null, "enforced": false},
             ],
             "suspended": [["0000010000000002", 1_767_225_900_000_u64]],
+            "waiting": {"sentence": "not revoked: this rests on the word of gateway `a` alone"},
             "cleared": {"at": 1_767_225_660_000_u64, "by": {"socket": {"uid": 0}}, "reason": "a move"},
         })
     }
@@ -199,6 +203,7 @@ token     0000010000000007
 recycle token 0000010000000007 (enforced)
 alert (written down only)
 paused identity 0000010000000002 until 2026-01-01T00:05:00Z
+not revoked: this rests on the word of gateway `a` alone
 cleared 2026-01-01T00:01:00Z: a move
 
 CHANNEL      MEASURE      OPERATION         OBSERVED  EXPECTED
