@@ -58,6 +58,9 @@ pub struct DriftSimArgs {
     /// No attackers and a larger fleet: what honest callers suffer.
     #[arg(long)]
     benign_only: bool,
+    /// Gateways without their fast detector: what it adds is the difference.
+    #[arg(long)]
+    without_fast_detector: bool,
     /// At most so many honest calls in each world; with `--benign-only` days do not end it before.
     #[arg(long)]
     calls: Option<u64>,
@@ -130,7 +133,7 @@ fn play(args: &DriftSimArgs, seed: u64, bar: &ProgressBar) -> Stage {
         let learning = LEARNING.min(days.saturating_sub(3));
         cast(&world, seed, midnight(learning))
     };
-    let mut stage = Stage::new(world, attacks);
+    let mut stage = Stage::new(world, attacks, !args.without_fast_detector);
     let mut left = args.calls.unwrap_or(u64::MAX);
     while left > 0 && stage.play(STEP.min(left)) {
         left = left.saturating_sub(STEP);

@@ -42,6 +42,8 @@ pub(super) struct Found {
     pub(super) best: Point,
     /// `None` where the engine has no score for each call.
     pub(super) per_request: Option<BTreeMap<&'static str, Caught>>,
+    /// The sum that comes to one false alarm in 10,000 calls of the population, in nats.
+    pub(super) alarm_level: f64,
     pub(super) poisoning: BTreeMap<&'static str, f64>,
     pub(super) cold_start: BTreeMap<&'static str, f64>,
     pub(super) budget: BTreeMap<&'static str, Paging>,
@@ -57,9 +59,10 @@ pub(super) fn evaluate(population: &People, data: &People, tally: &Tally) -> Fou
         population.people.len() + passes * data.people.len(),
     );
     let members = Members::of(&population.people);
-    let threshold = {
-        let scored = members.score_each_other(tally);
-        metrics::roc(&scored, &population.labels).best_threshold()
+    let (threshold, alarm_level) = {
+        let (scored, labels) = (members.score_each_other(tally), &population.labels);
+        let threshold = metrics::roc(&scored, labels).best_threshold();
+        (threshold, metrics::calls::level(&scored, labels, 1.0))
     };
     let scored: Vec<Scored> = data
         .people
@@ -70,7 +73,7 @@ pub(super) fn evaluate(population: &People, data: &People, tally: &Tally) -> Fou
             subject::score(person, knowing(person), &peers)
         })
         .collect();
-    report(&scored, &data.labels, threshold, |armed| {
+    report(&scored, &data.labels, (threshold, alarm_level), |armed| {
         let ramps = poisoning::take_overs(&members, data, armed, tally);
         let cold = cold::starts(&members, data, tally);
         (ramps, cold)
@@ -126,7 +129,7 @@ type Shares = BTreeMap<&'static str, f64>;
 fn report(
     scored: &[Scored],
     labels: &Labels,
-    threshold: f64,
+    (threshold, alarm_level): (f64, f64),
     further: impl FnOnce(Armed) -> (Shares, Shares),
 ) -> Found {
     let roc = metrics::roc(scored, labels);
@@ -142,6 +145,7 @@ fn report(
         fixed: roc.at(threshold),
         best: roc.at(roc.best_threshold()),
         per_request: calls_are_scored.then(|| per_request.into()),
+        alarm_level,
         poisoning,
         cold_start,
         budget: budget::paging(scored),

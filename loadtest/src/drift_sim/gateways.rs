@@ -2,11 +2,15 @@
 //!
 //! As the SDK does it: at once when the tracker asks for it, soon for a token that was not reported yet, else
 //! once a minute; fresh bounds reach living trackers. A broken enumeration bound ends the token here, a call
-//! outside the task is refused.
+//! outside the task is refused. The fast detector looks at every ten calls of a token, unless it is switched off to
+//! see what it adds.
 
 use std::collections::BTreeMap;
 
-use lanyard_drift::{Bounds, Event, HardRule, Millis, Outcome, Signal, TokenReport, Tracker};
+use lanyard_drift::desk::Portrait;
+use lanyard_drift::{
+    Bounds, Cusum, Event, HardRule, Millis, Outcome, Reason, Role, Signal, TokenReport, Tracker,
+};
 
 use super::books::TokenId;
 use crate::world::GATEWAYS;
@@ -47,8 +51,18 @@ pub(super) struct Visit<'a> {
     pub(super) now: Millis,
 }
 
+/// What a gateway knows of an identity.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// How far its tokens may go, and how often that has changed.
+    pub(super) bounds: &'a (u64, Bounds),
+    /// How it calls; `None` while too little is known.
+    pub(super) portrait: Option<&'a Portrait>,
+}
+
 struct Seat {
     tracker: Tracker,
+    sum: Cusum,
     identity: usize,
     changes: u64,
     reported: bool,
@@ -62,13 +76,16 @@ pub(super) struct Gateways {
     fresh: Vec<Vec<TokenId>>,
     ticks: u64,
     next_tick: Millis,
+    /// Whether the fast detector works.
+    detecting: bool,
 }
 
 impl Gateways {
-    /// Of a world that begins now.
-    pub(super) fn new(now: Millis) -> Self {
+    /// Of a world that begins now, with or without the fast detector.
+    pub(super) fn new(now: Millis, detecting: bool) -> Self {
         let all = usize::from(GATEWAYS);
         Self {
+            detecting,
             seats: (0..all).map(|_| BTreeMap::new()).collect(),
             fresh: vec![Vec::new(); all],
             ticks: 0,
@@ -76,22 +93,23 @@ impl Gateways {
         }
     }
 
-    /// A call whose token is alive. Bounds are those of its identity and how often they have changed.
+    /// A call whose token is alive.
     pub(super) fn observe(
         &mut self,
         visit: &Visit<'_>,
-        bounds: &(u64, Bounds),
+        known: Known<'_>,
     ) -> (Answer, Option<Entry>) {
         let gateway = usize::from(visit.gateway);
         let (Some(seats), Some(fresh)) = (self.seats.get_mut(gateway), self.fresh.get_mut(gateway))
         else {
             return (Answer::Denied, None);
         };
-        let (changes, bounds) = bounds;
+        let (changes, bounds) = known.bounds;
         let seat = seats.entry(visit.token).or_insert_with(|| {
             fresh.push(visit.token);
             Seat {
                 tracker: Tracker::new(visit.now, bounds.clone()),
+                sum: Cusum::default(),
                 identity: visit.identity,
                 changes: *changes,
                 reported: false,
@@ -116,6 +134,12 @@ impl Gateways {
             if signal == Signal::Quiet {
                 signal = settled;
             }
+        }
+        if let Some(portrait) = known.portrait.filter(|_| self.detecting)
+            && seat.look(portrait)
+            && signal == Signal::Quiet
+        {
+            signal = Signal::ReportNow(Reason::Sequence);
         }
         let entry = (signal != Signal::Quiet)
             .then(|| seat.entry(visit.gateway, visit.token))
@@ -153,6 +177,17 @@ impl Gateways {
 }
 
 impl Seat {
+    /// Whether the fast detector raises an alarm that was not raised since the last report.
+    fn look(&mut self, portrait: &Portrait) -> bool {
+        let Some(block) = self.tracker.take_block() else {
+            return false;
+        };
+        let (own, role) = (&portrait.baseline, portrait.role.as_deref());
+        let counted = own.weigh(&block, role.map(Role::others));
+        let alarm = self.sum.alarm(counted, own.alarm());
+        alarm.is_some_and(|sum| self.tracker.alarm(sum) != Signal::Quiet)
+    }
+
     fn entry(&mut self, gateway: u8, token: TokenId) -> Option<Entry> {
         self.reported = true;
         let report = self.tracker.report()?;
@@ -186,12 +221,16 @@ mod tests {
             outcome: &Outcome::default(),
             now,
         };
-        gateways.observe(&visit, &bounds())
+        let known = Known {
+            bounds: &bounds(),
+            portrait: None,
+        };
+        gateways.observe(&visit, known)
     }
 
     #[test]
     fn a_token_is_told_of_soon_and_then_once_a_minute() {
-        let mut gateways = Gateways::new(BEGIN);
+        let mut gateways = Gateways::new(BEGIN, true);
         let event = Event::of(OperationId::of("GET /a"));
         see(&mut gateways, &event, BEGIN);
         // New to a habit without any: told at once, and not again at the next tick.
@@ -204,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_walk_past_the_bound_ends_the_token_and_is_told_at_once() {
-        let mut gateways = Gateways::new(BEGIN);
+        let mut gateways = Gateways::new(BEGIN, true);
         let mut answers = Vec::new();
         for number in 0..600u64 {
             let event = Event {
@@ -222,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_call_outside_the_task_is_denied() {
-        let mut gateways = Gateways::new(BEGIN);
+        let mut gateways = Gateways::new(BEGIN, true);
         let event = Event {
             task: Some(TaskFit::OutsideDestination),
             ..Event::of(OperationId::of("tool send_mail"))

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_drift::desk::{Bench, Closed, Desk, Heard, Limits, Register, RoleId, Sight};
+use lanyard_drift::desk::{Bench, Closed, Desk, Heard, Limits, Portrait, Register, RoleId, Sight};
 use lanyard_drift::ladder::{
     Action, Caps, Drifted, History, Mode, Narrowed, Policy, Recycled, Response, Situation, Spent,
     SubjectId, decide, on_identity,
@@ -14,6 +14,7 @@ use lanyard_drift::ladder::{
 use lanyard_drift::{Bounds, Level, Measure, Millis, Thresholds, TokenReport, Verdict};
 
 use super::books::{self, Books, TokenId, path, subject};
+use super::gateways::Known;
 use crate::world::World;
 
 /// Members of a role that stand beside one of them.
@@ -21,6 +22,9 @@ const ROLE_MEMBERS: usize = 32;
 /// Sets the numbers of one sort apart from another's.
 const VERDICTS: u64 = 4 << 40;
 const GATEWAYS: u64 = 5 << 40;
+
+/// How old the copy of an identity's habits may be that gateways have, in milliseconds: as with the SDK.
+const PORTRAIT_FRESHNESS: u64 = 300_000;
 
 /// Something the office did, for whoever keeps the score.
 #[derive(Clone, Debug)]
@@ -99,6 +103,8 @@ pub(super) struct Office {
     histories: Vec<History>,
     /// What gateways may know of each identity, and how often that has changed.
     bounds: Vec<(u64, Bounds)>,
+    /// How each of them calls, and when it was looked up.
+    portraits: Vec<(Millis, Option<Portrait>)>,
     blocked: BTreeSet<TokenId>,
     narrowed: BTreeSet<TokenId>,
     verdicts: u64,
@@ -120,6 +126,7 @@ impl Office {
             spent: Spent::default(),
             histories: vec![History::default(); count],
             bounds: vec![(0, Bounds::cold(&roles.thresholds)); count],
+            portraits: vec![(Millis(0), None); count],
             blocked: BTreeSet::new(),
             narrowed: BTreeSet::new(),
             verdicts: 0,
@@ -130,6 +137,27 @@ impl Office {
     /// What gateways may know of an identity, and how often that has changed.
     pub(super) fn bounds(&self, identity: usize) -> Option<&(u64, Bounds)> {
         self.bounds.get(identity)
+    }
+
+    /// What gateways may know of an identity.
+    pub(super) fn known(&self, identity: usize) -> Option<Known<'_>> {
+        Some(Known {
+            bounds: self.bounds.get(identity)?,
+            portrait: self.portraits.get(identity)?.1.as_ref(),
+        })
+    }
+
+    /// Looks up how an identity calls, if gateways would ask by now.
+    pub(super) fn portray(&mut self, identity: usize, now: Millis) {
+        let Some((at, portrait)) = self.portraits.get_mut(identity) else {
+            return;
+        };
+        if now.since(*at) >= PORTRAIT_FRESHNESS {
+            *at = now;
+            *portrait = self
+                .desk
+                .portrait(&self.roles.bench(now), subject(identity));
+        }
     }
 
     /// Whether the number of a token that was never issued is blocked.

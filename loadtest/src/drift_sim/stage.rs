@@ -38,13 +38,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A world and the attacks on it.
-    pub(super) fn new(world: World, attacks: Vec<Attack>) -> Self {
+    /// A world and the attacks on it, with gateways that have their fast detector or not.
+    pub(super) fn new(world: World, attacks: Vec<Attack>, detecting: bool) -> Self {
         let trials: Vec<Trial> = attacks.into_iter().map(Trial::new).collect();
         let victims = trials.iter().enumerate();
         Self {
             office: Office::new(&world),
-            gateways: Gateways::new(BEGIN),
+            gateways: Gateways::new(BEGIN, detecting),
             wallets: vec![Wallet::default(); world.identities().len()],
             victims: victims
                 .map(|(at, trial)| (trial.attack.victim, at))
@@ -165,10 +165,11 @@ impl Stage {
             outcome,
             now,
         };
-        let Some(bounds) = self.office.bounds(identity) else {
+        self.office.portray(identity, now);
+        let Some(known) = self.office.known(identity) else {
             return Answer::Denied;
         };
-        let (answer, entry) = self.gateways.observe(&visit, bounds);
+        let (answer, entry) = self.gateways.observe(&visit, known);
         if answer == Answer::Ended {
             self.office.books.end_at_gateway(token);
         }
@@ -382,8 +383,8 @@ impl Stage {
                 outcome: &strike.outcome,
                 now: strike.at,
             };
-            if let Some(bounds) = self.office.bounds(victim) {
-                let (_, entry) = self.gateways.observe(&visit, bounds);
+            if let Some(known) = self.office.known(victim) {
+                let (_, entry) = self.gateways.observe(&visit, known);
                 self.struck(at, strike);
                 self.report(entry, strike.at);
             }

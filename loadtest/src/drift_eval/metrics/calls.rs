@@ -52,6 +52,19 @@ pub(in crate::drift_eval) fn caught(
     labels: &Labels,
     per_ten_thousand: f64,
 ) -> Caught {
+    lowest(scored, labels, per_ten_thousand).1.caught
+}
+
+/// The lowest sum with no more false alarms than that, in nats: what gateways alarm by was chosen with it.
+pub(in crate::drift_eval) fn level(
+    scored: &[Scored],
+    labels: &Labels,
+    per_ten_thousand: f64,
+) -> f64 {
+    lowest(scored, labels, per_ten_thousand).0
+}
+
+fn lowest(scored: &[Scored], labels: &Labels, per_ten_thousand: f64) -> (f64, At) {
     let walks: Vec<Walk<'_>> = scored.iter().map(|one| Walk::of(one, labels)).collect();
     let benign: usize = walks.iter().map(Walk::benign).sum();
     let allowed = per_ten_thousand / 10_000.0 * benign as f64 + 1e-9;
@@ -59,15 +72,16 @@ pub(in crate::drift_eval) fn caught(
         .iter()
         .flat_map(|person| &person.calls)
         .fold(0.0_f64, |highest, sum| highest.max(f64::from(*sum)));
-    let mut best = at(&walks, highest);
+    let mut best = (highest, at(&walks, highest));
     for step in 1..=STEPS {
-        let lower = at(&walks, highest * RATIO.powi(step));
+        let threshold = highest * RATIO.powi(step);
+        let lower = at(&walks, threshold);
         if lower.false_alarms as f64 > allowed {
             break;
         }
-        best = lower;
+        best = (threshold, lower);
     }
-    best.caught
+    best
 }
 
 /// One identity's CUSUM, and which of its calls somebody else made.
@@ -203,6 +217,8 @@ mod tests {
         assert_eq!(caught(&scored, &labels, 0.0).delays, Vec::<usize>::new());
         // One alarm in 900 calls is 11.1 in 10,000.
         assert_eq!(caught(&scored, &labels, 12.0).delays, vec![21]);
+        assert!(level(&scored, &labels, 0.0) > 19.0);
+        assert!(level(&scored, &labels, 12.0) < 10.0);
     }
 
     #[test]

@@ -75,6 +75,9 @@ fn masquerades(schonlau: &Schonlau) -> String {
             },
         );
     }
+    line("level of the population at 1 in 10,000, nats", &|figures| {
+        format!("{:.0}", figures.alarm_level)
+    });
     for ramp in RAMPS {
         line(
             &format!("take-over flagged after a ramp of {ramp} windows"),
