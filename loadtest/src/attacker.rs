@@ -7,7 +7,7 @@
 //! | class | has | looks like the owner in |
 //! | --- | --- | --- |
 //! | enumeration, fast or one id in 30 s | the key, inside the owner's workload | network, client |
-//! | slow exfiltration | the key, inside the owner's workload | everything but the amount |
+//! | slow exfiltration, as much again or half as much | the key, inside the owner's workload | everything but the amount |
 //! | scraping | the key of a partner, at the partner's | network, client |
 //! | theft | one copied token | nothing |
 //! | replay beside the owner | one copied token | network, half of the time the client |
@@ -77,11 +77,13 @@ pub enum Class {
     LieServed,
     /// The same about one that it does not serve.
     LieUnserved,
+    /// Half as much again as the owner reads, for days.
+    ExfiltrateHalf,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::EnumerateFast,
         Self::EnumerateSlow,
         Self::EnumerateShuffled,
@@ -98,6 +100,7 @@ impl Class {
         Self::Forge,
         Self::LieServed,
         Self::LieUnserved,
+        Self::ExfiltrateHalf,
     ];
 
     /// Whether the attacker wants the victim to be punished, and success is that it is not.
@@ -123,6 +126,7 @@ impl Class {
             | Self::EnumerateSlow
             | Self::EnumerateShuffled
             | Self::Exfiltrate
+            | Self::ExfiltrateHalf
             | Self::Scrape
             | Self::Probe
             | Self::Poison => Loot::Key,

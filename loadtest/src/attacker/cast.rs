@@ -40,9 +40,11 @@ pub fn cast(world: &World, seed: u64, from: Millis) -> Vec<Attack> {
         };
         free.retain(|identity| *identity != victim);
         let within = match class {
-            Class::Exfiltrate | Class::Poison | Class::EnumerateSlow | Class::EnumerateShuffled => {
-                6 * HOUR
-            }
+            Class::Exfiltrate
+            | Class::ExfiltrateHalf
+            | Class::Poison
+            | Class::EnumerateSlow
+            | Class::EnumerateShuffled => 6 * HOUR,
             _ => DAY,
         };
         let mut own = Random::seeded(seed, STREAM + 1 + attacks.len() as u64);
@@ -77,7 +79,8 @@ fn plan(class: Class, random: &mut Random) -> Box<dyn Plan> {
         Class::EnumerateFast => Box::new(Enumerate::new(500.0, false, random)),
         Class::EnumerateSlow => Box::new(Enumerate::new(30_000.0, false, random)),
         Class::EnumerateShuffled => Box::new(Enumerate::new(30_000.0, true, random)),
-        Class::Exfiltrate => Box::<Exfiltrate>::default(),
+        Class::Exfiltrate => Box::new(Exfiltrate::of(1.0)),
+        Class::ExfiltrateHalf => Box::new(Exfiltrate::of(0.5)),
         Class::Scrape => Box::<Scrape>::default(),
         Class::Theft => Box::new(Theft::new(random)),
         Class::Replay => Box::new(Replay::new(random)),

@@ -1,5 +1,6 @@
-//! Slow exfiltration: for three days as many reads again as the owner makes, with the owner's program, at the
-//! owner's hours, from the owner's network. No call is unlike the owner's; there are twice as many.
+//! Slow exfiltration: for three days as many reads again as the owner makes, or half as many, with the owner's
+//! program, at the owner's hours, from the owner's network. No call is unlike the owner's; there are twice as
+//! many, or half as many more.
 
 use lanyard_drift::Millis;
 
@@ -13,10 +14,22 @@ use crate::world::{REQUESTS_PER_SECOND, calendar};
 const LASTS: u64 = 3 * DAY;
 
 /// A second copy of a replica, which only reads.
-#[derive(Default)]
 pub(super) struct Exfiltrate {
+    /// Its reads for each of the owner's flows.
+    times: f64,
     began: Option<Millis>,
     left: Vec<OperationIndex>,
+}
+
+impl Exfiltrate {
+    /// So many times what the owner does.
+    pub(super) const fn of(times: f64) -> Self {
+        Self {
+            times,
+            began: None,
+            left: Vec::new(),
+        }
+    }
 }
 
 impl Plan for Exfiltrate {
@@ -27,7 +40,7 @@ impl Plan for Exfiltrate {
         }
         let mut pause = random.log_normal(60.0, 0.8);
         while self.left.is_empty() {
-            let rate = REQUESTS_PER_SECOND * calendar::load(view.now);
+            let rate = self.times * REQUESTS_PER_SECOND * calendar::load(view.now);
             pause += random.exponential(1_000.0 / rate.max(1e-6));
             let flow = random.weighted(&view.habits.flows)?;
             let reads = |index: &&OperationIndex| {

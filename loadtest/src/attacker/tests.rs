@@ -113,6 +113,14 @@ fn slow_exfiltration_calls_like_the_owner_and_lasts_for_days() {
 }
 
 #[test]
+fn the_more_patient_exfiltration_takes_half_of_that() {
+    let whole = strikes(2, Class::Exfiltrate, 100_000).2.len() as f64;
+    let half = strikes(2, Class::ExfiltrateHalf, 100_000).2.len() as f64;
+    let share = half / whole;
+    assert!((0.25..0.9).contains(&share), "{half} of {whole}");
+}
+
+#[test]
 fn a_scraper_is_broad_and_in_a_hurry() {
     let (_, _, strikes) = strikes(1, Class::Scrape, 1_000);
     let distinct: BTreeSet<_> = numbers(&strikes).into_iter().collect();

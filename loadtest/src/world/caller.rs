@@ -8,7 +8,7 @@ use lanyard_drift::{Event, Millis, Outcome, TaskFit};
 use super::calendar::{DAY, HOUR, MINUTE};
 use super::catalogue::{Catalogue, Operation};
 use super::random::Random;
-use super::role::{Habits, Manner, Role, Task};
+use super::role::{Habits, Kind, Manner, Role, Task};
 use super::weather::Weather;
 use super::work::{Act, Export, Job, Planned, Polling, Requests, Scene, Sessions, Webhooks, Work};
 use super::{Audience, Call};
@@ -135,7 +135,7 @@ impl Caller {
             identity: self.identity,
             gateway: self.gateway(now),
             session: self.session,
-            event: self.event(operation, act, habits, role.scoped),
+            event: self.event(operation, act, habits, role),
             outcome: sizes(operation, act.size, status, &mut self.random),
         };
         self.plan(around, habits, status >= 500, now);
@@ -192,15 +192,25 @@ impl Caller {
         }
     }
 
-    fn event(&self, operation: &Operation, act: Act, habits: &Habits, scoped: bool) -> Event {
+    fn event(&self, operation: &Operation, act: Act, habits: &Habits, role: &Role) -> Event {
         Event {
             operation: operation.id,
             object: act.object,
-            source: Some(self.network),
+            source: Some(self.exit(habits, role.manner)),
             client: Some(habits.client),
             destination: act.destination,
-            task: scoped.then_some(TaskFit::Inside),
+            task: role.scoped.then_some(TaskFit::Inside),
         }
+    }
+
+    /// The network that this call comes from. A partner of two networks has both at once and takes whichever is
+    /// free, call by call; the millisecond stands for that, so that nothing is drawn.
+    fn exit(&self, habits: &Habits, manner: Manner) -> u64 {
+        let pooled = manner.kind() == Kind::Integration;
+        let exits = habits.networks.len().max(1) as u64;
+        let exit = (self.due.0 % exits) as usize;
+        let pool = habits.networks.get(exit).filter(|_| pooled);
+        pool.copied().unwrap_or(self.network)
     }
 
     fn plan(&mut self, around: Around<'_>, habits: &Habits, failed: bool, now: Millis) {

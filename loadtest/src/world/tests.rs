@@ -71,6 +71,27 @@ fn every_way_of_working_is_there_and_each_kind_of_identity() {
 }
 
 #[test]
+fn a_partner_of_two_networks_is_in_both_at_once_and_a_replica_in_one() {
+    let mut pools = 0;
+    for seed in 1..5 {
+        let (world, calls) = calls(seed, 1);
+        for (identity, known) in world.identities().iter().enumerate() {
+            let mine = calls.iter().filter(|call| call.identity == identity);
+            let sources: Vec<_> = mine.map(|call| call.event.source).collect();
+            let changes = sources.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            let two = BTreeSet::from_iter(&sources).len() > 1;
+            if known.kind == Kind::Integration && two {
+                pools += 1;
+                assert!(4 * changes > sources.len(), "{changes} changes");
+            } else {
+                assert!(20 * changes < sources.len().max(20), "{changes} changes");
+            }
+        }
+    }
+    assert!(pools > 0);
+}
+
+#[test]
 fn jobs_walk_in_order_and_in_bursts() {
     let (world, calls) = calls(5, 1);
     let jobs = of(&world, &calls, Manner::Job);
