@@ -38,7 +38,8 @@ pub(super) struct Entry {
     pub(super) gateway: u8,
     pub(super) token: TokenId,
     pub(super) identity: usize,
-    pub(super) report: TokenReport,
+    /// Boxed, like trackers: they are large, and tables of them move what they hold.
+    pub(super) report: Box<TokenReport>,
 }
 
 /// What came to a gateway's door and passed it.
@@ -61,7 +62,7 @@ pub(super) struct Known<'a> {
 }
 
 struct Seat {
-    tracker: Tracker,
+    tracker: Box<Tracker>,
     sum: Cusum,
     identity: usize,
     changes: u64,
@@ -108,7 +109,7 @@ impl Gateways {
         let seat = seats.entry(visit.token).or_insert_with(|| {
             fresh.push(visit.token);
             Seat {
-                tracker: Tracker::new(visit.now, bounds.clone()),
+                tracker: Box::new(Tracker::new(visit.now, bounds.clone())),
                 sum: Cusum::default(),
                 identity: visit.identity,
                 changes: *changes,
@@ -190,7 +191,7 @@ impl Seat {
 
     fn entry(&mut self, gateway: u8, token: TokenId) -> Option<Entry> {
         self.reported = true;
-        let report = self.tracker.report()?;
+        let report = Box::new(self.tracker.report()?);
         Some(Entry {
             gateway,
             token,
