@@ -1,5 +1,7 @@
 //! A broker to measure: one that runs already, or `lanyard dev` started here and ended by its own process id.
 
+mod mortal;
+
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -9,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+pub use mortal::Mortal;
 
 /// How to come to a broker.
 #[derive(Debug, Clone, clap::Args)]

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod broker;
 pub mod drift_eval;
 pub mod drift_sim;
+pub mod golden;
 pub mod replay;
 pub mod replay_policy;
 pub mod world;

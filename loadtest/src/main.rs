@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, drift_eval, drift_sim, replay, replay_policy};
+use lanyard_loadtest::{bench, drift_eval, drift_sim, golden, replay, replay_policy};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     DriftEval(drift_eval::DriftEvalArgs),
     /// A simulated fleet with thieves in it: who is caught, how soon, and what honest callers lose.
     DriftSim(drift_sim::DriftSimArgs),
+    /// Whether an issued token is ever taken for a forged one while brokers are killed.
+    Golden(golden::GoldenArgs),
     /// What another policy or other thresholds would have done about recorded windows.
     ReplayPolicy(replay_policy::ReplayPolicyArgs),
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::DriftEval(args) => drift_eval::run(&args),
         Command::DriftSim(args) => drift_sim::run(&args),
+        Command::Golden(args) => runtime().and_then(|runtime| runtime.block_on(golden::run(&args))),
         Command::ReplayPolicy(args) => replay_policy::run(&args),
     };
     match done {

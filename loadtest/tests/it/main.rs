@@ -4,5 +4,6 @@
 
 mod drift_eval;
 mod drift_sim;
+mod golden;
 mod replay;
 mod replay_policy;
