@@ -13,6 +13,7 @@ pub mod event;
 pub mod log;
 pub mod memory;
 pub mod plain;
+pub mod reading;
 pub mod restore;
 mod sled;
 

@@ -7,12 +7,13 @@ mod diff;
 mod explain;
 mod folder;
 mod matrix;
+pub(super) mod requests;
 mod test;
 
 use clap::Subcommand;
 
-use super::CliError;
 use super::output::Output;
+use super::{CliError, stored};
 
 /// `lanyard policy …`.
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,8 @@ pub enum PolicyCommand {
     Matrix(matrix::MatrixArgs),
     /// Say what the policies of another folder would change
     Diff(diff::DiffArgs),
+    /// Print the requests of the last days out of the log, for `diff`
+    Requests(stored::Stored<requests::RequestsArgs>),
 }
 
 /// Runs it.
@@ -40,5 +43,6 @@ pub fn run(command: &PolicyCommand, output: Output) -> Result<(), CliError> {
         PolicyCommand::Explain(args) => explain::run(args, output),
         PolicyCommand::Matrix(args) => matrix::run(args, output),
         PolicyCommand::Diff(args) => diff::run(args, output),
+        PolicyCommand::Requests(command) => stored::requests(command),
     }
 }

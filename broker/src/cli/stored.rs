@@ -1,4 +1,4 @@
-//! Which log `lanyard store`, `backup` and `restore` mean: the one a configuration, or a folder, names.
+//! Which log `lanyard store`, `backup`, `restore` and `policy requests` mean: the one a configuration, or a folder, names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use clap::Args;
 use super::backup::{self, BackupArgs, RestoreArgs};
 use super::config::variables;
 use super::output::{self, Output};
+use super::policy::requests::{self, RequestsArgs};
 use super::store::{self, StoreArgs};
 use super::{CliError, config};
 use crate::config::{ConfigError, Settings};
@@ -54,6 +55,12 @@ pub fn backup(command: &Stored<BackupArgs>, output: Output) -> Result<(), CliErr
     let place = command.which.gather();
     let folder = place.map_err(|error| CliError::usage(&error))?.folder;
     backup::run_backup(&command.args, &folder, output)
+}
+
+/// `lanyard policy requests`.
+pub fn requests(command: &Stored<RequestsArgs>) -> Result<(), CliError> {
+    let place = command.which.place()?;
+    requests::run(&command.args, &place.folder, &place.seal()?)
 }
 
 /// `lanyard restore …`.

@@ -3,6 +3,7 @@
 mod broken;
 mod change;
 mod explained;
+mod recorded;
 mod suspicious;
 
 use std::fs;
