@@ -36,7 +36,11 @@ pub struct RequestsArgs {
 }
 
 /// Runs it. Its data is lines of JSON, whatever was asked for.
-pub fn run(args: &RequestsArgs, folder: &Path, seal: &SealingRoot) -> Result<(), CliError> {
+pub(in crate::cli) fn run(
+    args: &RequestsArgs,
+    folder: &Path,
+    seal: &SealingRoot,
+) -> Result<(), CliError> {
     let days = u64::from(args.days).saturating_mul(MILLIS_A_DAY);
     let since = SystemClock.now().0.saturating_sub(days);
     let mut gathered = Gathered::new(UnixMillis(since));
