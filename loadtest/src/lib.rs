@@ -11,6 +11,7 @@ pub mod broker;
 pub mod drift_eval;
 pub mod drift_sim;
 pub mod golden;
+pub mod load;
 pub mod replay;
 pub mod replay_policy;
 pub mod world;
