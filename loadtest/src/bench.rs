@@ -4,24 +4,74 @@
 //! the time that others had the processor; the two sides take turns in short rounds, and each round gives one ratio;
 //! the report shows the lowest, the median and the highest of them.
 
+mod broker;
+mod gateway;
+mod micro;
 mod noted;
 mod seen;
 mod shared;
+mod target;
+mod turns;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::broker::BrokerArgs;
+use crate::load::machine_load;
+use target::Target;
+use turns::{Measured, Turns};
 
 /// `lanyard-loadtest bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Rounds of each case.
-    #[arg(long, default_value_t = 60)]
-    rounds: usize,
+    /// What is measured.
+    #[arg(value_enum, default_value = "micro")]
+    what: What,
+    /// Rounds of each case; default: 60 short ones for `micro`, 5 of a second for servers.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Connections to a server.
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
     /// Writes the figures as JSON as well.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// A check in this process, beside `jsonwebtoken`.
+    Micro,
+    /// A whole service behind the gateway layer, beside other gateways.
+    Gateway,
+    /// The token endpoint, beside other issuers.
+    Broker,
+    /// All of them.
+    All,
+}
+
+impl What {
+    fn includes(self, part: Self) -> bool {
+        self == part || self == Self::All
+    }
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Threads that wanted to run when it began, on average over a minute.
+    machine_load: Option<f64>,
+    targets: Vec<Target>,
+    checks: Vec<Ratio>,
+    servers: Vec<Measured>,
+    /// Peers that were not there, and why: their figures are missing.
+    missing: Vec<String>,
 }
 
 /// How much cheaper ours is than the baseline.
@@ -35,35 +85,65 @@ struct Ratio {
     maximum: f64,
 }
 
-/// Runs the benchmarks and prints a table.
-#[expect(clippy::print_stdout, reason = "the table is this command's answer")]
-pub fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
+/// Runs the benchmarks and prints tables.
+#[expect(clippy::print_stdout, reason = "the tables are this command's answer")]
+pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     if cfg!(debug_assertions) {
         println!("note: this is a debug build; figures of a release build differ");
     }
-    let rounds = args.rounds.max(3);
-    let mut ratios = seen::measure(rounds)?;
-    ratios.push(noted::measure(rounds)?);
-    ratios.push(shared::measure(rounds)?);
-    println!(
-        "{:<58} {:>10} {:>12} {:>26}",
-        "", "ours", "baseline", "times cheaper (min/med/max)"
-    );
-    for ratio in &ratios {
-        println!(
-            "{:<58} {:>7.0} ns {:>9.0} ns {:>8.1} /{:>7.1} /{:>7.1}",
-            ratio.name,
-            ratio.ours_ns,
-            ratio.baseline_ns,
-            ratio.minimum,
-            ratio.median,
-            ratio.maximum
-        );
+    let mut report = Report {
+        machine_load: machine_load(),
+        ..Report::default()
+    };
+    if let Some(load) = report.machine_load {
+        println!("note: {load} threads wanted to run on this machine when it began");
+    }
+    if args.what.includes(What::Micro) {
+        let (checks, targets) = micro::measure(args.rounds.unwrap_or(60).max(3))?;
+        micro::print(&checks);
+        report.checks = checks;
+        report.targets.extend(targets);
+    }
+    let turns = Turns {
+        rounds: args.rounds.unwrap_or(5).max(1),
+        lasting: Duration::from_secs(1),
+        connections: args.connections.max(1),
+    };
+    if args.what.includes(What::Gateway) {
+        let outcome = gateway::measure(&args.broker, turns).await?;
+        report.add(outcome.measured, outcome.targets, &outcome.missing);
+    }
+    if args.what.includes(What::Broker) {
+        let outcome = broker::measure(&args.broker, turns).await?;
+        report.add(outcome.measured, outcome.targets, &outcome.missing);
+    }
+    println!();
+    for target in &report.targets {
+        println!("{target}");
     }
     if let Some(file) = &args.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&ratios)?)?;
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())
+}
+
+impl Report {
+    #[expect(clippy::print_stdout, reason = "the tables are this command's answer")]
+    fn add(
+        &mut self,
+        servers: Vec<Measured>,
+        targets: Vec<Target>,
+        missing: &[crate::peers::Missing],
+    ) {
+        println!();
+        turns::print(&servers);
+        for why in missing {
+            println!("missing: {why}");
+            self.missing.push(why.to_string());
+        }
+        self.servers.extend(servers);
+        self.targets.extend(targets);
+    }
 }
 
 impl Ratio {

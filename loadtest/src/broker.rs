@@ -2,8 +2,10 @@
 
 mod mortal;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use lanyard_sdk::{Enrolment, Secret};
 use serde::Deserialize;
@@ -11,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::load::ProcessorTime;
 
 pub use mortal::Mortal;
 
@@ -39,7 +43,7 @@ pub struct Broker {
     token: Secret,
     http: reqwest::Client,
     // Ended when this is dropped.
-    _process: Option<(Child, tempfile::TempDir)>,
+    process: Option<(Child, tempfile::TempDir)>,
 }
 
 /// An identity made for a measurement.
@@ -102,7 +106,7 @@ impl Broker {
                     admin_url: admin_url.clone(),
                     token: Secret::new(token.trim().to_owned()),
                     http: http()?,
-                    _process: None,
+                    process: None,
                 })
             }
             _ => Self::start(args).await,
@@ -147,8 +151,19 @@ impl Broker {
             admin_url: ready.admin_url,
             token: Secret::new(ready.admin_token),
             http: http()?,
-            _process: Some((process, folder)),
+            process: Some((process, folder)),
         })
+    }
+
+    /// Processor time it has used; nothing of a broker that was not started here.
+    pub fn processor_time(&self) -> Option<Duration> {
+        let (process, _) = self.process.as_ref()?;
+        ProcessorTime::of(process.id()?).used()
+    }
+
+    /// Where it keeps its data; nothing of a broker that was not started here.
+    pub fn folder(&self) -> Option<&Path> {
+        self.process.as_ref().map(|(_, folder)| folder.path())
     }
 
     /// Somebody who answers for identities.
@@ -186,10 +201,52 @@ impl Broker {
         owner: &str,
         audience: &str,
     ) -> Result<Enrolment, BrokerError> {
+        let file = self.add_gateway_file(name, owner, audience).await?;
+        Enrolment::parse(file.expose()).map_err(|_| BrokerError::Form("v1/gateways".to_owned()))
+    }
+
+    /// A gateway's enrolment, as the file that another process starts with.
+    pub async fn add_gateway_file(
+        &self,
+        name: &str,
+        owner: &str,
+        audience: &str,
+    ) -> Result<Secret, BrokerError> {
         let body = json!({"name": name, "owner": owner, "audiences": [audience]});
         let answer: Value = self.post("v1/gateways", &body).await?;
-        Enrolment::parse(&answer.to_string())
-            .map_err(|_| BrokerError::Form("v1/gateways".to_owned()))
+        Ok(Secret::new(answer.to_string()))
+    }
+
+    /// A token for a member, by client credentials; `more` is added to the form.
+    pub async fn token(
+        &self,
+        member: &Member,
+        more: &[(&str, &str)],
+    ) -> Result<String, BrokerError> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend_from_slice(more);
+        let request = self
+            .http
+            .post(format!("{}/oauth/token", self.issuer))
+            .basic_auth(&member.id, Some(member.secret.expose()))
+            .form(&form);
+        let answer: Value = answered("oauth/token", request.send().await?).await?;
+        text(&answer, "access_token", "oauth/token")
+    }
+
+    /// The keys it publishes, as text.
+    pub async fn jwks(&self) -> Result<String, BrokerError> {
+        let path = ".well-known/oauth-authorization-server";
+        let url = format!("{}/{path}", self.issuer);
+        let metadata: Value = answered(path, self.http.get(url).send().await?).await?;
+        let url = text(&metadata, "jwks_uri", path)?;
+        Ok(self.http.get(url).send().await?.text().await?)
+    }
+
+    /// Where its public doors are.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let url = url::Url::parse(&self.issuer).ok()?;
+        url.socket_addrs(|| None).ok()?.into_iter().next()
     }
 
     /// Reads from the admin API.

@@ -107,7 +107,7 @@ async fn play(args: &GoldenArgs) -> Result<Outcome, Box<dyn Error>> {
     let route = Route::new(Method::GET, "/").scopes(SCOPE.parse()?);
     let (gateway, running) = Gateway::builder()
         .enrolled(enrolment)?
-        .feed(&state.path().join("feed"))
+        .feed(state.path().join("feed"))
         .routes([route])?
         // Statistics only watch, so whatever ends a token here was the alarm.
         .drift(DriftMode::Observe)

@@ -12,6 +12,8 @@ pub mod drift_eval;
 pub mod drift_sim;
 pub mod golden;
 pub mod load;
+pub mod peers;
 pub mod replay;
 pub mod replay_policy;
+pub mod server;
 pub mod world;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, drift_eval, drift_sim, golden, replay, replay_policy};
+use lanyard_loadtest::{bench, drift_eval, drift_sim, golden, replay, replay_policy, server};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Command {
     Golden(golden::GoldenArgs),
     /// What another policy or other thresholds would have done about recorded windows.
     ReplayPolicy(replay_policy::ReplayPolicyArgs),
+    /// A server to compare with, for the benchmarks.
+    #[command(hide = true)]
+    Serve(server::ServeArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,11 +39,12 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match arguments.command {
         Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => runtime().and_then(|runtime| runtime.block_on(bench::run(&args))),
         Command::DriftEval(args) => drift_eval::run(&args),
         Command::DriftSim(args) => drift_sim::run(&args),
         Command::Golden(args) => runtime().and_then(|runtime| runtime.block_on(golden::run(&args))),
         Command::ReplayPolicy(args) => replay_policy::run(&args),
+        Command::Serve(args) => server::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,10 +10,12 @@ use lanyard_token::Algorithm;
 
 use super::Ratio;
 use super::seen::{Subject, scattered};
+use super::target::{Goal, Target};
 
 const CALLS_PER_ROUND: u32 = 20_000;
 
-pub(super) fn measure(rounds: usize) -> Result<Ratio, Box<dyn Error>> {
+/// The ratio, and the difference: what P14 asks for.
+pub(super) fn measure(rounds: usize) -> Result<(Ratio, Option<Target>), Box<dyn Error>> {
     let observed = Subject::with(Algorithm::Es256, 1, DriftMode::Observe)?;
     let unobserved = Subject::with(Algorithm::Es256, 1, DriftMode::Off)?;
     let mut pairs = Vec::new();
@@ -23,8 +25,14 @@ pub(super) fn measure(rounds: usize) -> Result<Ratio, Box<dyn Error>> {
             unobserved.nanoseconds_each(CALLS_PER_ROUND, &mut scattered(1))?,
         ));
     }
-    Ok(Ratio::of(
-        "seen token observed, beside one that is not observed".to_owned(),
-        &pairs,
-    ))
+    let added = pairs.iter().map(|(observed, not)| observed - not);
+    let target = Target::of(
+        "P14-ns",
+        "ns",
+        super::micro::COMMAND,
+        Goal::AtMost(25.0),
+        added,
+    );
+    let name = "seen token observed, beside one that is not observed".to_owned();
+    Ok((Ratio::of(name, &pairs), target))
 }

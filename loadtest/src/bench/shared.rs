@@ -12,21 +12,23 @@ use lanyard_token::Algorithm;
 
 use super::Ratio;
 use super::seen::{Subject, scattered};
+use super::target::{Goal, Target};
 
 const CALLS_PER_ROUND: u32 = 20_000;
 const THREADS: usize = 2;
 
-pub(super) fn measure(rounds: usize) -> Result<Ratio, Box<dyn Error>> {
+/// The ratio, and how much more a call costs beside another thread: what P2 asks for.
+pub(super) fn measure(rounds: usize) -> Result<(Ratio, Option<Target>), Box<dyn Error>> {
     let subject = Subject::new(Algorithm::Es256, 1)?;
     let mut pairs = Vec::new();
     for _ in 0..rounds {
         let alone = subject.nanoseconds_each(CALLS_PER_ROUND, &mut scattered(1))?;
         pairs.push((together(&subject)?, alone));
     }
-    Ok(Ratio::of(
-        "seen token on two threads at once, beside one thread".to_owned(),
-        &pairs,
-    ))
+    let dearer = pairs.iter().map(|(together, alone)| together / alone);
+    let target = Target::of("P2", "x", super::micro::COMMAND, Goal::AtMost(1.3), dearer);
+    let name = "seen token on two threads at once, beside one thread".to_owned();
+    Ok((Ratio::of(name, &pairs), target))
 }
 
 /// What a call costs while both threads make them: the mean of both.

@@ -78,7 +78,7 @@ impl Mortal {
             admin_url: ready.admin_url,
             token: Secret::new(ready.admin_token),
             http: http()?,
-            _process: None,
+            process: None,
         })
     }
 }

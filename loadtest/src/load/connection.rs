@@ -105,7 +105,9 @@ impl Connection {
                 .headers
                 .iter()
                 .filter(|header| header.name.eq_ignore_ascii_case(name));
-            found.next().and_then(|header| std::str::from_utf8(header.value).ok())
+            found
+                .next()
+                .and_then(|header| std::str::from_utf8(header.value).ok())
         };
         let ends = match (value("content-length"), value("transfer-encoding")) {
             (Some(length), _) => Ends::After(

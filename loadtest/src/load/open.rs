@@ -28,7 +28,9 @@ pub async fn open(
         // Spread over the pause, so that connections do not ask in one burst.
         let first_due = begin + pause.mul_f64(number as f64 / connections as f64);
         let first = number * questions.len() / connections;
-        askers.spawn(async move { ask(to, &questions, first, first_due, pause, begin + lasting).await });
+        askers.spawn(
+            async move { ask(to, &questions, first, first_due, pause, begin + lasting).await },
+        );
     }
     let mut all = Answers::none();
     while let Some(done) = askers.join_next().await {

@@ -23,7 +23,10 @@ impl ProcessorTime {
         for task in tasks.flatten() {
             // First number: time on a processor (Documentation/scheduler/sched-stats.rst).
             let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let used = text.split_whitespace().next().and_then(|word| word.parse().ok());
+            let used = text
+                .split_whitespace()
+                .next()
+                .and_then(|word| word.parse().ok());
             nanos = nanos.saturating_add(used.unwrap_or(0));
         }
         Some(Duration::from_nanos(nanos))

@@ -66,7 +66,11 @@ async fn a_pause_of_the_server_is_felt_by_every_request_that_was_due_meanwhile()
         .filter(|value| value.value_iterated_to() > 50_000_000)
         .map(|value| value.count_at_value())
         .sum();
-    assert!(late >= 10, "{late} requests waited, of {}", answers.waits.len());
+    assert!(
+        late >= 10,
+        "{late} requests waited, of {}",
+        answers.waits.len()
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,171 @@
+//! What a check costs a whole service: the same answer behind Lanyard's layer, behind what people use instead, and
+//! behind nothing.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::target::{Goal, Target};
+use super::turns::{self, Case, Measured, Turns, beside};
+use crate::broker::{Broker, BrokerArgs};
+use crate::load::Question;
+use crate::peers::{self, Auth, Envoy, Filter, Missing, Peer};
+use crate::server::{AUDIENCE, Kind, PATH, SCOPE};
+
+const COMMAND: &str = "lanyard-loadtest bench gateway";
+
+const HELLO: &str = "axum, nothing before the answer";
+const JSONWEBTOKEN: &str = "axum + jsonwebtoken";
+const SEEN_MAP: &str = "axum + map of seen tokens";
+const LANYARD: &str = "axum + Lanyard's layer";
+const ENVOY: &str = "Envoy, no filter";
+const ENVOY_JWT: &str = "Envoy, jwt_authn";
+const ENVOY_CACHE: &str = "Envoy, jwt_authn with jwt_cache";
+const ENVOY_ASKS: &str = "Envoy, ext_authz to a no-op";
+const NGINX: &str = "nginx, a file";
+const NGINX_ASKS: &str = "nginx, auth_request to a no-op";
+
+/// What was measured, and which peers were not there.
+pub(super) struct Outcome {
+    pub(super) measured: Vec<Measured>,
+    pub(super) targets: Vec<Target>,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// Starts everything, and lets it take turns.
+pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, Box<dyn Error>> {
+    let broker = Broker::open(args).await?;
+    let owner = broker.add_owner("bench-gateway").await?;
+    let member = broker
+        .add_member("bench-gateway-caller", &owner, AUDIENCE, SCOPE)
+        .await?;
+    let enrolment = broker
+        .add_gateway_file("bench-gateway", &owner, AUDIENCE)
+        .await?;
+    let token = broker
+        .token(&member, &[("requested_lifetime", "3600")])
+        .await?;
+    let jwks = broker.jwks().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("enrolment.json");
+    std::fs::write(&file, enrolment.expose())?;
+
+    let issuer = ["--issuer", broker.issuer.as_str()];
+    let hello = peers::home(Kind::Hello, [""; 0]).await?;
+    let door = peers::home(Kind::Hello, [""; 0]).await?;
+    let decoding = peers::home(Kind::Jsonwebtoken, issuer).await?;
+    let remembering = peers::home(Kind::SeenMap, issuer).await?;
+    let state = folder.path().join("state");
+    let layer = peers::home(
+        Kind::Lanyard,
+        [
+            "--enrolment".as_ref(),
+            file.as_os_str(),
+            "--state".as_ref(),
+            state.as_os_str(),
+        ],
+    )
+    .await?;
+
+    let mut missing = Vec::new();
+    let mut present = |peer: Result<Peer, Missing>| peer.map_err(|why| missing.push(why)).ok();
+    let authn = |cache| Filter::JwtAuthn {
+        issuer: &broker.issuer,
+        jwks: &jwks,
+        cache,
+    };
+    let envoy = present(Envoy::start(Filter::None).await);
+    let envoy_jwt = present(Envoy::start(authn(false)).await);
+    let envoy_cache = present(Envoy::start(authn(true)).await);
+    let envoy_asks = present(Envoy::start(Filter::ExtAuthz(door.address)).await);
+    let nginx = present(peers::nginx(Auth::None).await);
+    let nginx_asks = present(peers::nginx(Auth::Request(door.address)).await);
+
+    let questions: Arc<[Question]> = Arc::from([question(&token)]);
+    let mut cases = vec![
+        case(HELLO, &hello, None, &questions),
+        case(JSONWEBTOKEN, &decoding, None, &questions),
+        case(SEEN_MAP, &remembering, None, &questions),
+        case(LANYARD, &layer, None, &questions),
+    ];
+    let others = [
+        (ENVOY, &envoy, None),
+        (ENVOY_JWT, &envoy_jwt, None),
+        (ENVOY_CACHE, &envoy_cache, None),
+        (ENVOY_ASKS, &envoy_asks, Some(&door)),
+        (NGINX, &nginx, None),
+        (NGINX_ASKS, &nginx_asks, Some(&door)),
+    ];
+    for (name, peer, helper) in others {
+        let case = peer
+            .as_ref()
+            .map(|peer| case(name, peer, helper, &questions));
+        cases.extend(case);
+    }
+    let measured = turns::take(&cases, turns).await;
+    drop(cases);
+    Ok(Outcome {
+        targets: targets(&measured),
+        measured,
+        missing,
+    })
+}
+
+fn question(token: &str) -> Question {
+    let bearer = format!("Bearer {token}");
+    Question::get("localhost", PATH, &[("authorization", bearer.as_str())])
+}
+
+/// A case whose processor time is the server's and, where it asks another, that one's too.
+fn case<'p>(
+    name: &'static str,
+    peer: &'p Peer,
+    helper: Option<&'p Peer>,
+    questions: &Arc<[Question]>,
+) -> Case<'p> {
+    let processor = move || -> Option<Duration> {
+        let helped = helper.map_or(Some(Duration::ZERO), Peer::processor_time);
+        Some(peer.processor_time()? + helped?)
+    };
+    Case {
+        name,
+        address: peer.address,
+        questions: Arc::clone(questions),
+        processor: Box::new(processor),
+    }
+}
+
+/// Differences to the same server without a check, since that is what the check costs. Where a round says that ours
+/// costs nothing, its ratio is without bound and left out.
+fn targets(all: &[Measured]) -> Vec<Target> {
+    let rates =
+        beside(all, LANYARD, HELLO).map(|(ours, bare)| 100.0 * ours.per_second / bare.per_second);
+    let added: Vec<f64> = beside(all, LANYARD, HELLO)
+        .map(|(ours, bare)| ours.processor_us - bare.processor_us)
+        .collect();
+    let decoding = beside(all, JSONWEBTOKEN, HELLO)
+        .zip(&added)
+        .map(|((theirs, bare), added)| (theirs.processor_us - bare.processor_us) / added.max(0.0));
+    let asking = beside(all, ENVOY_ASKS, ENVOY)
+        .zip(&added)
+        .map(|((theirs, bare), added)| (theirs.processor_us - bare.processor_us) / added.max(0.0));
+    let targets = [
+        Target::of("P6-rps", "%", COMMAND, Goal::AtLeast(88.0), rates),
+        Target::of("P6-cpu", "us", COMMAND, Goal::AtMost(1.2), added.clone()),
+        Target::of(
+            "P6-cpu-jsonwebtoken",
+            "x",
+            COMMAND,
+            Goal::AtLeast(40.0),
+            decoding,
+        ),
+        Target::of(
+            "P6-cpu-ext-authz",
+            "x",
+            COMMAND,
+            Goal::AtLeast(40.0),
+            asking,
+        ),
+    ];
+    targets.into_iter().flatten().collect()
+}

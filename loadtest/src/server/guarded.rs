@@ -1,0 +1,35 @@
+//! Lanyard's layer before the answer, as a service would have it: enrolled, with the feed of a live broker, watching
+//! how tokens behave and reporting it.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use http::Method;
+use lanyard_sdk::{DriftMode, Enrolment, Gateway, Route};
+
+use super::SCOPE;
+
+/// A broker on the same machine answers in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn before(
+    answer: Router,
+    enrolment: &Path,
+    state: &Path,
+) -> Result<Router, Box<dyn Error>> {
+    let enrolment = Enrolment::parse(&std::fs::read_to_string(enrolment)?)?;
+    let route = Route::new(Method::GET, "/orders/{id}")
+        .scopes(SCOPE.parse()?)
+        .object("id");
+    let (gateway, mut running) = Gateway::builder()
+        .enrolled(enrolment)?
+        .feed(state)
+        .routes([route])?
+        .drift(DriftMode::Observe)
+        .start()?;
+    tokio::time::timeout(PATIENCE, running.ready()).await??;
+    // Feed and reports go on without this handle.
+    Ok(answer.layer(gateway.layer()))
+}
