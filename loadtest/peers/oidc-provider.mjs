@@ -10,7 +10,7 @@ const provider = new Provider(`http://localhost:${port}`, {
   jwks: { keys: [key] },
   clients: [{
     client_id: 'client', client_secret: 'secret', grant_types: ['client_credentials'],
-    redirect_uris: [], response_types: [],
+    redirect_uris: [], response_types: [], id_token_signed_response_alg: 'ES256',
   }],
   scopes: [scope],
   ttl: { ClientCredentials: 300 },

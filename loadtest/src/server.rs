@@ -9,6 +9,7 @@ mod decoding;
 mod guarded;
 mod minting;
 mod remembering;
+mod signing;
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -9,11 +9,9 @@ use axum::{Json, Router};
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use lanyard_sdk::{Clock, SystemClock};
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
-use super::{AUDIENCE, SCOPE};
+use super::{AUDIENCE, SCOPE, signing};
 
 struct Mint {
     key: EncodingKey,
@@ -21,17 +19,11 @@ struct Mint {
 }
 
 pub(super) fn endpoint() -> Result<Router, Box<dyn std::error::Error>> {
-    lanyard_token::testing::install_reference_provider();
-    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
-        .map_err(|_| "ring gave no key")?;
+    let key = signing::install()?;
     let mut header = Header::new(Algorithm::ES256);
     header.typ = Some("at+jwt".to_owned());
     header.kid = Some("0".repeat(43));
-    let mint = Mint {
-        key: EncodingKey::from_ec_der(pkcs8.as_ref()),
-        header,
-    };
+    let mint = Mint { key, header };
     Ok(Router::new()
         .route("/oauth/token", post(token))
         .with_state(Arc::new(mint)))
