@@ -236,6 +236,7 @@ async fn what_nobody_uses_is_reported_after_a_month_and_disabled_after_three() {
         name: "door".to_owned(),
         owner: "team".to_owned(),
         audiences: vec![ORDERS.to_owned()],
+        sole_witness: false,
     };
     world.issue.add_gateway(gateway, By::Broker).await.unwrap();
     world.issue.local_admin_token(By::Broker).await.unwrap();
