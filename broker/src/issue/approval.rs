@@ -3,6 +3,9 @@
 //! An approval binds to bytes. What is shown is made once, when somebody asks; whoever approves sends
 //! back the SHA-256 of exactly what they read. What is shown is made again from what is true whenever it
 //! matters, so that a name, an owner or a request that has changed since is not what was approved.
+//!
+//! It is for the identity itself: what is shown says nothing of anybody who acts for it, so decisions about
+//! such a token ask for none.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -55,11 +58,9 @@ impl NotApproved {
     }
 }
 
-/// What a decision wants to know about.
+/// What a decision about one identity's token wants to know about.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Whose token.
-    pub identity: NodeId,
     /// For where.
     pub audience: &'a Audience,
     /// With what.
@@ -70,13 +71,42 @@ pub struct Wanted<'a> {
     pub task: Option<&'a TaskScope>,
 }
 
-/// The names of the administrators who approved what covers this, at `now`.
-pub fn given(book: &Book, wanted: Wanted<'_>, now: UnixMillis) -> BTreeSet<String> {
-    book.approvals()
-        .filter(|(_, approval)| covers(&approval.request, wanted) && stands(book, approval, now))
-        .flat_map(|(_, approval)| &approval.given_by)
-        .filter_map(|by| name(book, by))
-        .collect()
+/// What was approved for an identity and stands: a copy, for whoever decides after the book was let go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing(Vec<Approved>);
+
+/// One request that was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Approved {
+    request: ApprovalRequest,
+    by: BTreeSet<String>,
+}
+
+impl Standing {
+    /// As it is at `now`.
+    pub fn of(book: &Book, identity: NodeId, now: UnixMillis) -> Self {
+        let approved = book
+            .approvals_of(identity)
+            .filter(|approval| stands(book, approval, now))
+            .map(|approval| Approved {
+                request: approval.request.clone(),
+                by: approval
+                    .given_by
+                    .iter()
+                    .filter_map(|by| name(book, by, now))
+                    .collect(),
+            });
+        Self(approved.collect())
+    }
+
+    /// The names of the administrators who approved what covers this.
+    pub fn names(&self, wanted: Wanted<'_>) -> BTreeSet<String> {
+        self.0
+            .iter()
+            .filter(|approved| covers(&approved.request, wanted))
+            .flat_map(|approved| approved.by.iter().cloned())
+            .collect()
+    }
 }
 
 /// Whether this administrator may approve it now, having read what has this hash.
@@ -165,13 +195,14 @@ pub fn is_stale(book: &Book, approval: &Approval) -> bool {
     shown(book, &approval.request, &approval.asked_by).as_ref() != Some(&approval.shown)
 }
 
-/// An administrator as lists and policies name one.
-pub fn name(book: &Book, by: &By) -> Option<String> {
+/// An administrator as lists and policies name one; none who may do nothing now.
+pub fn name(book: &Book, by: &By, now: UnixMillis) -> Option<String> {
     match person(book, by)? {
         Person::Local => Some(LOCAL_ADMINISTRATOR.to_owned()),
         Person::Identity(identity) => {
-            let found = book.identity(identity)?;
-            (!found.disabled).then(|| found.grant.name.clone())
+            book.usable_identity(identity, now).ok()?;
+            book.identity(identity)
+                .map(|found| found.grant.name.clone())
         }
     }
 }
@@ -206,14 +237,16 @@ fn covers(request: &ApprovalRequest, wanted: Wanted<'_>) -> bool {
         (Some(approved), Some(wanted)) => wanted.within(approved),
         (Some(_), None) => false,
     };
-    task && request.identity == wanted.identity
-        && request.audience == *wanted.audience
+    task && request.audience == *wanted.audience
         && wanted.scopes.is_subset_of(&request.scopes)
         && wanted.lifetime <= request.lifetime
 }
 
 fn stands(book: &Book, approval: &Approval, now: UnixMillis) -> bool {
-    approval.refused_by.is_none() && now < approval.request.until && !is_stale(book, approval)
+    !approval.given_by.is_empty()
+        && approval.refused_by.is_none()
+        && now < approval.request.until
+        && !is_stale(book, approval)
 }
 
 fn asker(book: &Book, by: &By) -> String {

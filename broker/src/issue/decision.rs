@@ -2,7 +2,7 @@
 //!
 //! Policies take longer to ask than anybody should keep records waiting. So the look copies what they may speak of,
 //! together with the revision, and lets the book go. What changes meanwhile has a later revision, and ends the token
-//! that had not seen it.
+//! that had not seen it. An approval that is taken back meanwhile ends no token, as if that had come a moment later.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lanyard_token::{Audience, Claims, Lineage, NodeId, Rev};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use super::approval::{Standing, Wanted};
 use super::denials::Occasion;
 use super::identity::{Book, Unusable};
 use super::keys::MintKey;
@@ -38,6 +39,8 @@ pub(super) struct Seen {
     owner: String,
     /// A gateway's registered audiences are the ones it serves; its own tokens are for the broker.
     audiences: Vec<Audience>,
+    age_days: u64,
+    unused_days: u64,
 }
 
 impl Seen {
@@ -50,8 +53,8 @@ impl Seen {
             audiences: &self.audiences,
             scopes: &self.grant.scopes,
             max_lifetime: self.grant.max_lifetime,
-            age_days: None,
-            unused_days: None,
+            age_days: Some(self.age_days),
+            unused_days: Some(self.unused_days),
         }
     }
 }
@@ -62,8 +65,27 @@ pub(super) struct Look {
     subject: Seen,
     /// Whoever acts for the subject.
     actor: Option<Seen>,
+    /// What administrators approved for the subject itself.
+    approved: Standing,
     rev: Rev,
     key: Arc<MintKey>,
+}
+
+impl Look {
+    /// Who approved exactly this. Whoever names no scopes asks for nothing exactly; and nobody who approved
+    /// was shown that somebody else would use the token.
+    fn approvals(&self, wish: &Wish<'_>) -> Vec<String> {
+        let (Some(scopes), None) = (wish.scopes, &self.actor) else {
+            return Vec::new();
+        };
+        let wanted = Wanted {
+            audience: wish.audience,
+            scopes,
+            lifetime: wish.lifetime,
+            task: wish.task,
+        };
+        self.approved.names(wanted).into_iter().collect()
+    }
 }
 
 /// A decision: what to sign, with what, and what the log is told about it.
@@ -86,15 +108,16 @@ impl Issue {
         let subject = lineage.identity();
         let actor = actor.filter(|actor| *actor != subject);
         Ok(Look {
-            subject: self.seen(book, subject)?,
-            actor: actor.map(|actor| self.seen(book, actor)).transpose()?,
+            subject: self.seen(book, subject, now)?,
+            actor: actor.map(|actor| self.seen(book, actor, now)).transpose()?,
+            approved: Standing::of(book, subject, now),
             lineage,
             rev: book.rev(),
             key: self.ring.signer(book, now)?,
         })
     }
 
-    fn seen(&self, book: &Book, node: NodeId) -> Result<Seen, Refused> {
+    fn seen(&self, book: &Book, node: NodeId, now: UnixMillis) -> Result<Seen, Refused> {
         let found = book
             .identity(node)
             .ok_or(Refused::Client(Unusable::Unknown))?;
@@ -109,6 +132,8 @@ impl Issue {
             owner: owner.unwrap_or_default(),
             grant,
             audiences,
+            age_days: found.usage.age_days(now),
+            unused_days: found.usage.quiet_days(book.awake_since(), now),
         })
     }
 
@@ -127,11 +152,16 @@ impl Issue {
             max_lifetime: look.subject.grant.max_lifetime,
         };
         let lifetimes = self.settings.lifetimes;
-        let ask = |wish: &Wish<'_>| bundle.grant(&asked(&look, wish, circumstances, now));
+        let mut approvals = Vec::new();
+        let ask = |wish: &Wish<'_>| {
+            approvals = look.approvals(wish);
+            bundle.grant(&asked(&look, wish, &approvals, circumstances, now))
+        };
         let granted = policy::decide(request, &allowance, parent, lifetimes, now.seconds(), ask);
         let decided = |policies: Vec<String>| Decided {
             bundle: bundle.hash(),
             policies,
+            approvals,
             asked: asked_for(request, circumstances),
         };
         match granted {
@@ -228,6 +258,7 @@ impl Issue {
 fn asked<'a>(
     look: &'a Look,
     wish: &Wish<'a>,
+    approvals: &'a [String],
     circumstances: Circumstances,
     now: UnixMillis,
 ) -> Asked<'a> {
@@ -251,7 +282,7 @@ fn asked<'a>(
         network: circumstances.address,
         risk: Risk::None,
         task: wish.task.map(Task::Scope),
-        approvals: &[],
+        approvals,
         time: moment(now),
     }
 }

@@ -82,6 +82,7 @@ mod tests {
             decided: Decided {
                 bundle: ContentHash([0; 32]),
                 policies: Vec::new(),
+                approvals: Vec::new(),
                 asked: AskedFor::default(),
             },
             task: None,

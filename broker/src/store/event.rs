@@ -303,6 +303,9 @@ pub struct Decided {
     /// The permits that held, or the forbids, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    /// The administrators who had approved it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<String>,
     /// The request, as far as the token does not show it.
     pub asked: AskedFor,
 }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod approvals;
+mod break_glass;
 mod exchange;
 mod hostile;
 mod keys;

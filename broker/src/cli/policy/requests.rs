@@ -1,7 +1,8 @@
 //! `lanyard policy requests`: what was asked for, out of the log, for `lanyard policy diff`.
 //!
 //! The log keeps what was asked and who asked, as registered at that moment. It does not keep what was last seen of an
-//! identity's behaviour, nor approvals: requests are tried as if there were none of either.
+//! identity's behaviour: requests are tried as if nothing was. Of approvals it keeps those that counted then, so a request
+//! that nobody had approved is tried without.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -204,6 +205,7 @@ impl Made<'_> {
             time: OffsetDateTime::from_unix_timestamp(hour).ok()?,
             task: self.task.map(limits),
             partial: asked.partial,
+            approvals: self.decided.approvals.clone(),
             ..Asking::of(&identity.name)
         };
         Some(Recorded {

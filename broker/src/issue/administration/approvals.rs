@@ -260,7 +260,7 @@ fn view(book: &Book, id: NodeId, asked: &Approval, now: UnixMillis) -> ApprovalV
         approved_by: asked
             .given_by
             .iter()
-            .filter_map(|by| approval::name(book, by))
+            .filter_map(|by| approval::name(book, by, now))
             .collect(),
         refused_because: asked.refused_by.as_ref().map(|(_, reason)| reason.clone()),
         shown: asked.shown.clone(),

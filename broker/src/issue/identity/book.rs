@@ -134,6 +134,8 @@ pub struct Book {
     pub(super) liveness: Liveness,
     pub(super) suspended: HashMap<NodeId, UnixMillis>,
     pub(super) approvals: HashMap<NodeId, Approval>,
+    /// By the identity they are for: every decision asks.
+    pub(super) approvals_for: HashMap<NodeId, Vec<NodeId>>,
     pub(super) awake: Awake,
     pub(super) signing_keys: HashMap<KeyId, SigningKey>,
     pub(super) mint_keys: Arc<KeySet>,
@@ -224,6 +226,12 @@ impl Book {
     /// What was asked of administrators.
     pub fn approval(&self, node: NodeId) -> Option<&Approval> {
         self.approvals.get(&node)
+    }
+
+    /// What was asked of administrators for an identity, in no order.
+    pub fn approvals_of(&self, identity: NodeId) -> impl Iterator<Item = &Approval> {
+        let nodes = self.approvals_for.get(&identity).into_iter().flatten();
+        nodes.filter_map(|node| self.approvals.get(node))
     }
 
     /// Until when a node is suspended, if it is at `now`.

@@ -128,9 +128,7 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Suspension(node) => {
             book.suspended.insert(node, parse::<UnixMillis>(value)?);
         }
-        RowKey::Approval(node) => {
-            book.approvals.insert(node, parse(value)?);
-        }
+        RowKey::Approval(node) => book.put_approval(node, parse(value)?),
         RowKey::SigningKey(_) => book.put_signing_key(parse::<SigningKey>(value)?),
     }
     // What was just read is saved already.

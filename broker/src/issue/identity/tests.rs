@@ -5,7 +5,9 @@ use lanyard_token::{Lineage, NodeId, Rejection, Rev};
 
 use super::*;
 use crate::clock::{ManualClock, UnixMillis};
-use crate::store::event::{By, Cause, Grant, Identity, IssuedToken, KeyHash, Kind, TokenDigest};
+use crate::store::event::{
+    ApprovalRequest, By, Cause, Grant, Identity, IssuedToken, KeyHash, Kind, TokenDigest,
+};
 use crate::store::memory::MemoryStore;
 use crate::store::{Event, Store};
 
@@ -245,6 +247,35 @@ fn saved_rows_give_the_same_state() {
     assert!(loaded.changed_rows().is_empty());
     assert_eq!(IssueState::new().load_row(b"x", b"{}"), Err(DamagedRow));
     assert_eq!(IssueState::new().load_row(b"h", b"{"), Err(DamagedRow));
+}
+
+#[test]
+fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
+    let (state, store) = world();
+    let request = ApprovalRequest {
+        identity: node(2),
+        audience: "https://a.example".parse().unwrap(),
+        scopes: "read".parse().unwrap(),
+        lifetime: 600,
+        task: None,
+        reason: "refund 4711".to_owned(),
+        until: UnixMillis(2_000_000),
+    };
+    let asked = Event::ApprovalRequested {
+        approval: node(5),
+        request: Box::new(request),
+        shown: "this".to_owned(),
+        by: By::Broker,
+    };
+    append(&store, asked);
+    let loaded = IssueState::new();
+    for row in state.changed_rows() {
+        loaded.load_row(&row.key, &row.value.unwrap()).unwrap();
+    }
+    for state in [&*state, &loaded] {
+        let count = |of| state.read(|book| book.approvals_of(of).count());
+        assert_eq!((count(node(2)), count(node(3))), (1, 0));
+    }
 }
 
 /// Everything in a book as text, in order.

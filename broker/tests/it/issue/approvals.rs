@@ -3,7 +3,7 @@
 use lanyard::issue::administration::{
     AdminError, ApprovalState, ApprovalView, ChangeIdentity, NewApproval, NewOwner,
 };
-use lanyard::issue::approval::{self, NotApproved, Wanted};
+use lanyard::issue::approval::{NotApproved, Standing, Wanted};
 use lanyard::store::event::{By, ContentHash};
 use lanyard_token::NodeId;
 use serde_json::json;
@@ -25,7 +25,7 @@ fn asked() -> NewApproval {
 }
 
 /// An administrator of their own, as the log names them.
-async fn administrator(world: &World, name: &str) -> By {
+pub(super) async fn administrator(world: &World, name: &str) -> By {
     use lanyard::issue::administration::NewIdentity;
     use lanyard::store::event::Kind;
     let new = NewIdentity {
@@ -68,7 +68,6 @@ fn given(
         task.unwrap(),
     );
     let wanted = Wanted {
-        identity,
         audience: &audience,
         scopes: &scopes,
         lifetime,
@@ -78,7 +77,8 @@ fn given(
     let names = world
         .issue
         .state()
-        .read(|book| approval::given(book, wanted, now));
+        .read(|book| Standing::of(book, identity, now))
+        .names(wanted);
     names.into_iter().collect()
 }
 

@@ -250,3 +250,32 @@ async fn policies_see_who_acts_for_whom_and_with_what_it_was_proven() {
         .await
         .token();
 }
+
+#[tokio::test]
+async fn policies_see_how_old_an_identity_is_and_for_how_long_nobody_used_it() {
+    const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
+    let world = World::new().await;
+    let (busy, idle) = (world.identity("busy").await, world.identity("idle").await);
+    let policies = "@id(\"old-enough\") permit(principal, action, resource) \
+                    when { principal has age_days && principal.age_days >= 2 };\n\
+                    @id(\"asleep\") forbid(principal, action, resource) \
+                    when { principal has unused_days && principal.unused_days > 3 };";
+    // Used when it was new, under other policies.
+    world.token(&busy).await;
+    enforce(&world, policies).await.unwrap();
+    let read = [("scope", "orders:read")];
+    for day in 0..=5 {
+        let asked = ask(&world, &busy, &read).await;
+        assert_eq!(asked.status == 200, day >= 2, "day {day}: {asked:?}");
+        if day < 5 {
+            world.clock.advance_millis(DAY_MILLIS);
+            world.issue.keep_keys().await.unwrap();
+        }
+    }
+    ask(&world, &idle, &read)
+        .await
+        .assert_error(400, "invalid_scope");
+    let denied = denials(&world).await.pop().unwrap();
+    assert_eq!(denied.identity, idle.id);
+    assert_eq!(denied.decided.policies, ["asleep"]);
+}

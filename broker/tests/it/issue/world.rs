@@ -63,10 +63,19 @@ impl World {
         Self::with(NO_LIMITS, Algorithm::Es256).await
     }
 
+    /// At another time, in Unix seconds.
+    pub(super) async fn at(now: u64) -> Self {
+        Self::made(NO_LIMITS, Algorithm::Es256, now).await
+    }
+
     pub(super) async fn with(limits: LimitSettings, algorithm: Algorithm) -> Self {
+        Self::made(limits, algorithm, NOW).await
+    }
+
+    async fn made(limits: LimitSettings, algorithm: Algorithm, now: u64) -> Self {
         // Another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock = Arc::new(ManualClock::at(UnixMillis::from_seconds(NOW)));
+        let clock = Arc::new(ManualClock::at(UnixMillis::from_seconds(now)));
         let state = Arc::new(IssueState::new());
         let projection: Arc<dyn Projection> = state.clone();
         let store = Arc::new(MemoryStore::new(clock.clone(), vec![projection]));

@@ -141,7 +141,7 @@ impl Book {
                     given_by: Vec::new(),
                     refused_by: None,
                 };
-                self.approvals.insert(*approval, asked);
+                self.put_approval(*approval, asked);
                 self.changed.insert(RowKey::Approval(*approval));
             }
             Event::ApprovalGiven { approval, by, .. } => {
@@ -282,6 +282,11 @@ impl Book {
             }
             kept
         });
+        let approvals = &self.approvals;
+        self.approvals_for.retain(|_, nodes| {
+            nodes.retain(|node| approvals.contains_key(node));
+            !nodes.is_empty()
+        });
         let over: Vec<KeyId> = self
             .signing_keys
             .values()
@@ -290,6 +295,13 @@ impl Book {
             .collect();
         for key in over {
             self.remove_signing_key(key);
+        }
+    }
+
+    pub(in crate::issue::identity) fn put_approval(&mut self, node: NodeId, approval: Approval) {
+        let identity = approval.request.identity;
+        if self.approvals.insert(node, approval).is_none() {
+            self.approvals_for.entry(identity).or_default().push(node);
         }
     }
 
