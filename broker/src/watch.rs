@@ -351,7 +351,7 @@ impl Watch {
             for (ruling, entry) in rulings.into_iter().zip(entries) {
                 match ruling {
                     Ruling::Refused => receipt.refused += 1,
-                    Ruling::NeverIssued(events) => {
+                    Ruling::Unknown => {
                         receipt.accepted += 1;
                         if receipt.wanted.len() < MAX_SHOWN {
                             receipt.wanted.push(Wanted {
@@ -359,7 +359,6 @@ impl Watch {
                                 digest: entry.digest,
                             });
                         }
-                        consequences.push(events);
                     }
                     Ruling::Counted(events) => {
                         receipt.accepted += 1;

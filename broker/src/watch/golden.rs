@@ -1,13 +1,14 @@
 //! The golden-token alarm: tokens with a good signature that this log never issued.
 //!
 //! A gateway reports the digest of every token it sees for the first time. One that the log does not
-//! know ends at once, by its number; that much a gateway may have invented. So it is asked for the
-//! token itself, and the broker checks the signature under its own keys: what it finds no gateway can
-//! fake. Two such tokens under one key within [`WITHIN`] end the key: one might be a log that lost its
+//! know may have been invented: so it is asked for the token itself, and the broker checks the signature
+//! under its own keys. What it finds no gateway can fake, and only that ends anything: the token dies at
+//! once, and two such tokens under one key within [`WITHIN`] end the key: one might be a log that lost its
 //! last second in a way nobody has thought of, two are a thief with the key.
 //!
-//! **Misses** a forged token that no gateway reports, and a key that signs one token only: that token
-//! has ended, and somebody is told. **Never counts**: a token the log may have forgotten (expired for
+//! **Misses** a forged token that no gateway reports, or that a gateway will not show, and a key that signs one
+//! token only: that token has ended, and somebody is told. Whoever forges a token with the number of an identity,
+//! or of anything that living tokens descend from, does not get it ended that way: only the key counts then. **Never counts**: a token the log may have forgotten (expired for
 //! so long that its digest is gone), one of an earlier epoch of the log (a restore lost who issued it,
 //! and it is dead anyway), one under a key that was removed or is no longer believed, the same token
 //! twice. **Recovers** by a new key, which the issuing side makes as soon as the old one is gone.
@@ -34,6 +35,10 @@ use crate::store::event::{By, Cause, Judgement, TokenDigest};
 /// How near together two forged tokens of one key must be, in milliseconds: a thief who is in a hurry
 /// and one who is not. The evidence does not grow old, the key does: it signs for a day.
 pub(super) const WITHIN: u64 = 86_400_000;
+
+/// How long the number of a forged token is blocked, in milliseconds: no token lives longer. A watermark alone
+/// would not do, because the forger chooses the `rev` it is compared with.
+const FORGED_FOR: u64 = 3_720_000;
 
 /// Forged tokens that end their key.
 pub(super) const ENOUGH: usize = 2;
@@ -79,7 +84,7 @@ impl Watch {
             gateways: vec![gateway],
             carried_by: None,
             whole: false,
-            verdict: never_issued(None, now),
+            verdict: never_issued(now),
             names: Vec::new(),
             forged: Some(*digest),
             forged_by: Some(*key),
@@ -94,12 +99,11 @@ impl Watch {
                 enforced: true,
                 held_back: None,
             },
-            Event::Revoked {
-                node: claims.jti,
-                cause: Cause::NeverIssued,
-                by: By::Verdict(id),
-            },
         ];
+        if !self.state.stands_above_others(claims.jti) {
+            self.counters.responded(Response::Revoke, true);
+            events.extend(end((claims.jti, identity), id, now));
+        }
         tracing::error!(
             name: "lanyard.token.forged",
             {
@@ -120,6 +124,32 @@ impl Watch {
         }
         events
     }
+}
+
+/// What ends the one number, whatever `rev` its forger wrote.
+fn end((token, identity): (NodeId, NodeId), verdict: NodeId, now: UnixMillis) -> [Event; 3] {
+    let by = By::Verdict(verdict);
+    [
+        Event::Responded {
+            verdict,
+            identity,
+            node: Some(token),
+            response: Response::Revoke,
+            enforced: true,
+            held_back: None,
+        },
+        Event::Revoked {
+            node: token,
+            cause: Cause::NeverIssued,
+            by: by.clone(),
+        },
+        Event::Suspended {
+            node: token,
+            until: now.plus_millis(FORGED_FOR),
+            cause: Cause::NeverIssued,
+            by,
+        },
+    ]
 }
 
 /// Forgeries that were proven and may not be in the log yet: two that come together are two.

@@ -1,6 +1,7 @@
 //! From one entry of a report to the events it leads to.
 //!
-//! **Catches** what the drift engine sees in a token's window, and tokens that the log never issued.
+//! **Catches** what the drift engine sees in a token's window. Of a token that the log does not know, nothing
+//! follows from a report: the gateway is asked to show it, see [`golden`](super::golden).
 //! **Misses** whatever gateways do not report. What is decided is decided by the engine's desk and
 //! ladder; here it becomes words of the log.
 //!
@@ -21,19 +22,19 @@ use super::opaque::{millis, node, nodes, place, subject, subjects, unix};
 use super::shards::Shards;
 use super::state::{Issued, Lookup, Subject, WatchState};
 use crate::clock::UnixMillis;
-use crate::store::event::{By, Cause, Event, Judgement, Response, TokenDigest};
+use crate::store::event::{By, Cause, Event, Judgement, Response};
 
-/// How long the number of a forged token is blocked, in milliseconds: no token lives longer. A
-/// watermark alone would not do, because the forger chooses the `rev` it is compared with.
-const FORGED_FOR: u64 = 3_720_000;
+/// A gateway's clock follows the broker's heartbeats; one that is ahead by more than this is broken, or lies. In
+/// milliseconds.
+const CLOCKS_DIFFER: u64 = 300_000;
 
 /// What an entry came to.
 pub(super) enum Ruling {
     /// Nothing to do with this gateway, or with any living token.
     Refused,
-    /// The log does not know the token; these events become durable together (none: it was ended
-    /// before, or a cap was met).
-    NeverIssued(Vec<Event>),
+    /// The log does not know the token. That is a gateway's word and ends nothing; it is asked for the token
+    /// itself.
+    Unknown,
     /// Counted; these events become durable together (none: nothing to say).
     Counted(Vec<Event>),
 }
@@ -54,6 +55,9 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     /// Takes one entry of a report by `gateway`.
     pub(super) fn take(&mut self, gateway: NodeId, served: &Subject, entry: &Entry) -> Ruling {
+        if self.is_ahead(&entry.report) {
+            return Ruling::Refused;
+        }
         match self.state.token(entry.token, entry.digest) {
             Lookup::Issued(issued) if !served.serves(&issued.audience) => Ruling::Refused,
             Lookup::Issued(issued) if issued.identity() != entry.identity => Ruling::Refused,
@@ -63,7 +67,7 @@ impl Judge<'_> {
             Lookup::OtherDigest(Some(genuine)) if !served.serves(&genuine.audience) => {
                 Ruling::Refused
             }
-            Lookup::OtherDigest(_) | Lookup::Unknown => self.forged(gateway, entry),
+            Lookup::OtherDigest(_) | Lookup::Unknown => self.unknown(gateway, entry),
             Lookup::Expired => Ruling::Refused,
         }
     }
@@ -200,60 +204,32 @@ impl Judge<'_> {
         naming::of_window((identity, token), gateways, window, habits)
     }
 
-    /// A valid signature that the log never issued: the signing key leaked, or the gateway lies. In
-    /// both cases nobody honest loses anything by the end of this one number.
-    fn forged(&mut self, gateway: NodeId, entry: &Entry) -> Ruling {
-        let now = self.now;
-        let id = naming::of_forgery(entry.token, entry.digest);
-        if self.state.verdict(id).is_some() {
-            // Ended already, whoever saw it first.
-            return Ruling::NeverIssued(Vec::new());
-        }
+    /// Calls that are yet to come: what is counted by the hour would wait for that hour, and see nothing until then.
+    fn is_ahead(&self, report: &TokenReport) -> bool {
+        let latest = millis(self.now).0.saturating_add(CLOCKS_DIFFER);
+        report.span().is_some_and(|(_, last)| last.0 > latest)
+    }
+
+    /// A token that the log does not know: forged with a stolen key, or invented by the gateway. Whoever could
+    /// end a number by naming it would end owners and identities, which are numbers too.
+    fn unknown(&self, gateway: NodeId, entry: &Entry) -> Ruling {
         let mut spent = self.shards.spent.lock();
-        let allowed = spent.spend_never_issued(self.caps, subject(gateway), millis(now));
-        drop(spent);
-        if !allowed {
+        if !spent.spend_never_issued(self.caps, subject(gateway), millis(self.now)) {
             self.counters.capped.add(1);
-            return Ruling::NeverIssued(Vec::new());
+            return Ruling::Refused;
         }
+        drop(spent);
         self.counters.never_issued.add(1);
-        self.counters.judged(Level::Malicious);
-        let token = entry.token;
-        let judgement = Judgement {
-            id,
-            identity: entry.identity,
-            token,
-            gateways: vec![gateway],
-            carried_by: None,
-            whole: false,
-            verdict: never_issued(Some(entry), now),
-            names: Vec::new(),
-            forged: Some(entry.digest),
-            forged_by: None,
-        };
-        let alert = Action::new(Response::Alert, None, true);
-        let revoke = Action::new(Response::Revoke, Some(subject(token)), true);
-        let mut events = vec![Event::Judged(Box::new(judgement))];
-        events.extend(
-            [alert, revoke]
-                .iter()
-                .map(|action| self.responded(id, entry.identity, action)),
+        tracing::warn!(
+            name: "lanyard.token.unknown",
+            {
+                lanyard.gateway = %gateway,
+                lanyard.credential.id = %entry.token,
+                lanyard.token.digest = ?entry.digest
+            },
+            "a gateway has seen a token that this log does not know, and is asked to show it"
         );
-        let by = By::Verdict(id);
-        events.push(Event::Revoked {
-            node: token,
-            cause: Cause::NeverIssued,
-            by: by.clone(),
-        });
-        let until = now.plus_millis(FORGED_FOR);
-        events.push(Event::Suspended {
-            node: token,
-            until,
-            cause: Cause::NeverIssued,
-            by,
-        });
-        say_forged(gateway, token, entry.digest);
-        Ruling::NeverIssued(events)
+        Ruling::Unknown
     }
 
     /// The verdict, what is done about it, and what that means, in this order.
@@ -335,32 +311,17 @@ fn consequence(verdict: NodeId, action: &Action) -> Option<Event> {
 }
 
 /// There is no behaviour to speak of: the token itself is the evidence.
-pub(super) fn never_issued(entry: Option<&Entry>, now: UnixMillis) -> Verdict {
-    let report = entry.map(|entry| &entry.report);
+pub(super) fn never_issued(now: UnixMillis) -> Verdict {
     Verdict {
         level: Level::Malicious,
         evidence: Vec::new(),
         hard_rule: None,
-        calls: report.map_or(0, TokenReport::calls),
+        calls: 0,
         history: 0,
-        since: report
-            .and_then(TokenReport::span)
-            .map_or(Millis(now.0), |(first, _)| first),
+        since: Millis(now.0),
         judged_at: Millis(now.0),
         takeover: Default::default(),
         pulse: Default::default(),
         heaviest: Vec::new(),
     }
-}
-
-fn say_forged(gateway: NodeId, token: NodeId, digest: TokenDigest) {
-    tracing::error!(
-        name: "lanyard.token.never_issued",
-        {
-            lanyard.gateway = %gateway,
-            lanyard.credential.id = %token,
-            lanyard.digest = ?digest
-        },
-        "a gateway saw a token with a valid signature that this log never issued: look at the signing key"
-    );
 }

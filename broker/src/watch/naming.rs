@@ -33,11 +33,6 @@ pub(super) fn of_identity(
     named("identity", &(identity, verdict, habits))
 }
 
-/// The number of a verdict on a token that was never issued: the token is the whole evidence.
-pub(super) fn of_forgery(token: NodeId, digest: TokenDigest) -> NodeId {
-    named("never issued", &(token, digest))
-}
-
 /// The number of the verdict that a token proves by itself that its key is stolen.
 pub(super) fn of_proof(token: NodeId, digest: TokenDigest, key: KeyId) -> NodeId {
     named("stolen key", &(token, digest, key))
@@ -95,8 +90,9 @@ mod tests {
 
     #[test]
     fn a_forgery_is_named_by_the_token_and_not_by_who_saw_it() {
-        let name = of_forgery(node(1), TokenDigest([1; 8]));
-        assert_eq!(name, of_forgery(node(1), TokenDigest([1; 8])));
-        assert_ne!(name, of_forgery(node(1), TokenDigest([2; 8])));
+        let key: KeyId = "A".repeat(43).parse().unwrap();
+        let name = of_proof(node(1), TokenDigest([1; 8]), key);
+        assert_eq!(name, of_proof(node(1), TokenDigest([1; 8]), key));
+        assert_ne!(name, of_proof(node(1), TokenDigest([2; 8]), key));
     }
 }

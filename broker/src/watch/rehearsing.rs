@@ -101,7 +101,8 @@ impl Watch {
         let rehearsing = tokio::task::spawn_blocking(move || run(&recorder, since, &candidate));
         let read = rehearsing.await.map_err(std::io::Error::other);
         let (id, rehearsal, back) = read.flatten().map_err(WouldError::Read)?;
-        for candidate in &changed {
+        // What was tried on nothing was not tried.
+        for candidate in changed.iter().filter(|_| rehearsal.windows > 0) {
             self.note_rehearsal(candidate, id, by.clone()).await?;
         }
         Ok(Rehearsed {

@@ -122,6 +122,12 @@ impl WatchState {
         self.read().subjects.peers(identity, limit)
     }
 
+    /// Whether a number is an identity's, or one that living tokens descend from: ending it would end others.
+    pub fn stands_above_others(&self, node: NodeId) -> bool {
+        let inner = self.read();
+        inner.subjects.get(node).is_some() || inner.issued.stands_above(node)
+    }
+
     /// What the log says about a token number that a gateway saw with this digest.
     pub fn token(&self, token: NodeId, digest: TokenDigest) -> Lookup {
         self.read().issued.look_up(token, digest)

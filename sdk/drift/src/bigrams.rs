@@ -146,8 +146,9 @@ impl<const O: usize, const T: usize> Bigrams<O, T> {
             self.count(*operation, (*calls).min(MOST_AT_ONCE));
         }
         self.follow_all(window, |calls| calls.min(MOST_AT_ONCE));
-        let lost = u32::try_from(window.operations.overflow()).unwrap_or(u32::MAX);
-        self.total = self.total.saturating_add(lost);
+        // At most as much as any one operation: one window is no history.
+        let lost = window.operations.overflow().min(u64::from(MOST_AT_ONCE));
+        self.total = self.total.saturating_add(lost as u32);
     }
 
     /// Learns of a window only which kinds of calls there are: each once, however often it was made.

@@ -128,7 +128,7 @@ impl<'a> Rehearsing<'a> {
     /// The next window.
     pub fn take(&mut self, window: &RecordedWindow) {
         self.came_to.windows += 1;
-        self.came_to.calls += window.findings.calls;
+        self.came_to.calls = self.came_to.calls.saturating_add(window.findings.calls);
         self.identities.insert(window.identity());
         let (first, _) = *self.came_to.between.get_or_insert((window.at, window.at));
         self.came_to.between = Some((first, window.at));
@@ -137,7 +137,8 @@ impl<'a> Rehearsing<'a> {
         }
         let ended = |node: &SubjectId| self.ended.get(node).is_some_and(|until| window.at < *until);
         if window.path.iter().chain([&window.token]).any(ended) {
-            self.came_to.refused_calls += window.findings.calls;
+            let refused = &mut self.came_to.refused_calls;
+            *refused = refused.saturating_add(window.findings.calls);
         } else if self.recycled.contains(&window.token) {
             self.came_to.moved_windows += 1;
         } else {

@@ -115,6 +115,10 @@ impl IssuedTokens {
         }
     }
 
+    pub(super) fn stands_above(&self, node: NodeId) -> bool {
+        self.live.values().any(|issued| issued.path.contains(&node))
+    }
+
     pub(super) fn is_alive(&self, token: NodeId) -> bool {
         self.live.get(&token).is_some_and(|issued| {
             let above = |node: &NodeId| {

@@ -91,7 +91,7 @@ fn removed(world: &World) -> Vec<KeyId> {
 }
 
 #[tokio::test]
-async fn the_token_dies_at_its_first_report_and_the_key_at_the_second_token_that_is_shown() {
+async fn the_token_dies_when_it_is_shown_and_the_key_at_the_second_one() {
     let world = World::new().await;
     let stolen = Stolen::key(&world).await;
     for (jti, ended) in [(0xf1, 0), (0xf2, 1)] {
@@ -100,8 +100,16 @@ async fn the_token_dies_at_its_first_report_and_the_key_at_the_second_token_that
         let (_, receipt) = world.send(GATEWAY, &body.to_string()).await;
         assert_eq!(receipt["wanted"][0]["token"], json!(node(jti)), "{receipt}");
         let dead = (node(jti), Cause::NeverIssued);
-        assert!(world.revoked().contains(&dead));
+        assert!(
+            !world.revoked().contains(&dead),
+            "a gateway's word ends nothing"
+        );
         show(&world, GATEWAY, &[&text]).await;
+        assert!(world.revoked().contains(&dead));
+        assert!(
+            world.suspended().contains(&node(jti)),
+            "a forger chooses the rev: the number is blocked too"
+        );
         assert_eq!(removed(&world).len(), ended, "after {jti:x}");
     }
     assert_eq!(removed(&world), [stolen.id()]);
@@ -139,6 +147,27 @@ async fn two_forged_tokens_that_are_shown_together_end_the_key() {
     let texts = [stolen.token(&world, 0xf1), stolen.token(&world, 0xf2)];
     show(&world, GATEWAY, &texts.each_ref().map(String::as_str)).await;
     assert_eq!(removed(&world), [stolen.id()]);
+}
+
+#[tokio::test]
+async fn a_forged_token_with_the_number_of_an_identity_or_a_credential_ends_neither() {
+    let world = World::new().await;
+    let stolen = Stolen::key(&world).await;
+    let living = world.issue(SERVICE).await;
+    for above in [node(SERVICE), credential(SERVICE)] {
+        let claims = Claims {
+            jti: above,
+            ..stolen.claims(&world, 0xf1)
+        };
+        show(&world, GATEWAY, &[&stolen.0.token_of(&claims)]).await;
+    }
+    assert!(world.revoked().is_empty() && world.suspended().is_empty());
+    assert!(world.state.is_alive(living.jti));
+    assert_eq!(
+        removed(&world),
+        [stolen.id()],
+        "the key is stolen all the same"
+    );
 }
 
 #[tokio::test]

@@ -11,11 +11,16 @@ use crate::habits::Sequence;
 use crate::signal::HardRule;
 use crate::wire::Unreadable;
 
+/// Of one token between two reports: a minute of a million calls a second.
+const MOST_CALLS: u64 = 60_000_000;
+
 impl TokenReport {
     /// Refuses counts that do not add up, in words.
     pub fn adds_up(&self) -> Result<(), Unreadable> {
         let calls = self.calls;
         let checks = [
+            (calls <= MOST_CALLS, "more calls than a gateway can count"),
+            (self.measured <= MOST_CALLS, "more outcomes than calls"),
             (
                 self.sequence.operations.total() == calls,
                 "operations that are not the calls",
