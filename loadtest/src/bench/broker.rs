@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::target::{Goal, Target};
-use super::turns::{self, Case, Measured, Turns, beside};
+use super::turns::{self, Case, Measured, Outcome, Turns, beside};
 use crate::broker::{Broker, BrokerArgs, Member};
 use crate::load::{Question, closed};
-use crate::peers::{self, Missing, Peer};
+use crate::peers::{self, Peer};
 use crate::server::{AUDIENCE, Kind, SCOPE};
 
 const COMMAND: &str = "lanyard-loadtest bench broker";
@@ -31,13 +31,6 @@ const BAO_LOGIN: &str = "OpenBao, AppRole -> service token";
 const BAO_LOOKUP: &str = "OpenBao, lookup-self";
 const OIDC_TOKEN: &str = "oidc-provider, client credentials";
 const OIDC_INTROSPECT: &str = "oidc-provider, introspection";
-
-/// What was measured, and which peers were not there.
-pub(super) struct Outcome {
-    pub(super) measured: Vec<Measured>,
-    pub(super) targets: Vec<Target>,
-    pub(super) missing: Vec<Missing>,
-}
 
 /// Starts everything, and lets it take turns.
 pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, Box<dyn Error>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::target::{Goal, Target};
-use super::turns::{self, Case, Measured, Turns, beside};
+use super::turns::{self, Case, Measured, Outcome, Turns, beside};
 use crate::broker::{Broker, BrokerArgs};
 use crate::load::Question;
 use crate::peers::{self, Auth, Envoy, Filter, Missing, Peer};
@@ -24,13 +24,6 @@ const ENVOY_CACHE: &str = "Envoy, jwt_authn with jwt_cache";
 const ENVOY_ASKS: &str = "Envoy, ext_authz to a no-op";
 const NGINX: &str = "nginx, a file";
 const NGINX_ASKS: &str = "nginx, auth_request to a no-op";
-
-/// What was measured, and which peers were not there.
-pub(super) struct Outcome {
-    pub(super) measured: Vec<Measured>,
-    pub(super) targets: Vec<Target>,
-    pub(super) missing: Vec<Missing>,
-}
 
 /// Starts everything, and lets it take turns.
 pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, Box<dyn Error>> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::target::Target;
 use crate::load::{Answers, Question, closed};
+use crate::peers::Missing;
 
 /// What is asked of one server.
 pub(super) struct Case<'a> {
@@ -37,6 +39,13 @@ pub(super) struct Round {
 pub(super) struct Measured {
     pub(super) name: &'static str,
     pub(super) rounds: Vec<Round>,
+}
+
+/// What was measured, and which peers were not there.
+pub(super) struct Outcome {
+    pub(super) measured: Vec<Measured>,
+    pub(super) targets: Vec<Target>,
+    pub(super) missing: Vec<Missing>,
 }
 
 /// How long and how wide.

@@ -22,7 +22,7 @@ pub struct Caps {
     pub ends_by_one_gateway: usize,
     /// Recycled and narrowed tokens. Each costs its owner milliseconds, all of them together a mint storm.
     pub recycles: usize,
-    /// Tokens ended because a gateway reported a digest that the log never issued.
+    /// Tokens that a gateway is asked to show because it reported a digest that the log never issued.
     pub never_issued_by_one_gateway: usize,
 }
 
@@ -76,7 +76,7 @@ impl Spent {
         }
     }
 
-    /// Whether this gateway may have one more never issued token ended; takes note if so.
+    /// Whether this gateway is asked for one more never issued token; takes note if so.
     pub fn spend_never_issued(&mut self, caps: Caps, gateway: SubjectId, now: Millis) -> bool {
         self.forget(now);
         let by_it = self
