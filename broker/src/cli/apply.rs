@@ -1,4 +1,4 @@
-//! `lanyard apply`: owners, identities and gateways as files under review.
+//! `lanyard apply`: owners, identities, grants and gateways as files under review.
 //!
 //! Files say what shall be; the broker is asked what is; the difference is a plan of ordinary calls, each
 //! authorised and written to the log like one made by hand. So applying twice changes nothing, an
@@ -7,6 +7,7 @@
 //! is ever made: a secret has no place in a pipeline's output.
 
 mod file;
+mod grant;
 mod plan;
 
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use plan::{Present, Step};
 /// `lanyard apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A file of owners, identities and gateways, TOML; repeatable, all of them together are what shall be
+    /// A file of owners, identities, grants and gateways, TOML; repeatable, all of them together are what shall be
     #[arg(short, long = "file", required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only say what would be done
@@ -114,7 +115,13 @@ fn words(steps: &[Step], planned_only: bool) -> String {
     }
     let mut text: String = steps
         .iter()
-        .map(|step| format!("{} {}\n", step.sign(), step.words()))
+        .map(|step| {
+            let grants = step.grants().iter();
+            let grants: String = grants
+                .map(|grant| format!("    grant: {grant}\n"))
+                .collect();
+            format!("{} {}\n{grants}", step.sign(), step.words())
+        })
         .collect();
     let by_hand = steps.iter().filter(|step| step.call().is_none()).count();
     let verb = if planned_only { "to do" } else { "done" };

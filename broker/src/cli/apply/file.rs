@@ -1,4 +1,4 @@
-//! Files of owners, identities and gateways, read into what shall be.
+//! Files of owners, identities, grants and gateways, read into what shall be.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use lanyard_token::{Audience, ScopeSet};
 use serde::Deserialize;
 
+use super::grant::{self, Grant, GrantEntry};
 use crate::cli::CliError;
 use crate::cli::output::line;
 use crate::http::wording::without_secrets;
@@ -24,6 +25,8 @@ const MOST_ENTRIES: usize = 100_000;
 pub(super) struct Desired {
     pub(super) owners: BTreeMap<String, Owner>,
     pub(super) identities: BTreeMap<String, Identity>,
+    /// Those that are not merged yet.
+    pub(super) grants: Vec<Grant>,
 }
 
 /// An owner as the files want it.
@@ -46,6 +49,8 @@ pub(super) struct Identity {
     pub(super) scopes: Option<ScopeSet>,
     /// `None`: however it is, or the trust domain's.
     pub(super) max_lifetime: Option<u64>,
+    /// What of it grants have added.
+    pub(super) grants: Vec<Grant>,
     /// Where it stands, for messages.
     pub(super) place: String,
 }
@@ -57,6 +62,8 @@ struct Document {
     owners: Vec<OwnerEntry>,
     #[serde(default, rename = "identity")]
     identities: Vec<IdentityEntry>,
+    #[serde(default, rename = "grant")]
+    grants: Vec<GrantEntry>,
     #[serde(default, rename = "gateway")]
     gateways: Vec<GatewayEntry>,
 }
@@ -98,7 +105,13 @@ impl Desired {
         for path in files {
             desired.add(path, &text(path)?).map_err(CliError::Usage)?;
         }
-        Ok(desired)
+        desired.merged().map_err(CliError::Usage)
+    }
+
+    /// With everything that grants add.
+    pub(super) fn merged(mut self) -> Result<Self, String> {
+        grant::merge(&mut self)?;
+        Ok(self)
     }
 
     /// Adds a file's content.
@@ -108,14 +121,16 @@ impl Desired {
             toml::from_str(content).map_err(|error| syntax(&file, content, &error))?;
         let entries = self.owners.len()
             + self.identities.len()
+            + self.grants.len()
             + document.owners.len()
             + document.identities.len()
+            + document.grants.len()
             + document.gateways.len();
         if entries > MOST_ENTRIES {
             return Err(at(
                 &file,
                 format_args!(
-                    "more than {MOST_ENTRIES} owners and identities together: apply them in parts"
+                    "more than {MOST_ENTRIES} owners, identities and grants together: apply them in parts"
                 ),
             ));
         }
@@ -148,6 +163,9 @@ impl Desired {
                 max_lifetime: entry.max_lifetime,
             };
             self.add_identity(&file, "identity", entry.name, identity)?;
+        }
+        for entry in document.grants {
+            self.grants.push(Grant::read(&file, entry)?);
         }
         for entry in document.gateways {
             let identity = Entry {
@@ -200,6 +218,7 @@ impl Desired {
             audiences,
             scopes,
             max_lifetime: entry.max_lifetime,
+            grants: Vec::new(),
             place: place.clone(),
         };
         match self.identities.insert(name, identity) {
@@ -222,7 +241,7 @@ struct Entry {
     max_lifetime: Option<u64>,
 }
 
-fn at(place: &str, why: impl Display) -> String {
+pub(super) fn at(place: &str, why: impl Display) -> String {
     format!("{place}: {why}")
 }
 
@@ -237,7 +256,7 @@ fn syntax(file: &str, content: &str, error: &toml::de::Error) -> String {
 }
 
 /// A text of somebody's, which may be anything: one line, short, and no secret.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let short: String = without_secrets(text).chars().take(256).collect();
     line(&short)
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::file::{Desired, Identity};
+use super::grant::Grant;
 use crate::store::event::Kind;
 
 /// What the broker says there is.
@@ -55,13 +56,20 @@ pub(super) enum Step {
         to: String,
     },
     /// An identity that is not there.
-    CreateIdentity { name: String, body: Value },
+    CreateIdentity {
+        name: String,
+        body: Value,
+        /// What of it comes from grants, a line each.
+        grants: Vec<String>,
+    },
     /// An identity that may ask for something else, or is something else.
     ChangeIdentity {
         name: String,
         /// Member, what it is, what it shall be: in words.
         differences: Vec<(&'static str, String, String)>,
         body: Value,
+        /// What of what is new comes from grants, a line each.
+        grants: Vec<String>,
     },
     /// An identity of somebody else.
     Transfer {
@@ -105,7 +113,7 @@ impl Step {
             Self::ChangeOwner { name, from, to } => {
                 format!("owner {name}: contact {} -> {to}", contact(from))
             }
-            Self::CreateIdentity { name, body } => {
+            Self::CreateIdentity { name, body, .. } => {
                 let member = |member: &str| crate::cli::output::shown(member, body.get(member));
                 format!(
                     "identity {name} ({} of {}): {} for {}",
@@ -159,7 +167,19 @@ impl Step {
             Self::DisableIdentity { name } => ("disable_identity", name),
             Self::DisableOwner { name } => ("disable_owner", name),
         };
-        json!({"step": step, "name": name, "words": self.words()})
+        let mut told = json!({"step": step, "name": name, "words": self.words()});
+        if let (false, Some(object)) = (self.grants().is_empty(), told.as_object_mut()) {
+            object.insert("grants".to_owned(), json!(self.grants()));
+        }
+        told
+    }
+
+    /// What of it comes from grants, a line each.
+    pub(super) fn grants(&self) -> &[String] {
+        match self {
+            Self::CreateIdentity { grants, .. } | Self::ChangeIdentity { grants, .. } => grants,
+            _ => &[],
+        }
     }
 
     /// Route and body; `None` for what a person must do.
@@ -306,6 +326,7 @@ fn create(name: &str, wanted: &Identity) -> Step {
     Step::CreateIdentity {
         name: name.to_owned(),
         body,
+        grants: wanted.grants.iter().map(Grant::words).collect(),
     }
 }
 
@@ -352,6 +373,15 @@ fn change(name: &str, wanted: &Identity, found: &PresentIdentity) -> Option<Step
         name: name.to_owned(),
         differences,
         body: body.into(),
+        grants: wanted
+            .grants
+            .iter()
+            .filter(|grant| {
+                !found.audiences.contains(&grant.audience)
+                    || !grant.scopes.is_subset_of(&found.scopes)
+            })
+            .map(Grant::words)
+            .collect(),
     })
 }
 
@@ -409,5 +439,7 @@ fn pruned(desired: &Desired, present: &Present, names: &BTreeMap<NodeId, &str>) 
     identities.chain(owners).collect()
 }
 
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ fn refused(content: &str) -> String {
     desired.add(Path::new("fleet.toml"), content).unwrap_err()
 }
 
-const FLEET: &str = r#"
+pub(super) const FLEET: &str = r#"
 [[owner]]
 name = "team"
 contact = "team@example.com"
@@ -61,7 +61,7 @@ fn identity(name: &str, kind: Kind, scopes: &str) -> PresentIdentity {
     }
 }
 
-fn fleet() -> Present {
+pub(super) fn fleet() -> Present {
     Present {
         owners: vec![owner(TEAM, "team")],
         identities: vec![
