@@ -146,7 +146,7 @@ pub fn run() -> ExitCode {
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),
         Command::Lineage(noun) => admin::run(noun, output),
-        Command::Approval(noun) => admin::run(noun, output),
+        Command::Approval(noun) => admin::run_approval(noun, output),
         Command::Gateway(noun) => admin::run(noun, output),
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::client::{Connect, Local, Way};
 use super::output::{self, Output};
-pub use approval::ApprovalCommand;
+pub use approval::{ApprovalCommand, Ask, run as run_approval};
 pub use drift::DriftCommand;
 pub use gateway::GatewayCommand;
 pub use identity::{IdentityCommand, OwnerCommand};

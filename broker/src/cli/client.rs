@@ -91,12 +91,23 @@ impl Way {
 /// How long an answer of many lines may take.
 const LONG_ANSWER: Duration = Duration::from_secs(3_600);
 
-fn builder() -> reqwest::ClientBuilder {
+pub(super) fn builder() -> reqwest::ClientBuilder {
     Client::builder()
         .timeout(Duration::from_secs(30))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .user_agent(concat!("lanyard-cli/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether nobody in between reads what is sent there.
+pub(super) fn is_confidential(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || loopback
 }
 
 impl Local {
@@ -129,13 +140,7 @@ impl Local {
 
 impl Connect {
     fn over_tcp(&self, url: &Url) -> Result<AdminClient, CliError> {
-        let loopback = match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() != "https" && !loopback {
+        if !is_confidential(url) {
             return Err(CliError::Usage(format!(
                 "`{url}` would send the token unencrypted: use https"
             )));

@@ -1,9 +1,13 @@
 //! `lanyard approval …`.
 
+mod ask;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Asks, Call, CliError, listed, output, segment, text_of};
+use super::{Asks, Call, CliError, Noun, listed, output, segment, text_of};
+use crate::cli::output::Output;
+pub use ask::Ask;
 
 /// `lanyard approval …`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +35,8 @@ pub enum ApprovalCommand {
         #[arg(long = "for", value_name = "SECONDS")]
         seconds: u64,
     },
+    /// Ask for yourself, as an identity with its own key: what you are going to ask a token for
+    Ask(Ask),
     /// List what was asked and what became of it
     List,
     /// Show exactly what would be approved, and its hash
@@ -79,6 +85,11 @@ impl Asks for ApprovalCommand {
                 });
                 Call::post("v1/approvals", body, shown)
             }
+            Self::Ask(_) => {
+                return Err(CliError::Usage(
+                    "an identity asks at the public listener, not at an administrator's".to_owned(),
+                ));
+            }
             Self::List => Call::get("v1/approvals", |answer| {
                 listed(
                     answer,
@@ -100,6 +111,14 @@ impl Asks for ApprovalCommand {
                 shown,
             ),
         })
+    }
+}
+
+/// Asks, as whoever it is.
+pub fn run(noun: Noun<ApprovalCommand>, output: Output) -> Result<(), CliError> {
+    match &noun.command {
+        ApprovalCommand::Ask(ask) => ask.run(output),
+        _ => super::run(noun, output),
     }
 }
 

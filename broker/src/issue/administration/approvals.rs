@@ -1,4 +1,4 @@
-//! Asking for approval, and giving or refusing it: what administrators do about
+//! Asking for approval, and giving or refusing it: what clients and administrators do about
 //! [approvals](crate::issue::approval).
 
 use std::collections::BTreeSet;
@@ -10,14 +10,18 @@ use serde_json::Value;
 use super::input::{self, InvalidInput};
 use super::{AdminError, Issue};
 use crate::clock::UnixMillis;
+use crate::issue::Client;
 use crate::issue::approval::{self, NotApproved};
-use crate::issue::identity::{Approval, Book};
+use crate::issue::identity::{Approval, Book, Identified};
+use crate::issue::policy::Request;
 use crate::store::Event;
 use crate::store::event::{ApprovalRequest, By, ContentHash};
 use crate::store::plain::is_plain_line;
 
 /// The most that may be open for one identity: whoever must decide about more decides about none.
 const MOST_OPEN: usize = 32;
+/// The shortest time box that a client may ask for itself: with [`MOST_OPEN`], what bounds how often it asks.
+const LEAST_SECONDS: u64 = 60;
 /// The longest time box; what should hold longer is a policy.
 const LONGEST_SECONDS: u64 = 7 * 24 * 3_600;
 
@@ -89,8 +93,64 @@ impl Issue {
         by: By,
     ) -> Result<ApprovalView, AdminError> {
         let _one_at_a_time = self.administration.lock().await;
+        let request = self.approval_request(new, self.now())?;
+        self.ask_alone(request, by).await
+    }
+
+    /// A client asks for itself: administrators are shown exactly what it is going to ask for.
+    pub async fn request_own_approval(
+        &self,
+        client: &Client,
+        wanted: Request,
+        reason: &str,
+        seconds: u64,
+    ) -> Result<ApprovalView, AdminError> {
+        let _one_at_a_time = self.administration.lock().await;
         let now = self.now();
-        let request = self.approval_request(new, now)?;
+        let audience = match wanted.audiences.as_slice() {
+            [one] => one.clone(),
+            _ => return Err(InvalidInput::new("audience", "names one audience").into()),
+        };
+        let may = |found: &Identified| found.grant.audiences.contains(&audience);
+        let registered = self
+            .state()
+            .read(|book| book.identity(client.identity).is_some_and(may));
+        if !registered {
+            let why = "is none that this identity is registered for: no approval would help";
+            return Err(InvalidInput::new("audience", why).into());
+        }
+        let Some(scopes) = wanted.scopes.filter(|_| !wanted.partial) else {
+            let why = "names what is wanted, all of it: who asks for what there is asks for nothing exactly";
+            return Err(InvalidInput::new("scope", why).into());
+        };
+        if seconds < LEAST_SECONDS {
+            let why = format!("is at least {LEAST_SECONDS}");
+            return Err(InvalidInput::new("seconds", why).into());
+        }
+        let request = ApprovalRequest {
+            identity: client.identity,
+            audience,
+            scopes,
+            lifetime: self
+                .approved_lifetime(wanted.lifetime.unwrap_or(self.lifetimes().default))?,
+            task: wanted.task,
+            reason: input::reason(reason)?,
+            until: until(now, seconds)?,
+        };
+        self.ask_alone(request, By::Identity(client.identity)).await
+    }
+
+    async fn ask_alone(
+        &self,
+        request: ApprovalRequest,
+        by: By,
+    ) -> Result<ApprovalView, AdminError> {
+        let now = self.now();
+        let task = request.task.as_ref().map(serde_json::to_string);
+        if !task.is_none_or(|text| text.is_ok_and(|text| is_plain_line(&text))) {
+            let why = "has characters that cannot be seen";
+            return Err(InvalidInput::new("task", why).into());
+        }
         let identity = request.identity;
         let (open, shown) = self.state().read(|book| {
             let open = book.approvals().filter(|(_, asked)| {
@@ -128,24 +188,11 @@ impl Issue {
         let task = match new.task {
             Some(task) => {
                 let text = task.to_string();
-                if !is_plain_line(&text) {
-                    let why = "has characters that cannot be seen";
-                    return Err(InvalidInput::new("task", why).into());
-                }
                 Some(TaskScope::parse(&text).map_err(|error| refused("task")(&error))?)
             }
             None => None,
         };
-        let longest = self.lifetimes().longest;
-        let lifetime = new.lifetime.unwrap_or(longest);
-        if !(1..=longest).contains(&lifetime) {
-            let why = format!("is 1 to {longest} seconds");
-            return Err(InvalidInput::new("lifetime", why).into());
-        }
-        if !(1..=LONGEST_SECONDS).contains(&new.seconds) {
-            let why = format!("is 1 to {LONGEST_SECONDS}");
-            return Err(InvalidInput::new("seconds", why).into());
-        }
+        let lifetime = new.lifetime.unwrap_or(self.lifetimes().longest);
         let scopes = new
             .scopes
             .parse()
@@ -158,11 +205,20 @@ impl Issue {
             identity,
             audience,
             scopes,
-            lifetime,
+            lifetime: self.approved_lifetime(lifetime)?,
             task,
             reason: input::reason(&new.reason)?,
-            until: now.plus_millis(new.seconds.saturating_mul(1_000)),
+            until: until(now, new.seconds)?,
         })
+    }
+
+    fn approved_lifetime(&self, seconds: u64) -> Result<u64, InvalidInput> {
+        let longest = self.lifetimes().longest;
+        if (1..=longest).contains(&seconds) {
+            return Ok(seconds);
+        }
+        let why = format!("is 1 to {longest} seconds");
+        Err(InvalidInput::new("lifetime", why))
     }
 
     /// Approves exactly what has this hash.
@@ -225,6 +281,24 @@ impl Issue {
         })
     }
 
+    /// What a client asked for itself, and how it stands; what others asked is nobody's.
+    pub fn show_own_approval(
+        &self,
+        client: &Client,
+        id: NodeId,
+    ) -> Result<ApprovalView, AdminError> {
+        let own = By::Identity(client.identity);
+        let asked_by_it = |asked: &Approval| asked.asked_by == own;
+        let known = self
+            .state()
+            .read(|book| book.approval(id).is_some_and(asked_by_it));
+        if known {
+            self.show_approval(id)
+        } else {
+            Err(unknown(id))
+        }
+    }
+
     /// Everything that was asked and is not over for long, the newest first.
     pub fn list_approvals(&self) -> Vec<ApprovalView> {
         let now = self.now();
@@ -237,6 +311,14 @@ impl Issue {
         views.sort_by_key(|view| std::cmp::Reverse(view.id));
         views
     }
+}
+
+fn until(now: UnixMillis, seconds: u64) -> Result<UnixMillis, InvalidInput> {
+    if (1..=LONGEST_SECONDS).contains(&seconds) {
+        return Ok(now.plus_millis(seconds.saturating_mul(1_000)));
+    }
+    let why = format!("is 1 to {LONGEST_SECONDS}");
+    Err(InvalidInput::new("seconds", why))
 }
 
 fn view(book: &Book, id: NodeId, asked: &Approval, now: UnixMillis) -> ApprovalView {
