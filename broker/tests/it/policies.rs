@@ -1,5 +1,6 @@
 //! Policies as files, through the real command and without a broker.
 
+mod ages;
 mod broken;
 mod change;
 mod explained;

@@ -172,6 +172,8 @@ fn described(args: &ExplainArgs, fixtures: &Fixtures) -> (Fixtures, Asking) {
             audiences: what.audience.iter().cloned().collect(),
             scopes: who.registered.iter().cloned().collect(),
             max_lifetime: Fixture::LONGEST,
+            age_days: None,
+            unused_days: None,
         }),
         None => fixtures.clone(),
     };

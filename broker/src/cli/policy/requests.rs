@@ -1,8 +1,7 @@
 //! `lanyard policy requests`: what was asked for, out of the log, for `lanyard policy diff`.
 //!
-//! The log keeps what was asked and who asked, as registered at that moment. It does not keep what was last seen of an
-//! identity's behaviour: requests are tried as if nothing was. Of approvals it keeps those that counted then, so a request
-//! that nobody had approved is tried without.
+//! The log keeps what was asked and who asked, as registered at that moment. Of approvals, and of what was seen of
+//! behaviour, it keeps what counted then, so a request that nobody had approved is tried without.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,9 +18,9 @@ use crate::clock::{Clock, SystemClock, UnixMillis};
 use crate::crypto::SealingRoot;
 use crate::issue::IssueState;
 use crate::issue::identity::Book;
-use crate::policy::AskedBy;
 use crate::policy::difference::Recorded;
 use crate::policy::trial::{Asking, Fixture, Kind, Limits};
+use crate::policy::{AskedBy, Oidc, Risk};
 use crate::store::event::{Decided, Denial, Grant, IssuedToken};
 use crate::store::{Event, Projection, Record, reading};
 
@@ -169,7 +168,7 @@ struct Made<'e> {
 impl Made<'_> {
     fn recorded(&self, book: &Book, at: UnixMillis) -> Option<Recorded> {
         let asked = &self.decided.asked;
-        let mut identity = fixture(book, self.subject)?;
+        let mut identity = aged(fixture(book, self.subject)?, book, self.subject, at);
         if identity.kind == Kind::Gateway {
             // What it is registered for are the audiences it serves; its own tokens are for the broker.
             identity.audiences = self
@@ -180,7 +179,7 @@ impl Made<'_> {
                 .collect();
         }
         let actor = match self.actor {
-            Some(node) => Some(fixture(book, node)?),
+            Some(node) => Some(aged(fixture(book, node)?, book, node, at)),
             None => None,
         };
         let seconds = i64::try_from(at.seconds()).ok()?;
@@ -200,11 +199,19 @@ impl Made<'_> {
                 Grant::Local => AskedBy::Local,
             },
             proof: word(&asked.proof).ok()?,
+            oidc: asked.oidc.as_ref().map(|pinned| Oidc {
+                issuer: pinned.issuer.clone(),
+                subject: pinned.subject.clone(),
+            }),
             actor: actor.as_ref().map(|actor| actor.name.clone()),
             network: asked.network.as_deref().and_then(network),
             time: OffsetDateTime::from_unix_timestamp(hour).ok()?,
             task: self.task.map(limits),
             partial: asked.partial,
+            risk: match &asked.risk {
+                Some(risk) => word(risk).ok()?,
+                None => Risk::None,
+            },
             approvals: self.decided.approvals.clone(),
             ..Asking::of(&identity.name)
         };
@@ -229,7 +236,17 @@ fn fixture(book: &Book, node: NodeId) -> Option<Fixture> {
         audiences: grant.audiences.clone(),
         scopes: grant.scopes.clone(),
         max_lifetime: grant.max_lifetime,
+        age_days: None,
+        unused_days: None,
     })
+}
+
+/// How old it is and how long unused at that time, as decisions of then saw it.
+fn aged(mut fixture: Fixture, book: &Book, node: NodeId, at: UnixMillis) -> Fixture {
+    let usage = book.identity(node).map(|found| found.usage);
+    fixture.age_days = usage.map(|usage| usage.age_days(at));
+    fixture.unused_days = usage.map(|usage| usage.quiet_days(book.awake_since(), at));
+    fixture
 }
 
 /// The first address of a network: all that is known of where from.

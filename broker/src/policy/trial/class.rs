@@ -42,6 +42,12 @@ pub struct Class {
     /// Their longest lifetime, in seconds; absent: the trust domain's.
     #[serde(default)]
     pub max_lifetime: Option<u64>,
+    /// For how many days they have been there, when policies look at it.
+    #[serde(default)]
+    pub age_days: Option<u64>,
+    /// For how many days they obtained no token, when policies look at it.
+    #[serde(default)]
+    pub unused_days: Option<u64>,
 }
 
 /// What is out of the ordinary when they ask.
@@ -90,6 +96,8 @@ impl Class {
             audiences: self.audiences.clone().unwrap_or_else(|| catalogue.to_vec()),
             scopes: self.scopes.clone(),
             max_lifetime: self.max_lifetime.unwrap_or(Fixture::LONGEST),
+            age_days: self.age_days,
+            unused_days: self.unused_days,
         }
     }
 }

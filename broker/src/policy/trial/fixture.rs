@@ -31,13 +31,19 @@ pub struct Fixture {
     /// Longest lifetime, in seconds.
     #[serde(default = "longest")]
     pub max_lifetime: u64,
+    /// For how many days it has been there; absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_days: Option<u64>,
+    /// For how many days it obtained no token; absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_days: Option<u64>,
 }
 
 impl Fixture {
     /// The longest lifetime a trust domain gives, in seconds: an identity's when its registration names none.
     pub const LONGEST: u64 = 3_600;
 
-    /// As policies see it. How old it is, and since when it is not used, a file cannot say.
+    /// As policies see it.
     pub(super) fn party(&self) -> Party<'_> {
         Party {
             name: &self.name,
@@ -47,8 +53,8 @@ impl Fixture {
             audiences: &self.audiences,
             scopes: &self.scopes,
             max_lifetime: self.max_lifetime,
-            age_days: None,
-            unused_days: None,
+            age_days: self.age_days,
+            unused_days: self.unused_days,
         }
     }
 }

@@ -40,6 +40,10 @@ async fn what_was_asked_of_a_broker_is_tried_with_other_policies() {
         .sum();
     // The administrator of `lanyard dev` has one, too.
     assert_eq!(asked, 5, "{lines}");
+    for request in &recorded {
+        assert_eq!(request["identity"]["age_days"], 0, "{request}");
+        assert_eq!(request["identity"]["unused_days"], 0, "{request}");
+    }
     let folder = Copied::new();
     fs::write(folder.home.path().join("requests.jsonl"), &lines).unwrap();
     let before = ours();
