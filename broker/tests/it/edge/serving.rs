@@ -159,6 +159,107 @@ async fn certificates_change_without_a_restart_and_bad_ones_do_not() {
     assert_eq!(running.wait(), Some(0));
 }
 
+#[tokio::test]
+async fn policies_change_on_a_signal_without_a_gap_and_broken_ones_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = certificate(folder.path());
+    let port = port();
+    let bundle = folder.path().join("policies");
+    std::fs::create_dir_all(bundle.join("grant")).unwrap();
+    let schema = include_str!("../../../../policies/schema.cedarschema");
+    std::fs::write(bundle.join("schema.cedarschema"), schema).unwrap();
+    let put = |condition: &str| {
+        let policy = format!(
+            "@id(\"grant\") @owner(\"team\") @why(\"w\")\n\
+             permit(principal, action == Lanyard::Action::\"issue\", resource)\nwhen {{ {condition} }};\n"
+        );
+        std::fs::write(bundle.join("grant/policy.cedar"), policy).unwrap();
+    };
+    let read_only = "resource.name == \"orders:read\"";
+    put("true");
+    let file = configuration(folder.path(), |text| {
+        text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)
+            .replace(
+                "https://lanyard.example.com",
+                &format!("https://localhost:{port}"),
+            )
+            .replace("#: bundle", "bundle")
+    });
+    let running = Running::start(&["serve", "--config", &file]);
+    let http = client(Some(&pem));
+    let live = format!("https://localhost:{port}/livez");
+    until("the start", &running, async || {
+        http.get(&live).send().await.is_ok()
+    })
+    .await;
+    let data = folder.path().join("data");
+    let administer = |arguments: &[&str]| {
+        json(
+            &[
+                &["--json"],
+                arguments,
+                &["--data-dir", data.to_str().unwrap()],
+            ]
+            .concat(),
+        )
+    };
+    administer(&["owner", "add", "team"]);
+    let orders = "https://orders.example";
+    administer(&[
+        "identity",
+        "add",
+        "billing",
+        "--owner",
+        "team",
+        "--audience",
+        orders,
+    ]);
+    let key = administer(&["key", "add", "billing"]);
+    let ask = async |scope: &str| {
+        let request = http
+            .post(format!("https://localhost:{port}/oauth/token"))
+            .basic_auth(
+                key["client_id"].as_str().unwrap(),
+                key["client_secret"].as_str(),
+            )
+            .form(&[("grant_type", "client_credentials"), ("scope", scope)]);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask("orders:write").await, 200);
+
+    put(read_only);
+    running.signal("HUP");
+    until("the narrower policies", &running, async || {
+        // What both allow is given at every moment.
+        assert_eq!(ask("orders:read").await, 200);
+        ask("orders:write").await == 400
+    })
+    .await;
+
+    put("resource.nam == 1");
+    running.signal("HUP");
+    until("the refusal", &running, async || {
+        assert_eq!(ask("orders:read").await, 200);
+        running.said().contains("grant/policy.cedar:")
+    })
+    .await;
+    assert_eq!(
+        ask("orders:write").await,
+        400,
+        "the last good ones stay in force"
+    );
+    assert_eq!(ask("orders:read").await, 200);
+
+    put("true");
+    running.signal("HUP");
+    until("the wider policies", &running, async || {
+        ask("orders:write").await == 200
+    })
+    .await;
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+}
+
 #[test]
 fn what_a_broker_needs_is_demanded_by_name() {
     let folder = tempfile::tempdir().unwrap();
