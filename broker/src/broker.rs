@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ForeignIssuer};
 use crate::crypto::{CryptoError, SealingRoot};
 use crate::http::tls::TlsError;
 use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
 use crate::issue::policy::Lifetimes;
+use crate::issue::proof::oidc::{FederationSettings, TrustedIssuer};
 use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
 use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
@@ -312,5 +313,16 @@ fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
             ..LimitSettings::default()
         },
         policies: Arc::new(policies),
+        federation: FederationSettings {
+            issuers: config.federation.issuers.iter().map(trusted).collect(),
+            private_addresses: config.federation.private_addresses,
+        },
+    }
+}
+
+fn trusted(foreign: &ForeignIssuer) -> TrustedIssuer {
+    TrustedIssuer {
+        issuer: foreign.issuer.clone(),
+        keys_at: foreign.keys_at.clone(),
     }
 }

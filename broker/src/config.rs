@@ -6,6 +6,7 @@
 //! [`table`] names them, [`settings`] gathers texts with their origins; here they become types that cannot be wrong.
 
 mod error;
+mod federation;
 mod issuer;
 pub mod settings;
 pub mod table;
@@ -18,6 +19,7 @@ use lanyard_token::Algorithm;
 use url::Url;
 
 pub use error::ConfigError;
+pub use federation::{Federation, ForeignIssuer};
 pub use issuer::Issuer;
 pub use settings::{Origin, Settings};
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub max_lifetime: Duration,
     /// The folder of policies; none: everybody gets what it was registered for.
     pub policy_bundle: Option<PathBuf>,
+    /// Whose tokens may be proof beside keys.
+    pub federation: Federation,
     /// Whole days without use after which an identity is disabled; `None`: never.
     pub unused_days: Option<u64>,
     /// Whether statistics only write down what they would have done.
@@ -162,6 +166,7 @@ impl Config {
                 MAX_LIFETIME_SECONDS,
             )?),
             policy_bundle: settings.path("policy.bundle")?,
+            federation: Federation::parse(settings)?,
             unused_days: Some(settings.within("lifecycle.unused_days", 0, 3_650)?)
                 .filter(|days| *days > 0),
             drift: Drift {

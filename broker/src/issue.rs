@@ -45,6 +45,7 @@ pub use policies::ReloadError;
 use policy::Lifetimes;
 use proof::access_token::{self, Proven, Wanted};
 use proof::api_key::KeyHasher;
+use proof::oidc::{Federation, FederationError, FederationSettings};
 
 /// What the operator decided about issuing.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct IssueSettings {
     pub limits: LimitSettings,
     /// Who may have what.
     pub policies: Arc<Policies>,
+    /// Whose tokens may be proof beside keys.
+    pub federation: FederationSettings,
 }
 
 /// Why the room cannot be opened.
@@ -76,6 +79,9 @@ pub enum OpenError {
     /// No pepper can be derived.
     #[error("the sealing key cannot be used")]
     Seal(#[from] CryptoError),
+    /// Other issuers cannot be trusted as the operator wrote.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
 }
 
 /// The room. Cheap to share behind an `Arc`.
@@ -91,6 +97,7 @@ pub struct Issue {
     ring: KeyRing,
     hasher: KeyHasher,
     limits: Limits,
+    federation: Federation,
     policies: Arc<Policies>,
     policies_refused: AtomicU64,
     denials: Mutex<denials::Denials>,
@@ -126,6 +133,7 @@ impl Issue {
             ring: KeyRing::new(Arc::clone(&seal)),
             hasher: KeyHasher::new(seal.pepper()?),
             limits: Limits::new(settings.limits),
+            federation: Federation::open(&settings.federation, clock.now())?,
             policies: Arc::clone(&settings.policies),
             policies_refused: AtomicU64::new(0),
             denials: Mutex::default(),

@@ -106,6 +106,17 @@ impl Export {
                 name: "lanyard.log.key_issued",
                 rev, "lanyard.identity" = %identity, "lanyard.credential" = %credential, by = ?by, "API key issued"
             ),
+            Event::IssuerTrusted {
+                credential,
+                identity,
+                pinned,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.log.issuer_trusted",
+                rev, "lanyard.identity" = %identity, "lanyard.credential" = %credential, issuer = pinned.issuer,
+                subject = pinned.subject, by = ?by, "another issuer's subject is trusted"
+            ),
             Event::ApprovalRequested {
                 approval,
                 request,

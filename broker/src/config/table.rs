@@ -88,6 +88,16 @@ pub const ALL: &[Setting] = &[
         "folder of policies (default: everybody gets what it was registered for)",
     ),
     setting(
+        "federation.issuers",
+        None,
+        "whose tokens may be proof, separated by spaces: ISSUER, or ISSUER=KEY-SET",
+    ),
+    setting(
+        "federation.private_addresses",
+        Some("false"),
+        "they may lie on loopback and private networks, in plain HTTP on loopback",
+    ),
+    setting(
         "lifecycle.unused_days",
         Some("90"),
         "whole days without use after which an identity is disabled; 0: never",

@@ -2,7 +2,7 @@
 //!
 //! There is one provider per process, so only a program may install it, never a library. It signs
 //! nothing: access tokens are signed in `issue::mint`. It verifies foreign tokens (ES256, EdDSA,
-//! RS256; never HMAC, whose "public" key would be a secret) and takes JWKs apart.
+//! RS256, PS256; never HMAC, whose "public" key would be a secret) and takes JWKs apart.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -12,13 +12,24 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Enc
 use ring::digest;
 use ring::signature::{
     self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
-    Ed25519KeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 /// Installs the provider for this process; once, from `main`. Later calls change nothing.
 pub fn install() {
     // The error only says that a provider is there already.
     let _ = PROVIDER.install_default();
+}
+
+/// Whether somebody who has the private half of this key signed the message, in this way and no other.
+pub fn is_signed(
+    algorithm: Algorithm,
+    key: &DecodingKey,
+    message: &[u8],
+    signature: Vec<u8>,
+) -> bool {
+    verifier(&algorithm, key).is_ok_and(|verifier| verifier.verify(message, &signature).is_ok())
 }
 
 static PROVIDER: CryptoProvider = CryptoProvider {
@@ -41,7 +52,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     let family = match algorithm {
         Algorithm::ES256 => AlgorithmFamily::Ec,
         Algorithm::EdDSA => AlgorithmFamily::Ed,
-        Algorithm::RS256 => AlgorithmFamily::Rsa,
+        Algorithm::RS256 | Algorithm::PS256 => AlgorithmFamily::Rsa,
         _ => return Err(ErrorKind::InvalidAlgorithm.into()),
     };
     if key.family() != family {
@@ -60,24 +71,24 @@ struct RingVerifier {
 
 impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        let rsa = match self.algorithm {
+            Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
+            _ => &RSA_PKCS1_2048_8192_SHA256,
+        };
         let method: &'static dyn signature::VerificationAlgorithm = match self.algorithm {
             Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED,
             Algorithm::EdDSA => &ED25519,
-            Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::RS256 | Algorithm::PS256 => rsa,
             _ => return Err(SignatureError::new()),
         };
         match self.key.kind() {
             DecodingKeyKind::SecretOrDer(bytes) => {
                 UnparsedPublicKey::new(method, bytes).verify(message, signature)
             }
-            DecodingKeyKind::RsaModulusExponent { n, e } if self.algorithm == Algorithm::RS256 => {
-                RsaPublicKeyComponents { n, e }.verify(
-                    &RSA_PKCS1_2048_8192_SHA256,
-                    message,
-                    signature,
-                )
+            // Of this form only with an RSA algorithm: whoever made the verifier has compared the families.
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                RsaPublicKeyComponents { n, e }.verify(rsa, message, signature)
             }
-            DecodingKeyKind::RsaModulusExponent { .. } => return Err(SignatureError::new()),
         }
         .map_err(|_| SignatureError::new())
     }

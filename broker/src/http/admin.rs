@@ -73,7 +73,9 @@ pub fn routes(rooms: Rooms) -> Router {
             "/v1/identities/{identity}/keys",
             get(keys::list).post(keys::create),
         )
+        .route("/v1/identities/{identity}/trusts", post(keys::trust))
         .route("/v1/keys/{credential}/revoke", post(keys::revoke))
+        .route("/v1/keys/{credential}/enable", post(keys::enable))
         .route("/v1/unused", get(unused::identities))
         .route("/v1/key-ages", get(unused::key_ages))
         .route(

@@ -1,6 +1,7 @@
-//! The OAuth doors: token, revocation, introspection.
+//! The OAuth doors: token, revocation, introspection, and asking for approval.
 
 mod answer;
+mod approvals;
 mod client;
 mod doorkeeper;
 mod form;
@@ -45,6 +46,8 @@ pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>) -> Route
         .route("/oauth/token", post(token::post))
         .route("/oauth/revoke", post(revoke::post))
         .route("/oauth/introspect", post(introspect::post))
+        .route("/oauth/approvals", post(approvals::request))
+        .route("/oauth/approvals/{approval}", post(approvals::show))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Doors {
             issue,

@@ -4,6 +4,7 @@
 //! unique without anybody undoing anything.
 
 mod approvals;
+mod federation;
 mod input;
 mod lifecycle;
 mod unused;
@@ -23,10 +24,11 @@ use crate::store::event::{By, Cause, Identity, Kind};
 use crate::store::{Event, StoreError};
 
 pub use approvals::{ApprovalState, ApprovalView, NewApproval};
+pub use federation::NewTrust;
 pub use input::{InvalidInput, Name, NewGateway, NewIdentity, NewOwner};
 pub use lifecycle::{ChangeIdentity, ChangeOwner, Transferred};
 pub use unused::{KeyAge, LOOK_FOR_UNUSED, REPORTED_AFTER_DAYS, Unused};
-pub use view::{GatewayView, IdentityView, KeyView, OwnerView};
+pub use view::{CredentialKind, GatewayView, IdentityView, KeyView, OwnerView};
 
 /// Scopes of a gateway's own tokens.
 const GATEWAY_SCOPES: &str = "lanyard:feed lanyard:report";
@@ -331,22 +333,25 @@ impl Issue {
             .await?)
     }
 
-    /// Revokes an API key.
+    /// Lets a credential obtain tokens again. Tokens from before stay dead.
+    pub async fn enable_credential(
+        &self,
+        credential: NodeId,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Rev, AdminError> {
+        self.show_key(credential)?;
+        self.enable(credential, by, reason).await
+    }
+
+    /// Revokes a credential.
     pub async fn revoke_credential(
         &self,
         credential: NodeId,
         by: By,
         reason: &str,
     ) -> Result<Rev, AdminError> {
-        if self
-            .state()
-            .read(|book| book.credential(credential).is_none())
-        {
-            return Err(AdminError::NotFound {
-                kind: "key",
-                name: credential.to_string(),
-            });
-        }
+        self.show_key(credential)?;
         self.disable(credential, by, reason).await
     }
 
@@ -415,7 +420,7 @@ impl Issue {
         self.state().read(view::gateways)
     }
 
-    /// The API keys of an identity, oldest first.
+    /// The credentials of an identity, oldest first.
     pub fn list_keys(&self, identity: &str) -> Result<Vec<KeyView>, AdminError> {
         let node = self.find_identity(identity)?;
         Ok(self.state().read(|book| view::keys(book, node)))

@@ -1,12 +1,17 @@
-//! Client authentication: a client id and an API key (RFC 6749 section 2.3.1).
+//! Client authentication: a client id and an API key (RFC 6749 section 2.3.1), or another issuer's token
+//! (RFC 7523 section 2.2).
+
+use std::sync::Arc;
 
 use lanyard_token::{Lineage, NodeId};
 
 use super::identity::{Book, Unusable};
 use super::limits::Network;
 use super::proof::api_key::ApiKey;
+use super::proof::oidc::{Assertion, AssertionFault};
 use super::{Issue, Refused};
 use crate::clock::UnixMillis;
+use crate::policy::{Oidc, Proof};
 
 /// An identity that proved who it is with one of its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub struct Client {
     pub identity: NodeId,
     /// With what.
     pub credential: NodeId,
+    /// What another issuer's token said, if that was shown, and not a key.
+    pub oidc: Option<Arc<Oidc>>,
 }
 
 impl Client {
@@ -23,6 +30,14 @@ impl Client {
     pub(super) fn lineage(&self, book: &Book, now: UnixMillis) -> Result<Lineage, Refused> {
         book.lineage_of(self.credential, now)
             .map_err(Refused::Client)
+    }
+
+    /// What it showed, as policies name it.
+    pub(super) const fn proof(&self) -> Proof {
+        match self.oidc {
+            Some(_) => Proof::Oidc,
+            None => Proof::ApiKey,
+        }
     }
 }
 
@@ -57,6 +72,7 @@ impl Issue {
             let client = Client {
                 identity: row.identity,
                 credential,
+                oidc: None,
             };
             book.lineage_of(credential, now).map(|_| client)
         });
@@ -64,6 +80,49 @@ impl Issue {
             Ok(client) => Ok(client),
             Err(why) => self.failed(network, why),
         }
+    }
+
+    /// Whom another issuer's token vouches for: the client it says it is, if it says so, else the only one
+    /// that this subject is pinned to.
+    ///
+    /// Whether the subject is pinned comes before the signature: what nobody registered costs no key, and
+    /// nobody is asked for one.
+    pub async fn authenticate_vouched(
+        &self,
+        client_id: Option<&str>,
+        assertion: &str,
+        network: Option<Network>,
+    ) -> Result<Client, Refused> {
+        match self.vouched(client_id, assertion).await {
+            Err(Refused::Assertion(fault)) if fault.is_ours() => Err(Refused::Assertion(fault)),
+            Err(why) => {
+                self.count_failure(network)?;
+                Err(why)
+            }
+            client => client,
+        }
+    }
+
+    async fn vouched(&self, client_id: Option<&str>, assertion: &str) -> Result<Client, Refused> {
+        let now = self.clock.now();
+        let assertion = Assertion::parse(assertion).map_err(Refused::Assertion)?;
+        if !self.federation.trusts(assertion.issuer()) {
+            return Err(Refused::Assertion(AssertionFault::Issuer));
+        }
+        let (client, reusable) = self
+            .state
+            .read(|book| pinned(book, client_id, &assertion, now))
+            .map_err(Refused::Client)?;
+        let checked = async {
+            assertion.check(self.issuer(), now)?;
+            self.federation.check_signature(&assertion, now).await?;
+            if reusable {
+                return Ok(());
+            }
+            self.federation.check_first_use(&assertion, now)
+        };
+        checked.await.map_err(Refused::Assertion)?;
+        Ok(client)
     }
 
     /// Whose key this is, unless it was revoked: a key that is suspended comes back by itself, and its
@@ -75,6 +134,7 @@ impl Issue {
             (!row.disabled).then_some(Client {
                 identity: row.identity,
                 credential,
+                oidc: None,
             })
         });
         found.or_else(|| self.failed(network, Unusable::Unknown).ok())
@@ -82,9 +142,55 @@ impl Issue {
 
     /// One more failure from there.
     fn failed<T>(&self, network: Option<Network>, why: Unusable) -> Result<T, Refused> {
-        if let Some(network) = network {
-            self.limits.failure(network).map_err(Refused::TooMany)?;
-        }
+        self.count_failure(network)?;
         Err(Refused::Client(why))
     }
+
+    fn count_failure(&self, network: Option<Network>) -> Result<(), Refused> {
+        match network {
+            Some(network) => self.limits.failure(network).map_err(Refused::TooMany),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The one identity that this subject may be, and whether the token may be shown again.
+fn pinned(
+    book: &Book,
+    client_id: Option<&str>,
+    assertion: &Assertion,
+    now: UnixMillis,
+) -> Result<(Client, bool), Unusable> {
+    let wanted = client_id.map(str::parse::<NodeId>);
+    let mut found = None;
+    let mut unusable = Unusable::Unknown;
+    for (node, credential, pin) in book.credentials_by_pin(assertion.issuer(), assertion.subject())
+    {
+        if wanted
+            .as_ref()
+            .is_some_and(|id| *id != Ok(credential.identity))
+        {
+            continue;
+        }
+        if let Err(why) = book.lineage_of(node, now) {
+            unusable = why;
+            continue;
+        }
+        let another = |(client, _): &(Client, bool)| client.identity != credential.identity;
+        if found.as_ref().is_some_and(another) {
+            // It could be two: only the client can say which.
+            return Err(Unusable::Unknown);
+        }
+        let oidc = Oidc {
+            issuer: pin.issuer.clone(),
+            subject: pin.subject.clone(),
+        };
+        let client = Client {
+            identity: credential.identity,
+            credential: node,
+            oidc: Some(Arc::new(oidc)),
+        };
+        found = found.or(Some((client, pin.reusable)));
+    }
+    found.ok_or(unusable)
 }

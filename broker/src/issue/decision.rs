@@ -18,16 +18,18 @@ use super::limits::Network;
 use super::policy::{self, Allowance, Denial, Granted, Request, Wish};
 use super::{Issue, Refused};
 use crate::clock::UnixMillis;
-use crate::policy::{Asked, AskedBy, Binding, Party, Proof, Risk, Task};
-use crate::store::event::{AskedFor, Decided, Grant, Identity, Kind};
+use crate::policy::{Asked, AskedBy, Binding, Oidc, Party, Proof, Risk, Task};
+use crate::store::event::{AskedFor, Decided, Grant, Identity, Kind, Pinned};
 
 /// How a token is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
+pub(super) struct Circumstances<'a> {
     /// In which way.
     pub(super) grant: Grant,
     /// With what.
     pub(super) proof: Proof,
+    /// What another issuer's token said, when that is the proof.
+    pub(super) oidc: Option<&'a Oidc>,
     /// Where from, when it is known.
     pub(super) address: Option<IpAddr>,
 }
@@ -41,6 +43,7 @@ pub(super) struct Seen {
     audiences: Vec<Audience>,
     age_days: u64,
     unused_days: u64,
+    risk: Risk,
 }
 
 impl Seen {
@@ -72,6 +75,12 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// What counts of what was seen of whose the token is, or of whoever acts with it: the graver.
+    fn risk(&self) -> Risk {
+        let actor = self.actor.as_ref().map(|actor| actor.risk);
+        actor.unwrap_or_default().max(self.subject.risk)
+    }
+
     /// Who approved exactly this. Whoever names no scopes asks for nothing exactly; and nobody who approved
     /// was shown that somebody else would use the token.
     fn approvals(&self, wish: &Wish<'_>) -> Vec<String> {
@@ -134,6 +143,7 @@ impl Issue {
             audiences,
             age_days: found.usage.age_days(now),
             unused_days: found.usage.quiet_days(book.awake_since(), now),
+            risk: book.risk(node, now),
         })
     }
 
@@ -143,7 +153,7 @@ impl Issue {
         look: Look,
         request: &Request,
         parent: Option<&Claims>,
-        circumstances: Circumstances,
+        circumstances: Circumstances<'_>,
         now: UnixMillis,
     ) -> Result<Decision, Refused> {
         let bundle = self.policies.current();
@@ -162,7 +172,12 @@ impl Issue {
             bundle: bundle.hash(),
             policies,
             approvals,
-            asked: asked_for(request, circumstances),
+            asked: AskedFor {
+                risk: Some(look.risk())
+                    .filter(|risk| *risk != Risk::None)
+                    .map(|risk| risk.word().to_owned()),
+                ..asked_for(request, circumstances)
+            },
         };
         match granted {
             Ok(granted) => {
@@ -216,7 +231,7 @@ impl Issue {
         look: &Look,
         denial: Denial,
         request: &Request,
-        circumstances: Circumstances,
+        circumstances: Circumstances<'_>,
         decided: Decided,
         now: UnixMillis,
     ) -> Refused {
@@ -259,7 +274,7 @@ fn asked<'a>(
     look: &'a Look,
     wish: &Wish<'a>,
     approvals: &'a [String],
-    circumstances: Circumstances,
+    circumstances: Circumstances<'a>,
     now: UnixMillis,
 ) -> Asked<'a> {
     Asked {
@@ -276,11 +291,11 @@ fn asked<'a>(
             Grant::Local => AskedBy::Local,
         },
         proof: circumstances.proof,
-        oidc: None,
+        oidc: circumstances.oidc,
         // No binding is checked yet, so none is believed: a permit that demands one does not count.
         binding: Binding::None,
         network: circumstances.address,
-        risk: Risk::None,
+        risk: look.risk(),
         task: wish.task.map(Task::Scope),
         approvals,
         time: moment(now),
@@ -296,7 +311,7 @@ fn moment(now: UnixMillis) -> OffsetDateTime {
 }
 
 /// What the log keeps of a request.
-fn asked_for(request: &Request, circumstances: Circumstances) -> AskedFor {
+fn asked_for(request: &Request, circumstances: Circumstances<'_>) -> AskedFor {
     /// More than one is refused anyway; a sample shows that there were more.
     const MOST_AUDIENCES: usize = 4;
     AskedFor {
@@ -310,8 +325,16 @@ fn asked_for(request: &Request, circumstances: Circumstances) -> AskedFor {
         lifetime: request.lifetime,
         partial: request.partial,
         proof: circumstances.proof.word().to_owned(),
+        oidc: circumstances.oidc.map(|oidc| {
+            Box::new(Pinned {
+                issuer: oidc.issuer.clone(),
+                subject: oidc.subject.clone(),
+                reusable: false,
+            })
+        }),
         network: circumstances
             .address
             .map(|address| Network::of(address).to_string()),
+        risk: None,
     }
 }

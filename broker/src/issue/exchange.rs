@@ -112,6 +112,7 @@ impl Issue {
                 Proof::Token(_) => Shown::AccessToken,
                 Proof::Key(_) => Shown::ApiKey,
             },
+            oidc: None,
             address: exchange.address,
         };
         let parent = proof.parent();

@@ -11,9 +11,9 @@ use super::limits::TooMany;
 use super::lineage::BrokenChain;
 use super::mint::{self, AccessToken, MintError};
 use super::policy::{Denied, Request};
+use super::proof::oidc::AssertionFault;
 use super::{Client, Issue};
 use crate::clock::UnixMillis;
-use crate::policy::Proof;
 use crate::store::event::Grant;
 
 /// A token that is durable, with what its holder must know.
@@ -41,6 +41,9 @@ pub enum Refused {
     /// The client's key is unknown, not its own, or not usable now.
     #[error("the client is refused")]
     Client(#[source] Unusable),
+    /// Another issuer's token that the client showed is refused.
+    #[error("the client assertion is refused")]
+    Assertion(#[source] AssertionFault),
     /// Ask later.
     #[error("too many requests")]
     TooMany(#[source] TooMany),
@@ -80,6 +83,7 @@ impl Refused {
             Self::Client(Unusable::Disabled) => "client_disabled",
             Self::Client(Unusable::Suspended) => "client_suspended",
             Self::Client(Unusable::Expired) => "key_expired",
+            Self::Assertion(fault) => fault.reason(),
             Self::TooMany(_) => "too_many_requests",
             Self::Subject(why) | Self::Actor(why) => why.reason(),
             Self::NotParty => "client_not_party",
@@ -123,7 +127,8 @@ impl Issue {
         })?;
         let circumstances = Circumstances {
             grant: Grant::ClientCredentials,
-            proof: Proof::ApiKey,
+            proof: client.proof(),
+            oidc: client.oidc.as_deref(),
             address,
         };
         let decision = self.decide(look, request, None, circumstances, now)?;

@@ -2,6 +2,7 @@
 //! has been revoked. A projection of the log.
 
 mod book;
+mod risk;
 mod row;
 mod usage;
 
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
-pub use book::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Unusable};
+pub use book::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof, Unusable};
 pub use usage::{Awake, Usage};
 
 /// The issue room's projection.

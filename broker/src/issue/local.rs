@@ -42,6 +42,7 @@ impl Issue {
         let circumstances = Circumstances {
             grant: Grant::Local,
             proof: Proof::Socket,
+            oidc: None,
             address: None,
         };
         let decision = self.decide(look, &request, None, circumstances, now)?;

@@ -160,8 +160,8 @@ impl Binding {
     }
 }
 
-/// What was last seen of an identity's behaviour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What was last seen of an identity's behaviour; the graver is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Nothing strange.

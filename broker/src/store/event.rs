@@ -49,6 +49,16 @@ pub enum Event {
         expires_at: Option<UnixMillis>,
         by: By,
     },
+    /// Whoever comes with this issuer's token about this subject is this identity: a credential that is
+    /// no secret.
+    IssuerTrusted {
+        credential: NodeId,
+        identity: NodeId,
+        label: Option<String>,
+        pinned: Box<Pinned>,
+        expires_at: Option<UnixMillis>,
+        by: By,
+    },
     /// How to reach an owner has changed.
     OwnerChanged {
         owner: NodeId,
@@ -274,6 +284,18 @@ impl Kind {
     }
 }
 
+/// Another issuer's subject, letter for letter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pinned {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// Their `sub`.
+    pub subject: String,
+    /// Whether one token may be shown again while it lives: for platforms that hand out one for its whole life.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reusable: bool,
+}
+
 /// HMAC-SHA256 of an API key under the pepper.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
@@ -328,9 +350,15 @@ pub struct AskedFor {
     /// What showed who asks, as policies write it.
     #[serde(default)]
     pub proof: String,
+    /// What another issuer's token said, when that was the proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Box<Pinned>>,
     /// Where from: a /24 or /48, never a full address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// What was last seen of its behaviour, as policies write it; absent: nothing strange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<String>,
 }
 
 /// An identity that proved who it is got no token.

@@ -2,8 +2,10 @@
 
 mod apply;
 mod attacks;
+mod bad_input;
 mod commands;
 mod cut_off;
+mod federation;
 pub(crate) mod harness;
 mod life;
 mod routes;

@@ -24,7 +24,27 @@ pub enum KeyCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// List an identity's keys
+    /// Trust another issuer's token instead of a key: whoever shows one about this subject is the identity
+    Trust {
+        /// Id or name of the identity
+        identity: String,
+        /// The `iss` of its tokens: one of the issuers in the broker's setting `federation.issuers`
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// The `sub` of its tokens, letter for letter: `repo:example/shop:ref:refs/heads/main`
+        #[arg(long)]
+        subject: String,
+        /// What it is for
+        #[arg(long)]
+        label: Option<String>,
+        /// Let one token be shown again while it lives, for platforms that hand out one for its whole life
+        #[arg(long)]
+        reusable: bool,
+        /// Let it end by itself after so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        expires_in: Option<u64>,
+    },
+    /// List an identity's keys, and whose word is believed instead
     List {
         /// Id or name of the identity
         identity: String,
@@ -33,6 +53,14 @@ pub enum KeyCommand {
     Ages,
     /// End a key and every token it led to
     Revoke {
+        /// Id of the credential
+        credential: String,
+        /// Why, for the log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let a key that was ended obtain tokens again; those from before stay dead
+    Enable {
         /// Id of the credential
         credential: String,
         /// Why, for the log
@@ -55,9 +83,30 @@ impl Asks for KeyCommand {
                 output::members,
             )
             .secret(Some("client_secret"), out),
+            Self::Trust {
+                identity,
+                issuer,
+                subject,
+                label,
+                reusable,
+                expires_in,
+            } => Call::post(
+                format!("v1/identities/{}/trusts", segment(identity)?),
+                json!({
+                    "issuer": issuer, "subject": subject, "label": label, "reusable": reusable,
+                    "expires_in": expires_in,
+                }),
+                output::members,
+            ),
             Self::List { identity } => Call::get(
                 format!("v1/identities/{}/keys", segment(identity)?),
-                |answer| listed(answer, "keys", &["id", "label", "disabled", "expires_at"]),
+                |answer| {
+                    listed(
+                        answer,
+                        "keys",
+                        &["id", "kind", "label", "subject", "disabled", "expires_at"],
+                    )
+                },
             ),
             Self::Ages => Call::get("v1/key-ages", |answer| {
                 listed(
@@ -65,6 +114,7 @@ impl Asks for KeyCommand {
                     "keys",
                     &[
                         "id",
+                        "kind",
                         "identity",
                         "owner",
                         "label",
@@ -77,6 +127,11 @@ impl Asks for KeyCommand {
             }),
             Self::Revoke { credential, reason } => Call::post(
                 format!("v1/keys/{}/revoke", segment(credential)?),
+                json!({"reason": reason}),
+                output::members,
+            ),
+            Self::Enable { credential, reason } => Call::post(
+                format!("v1/keys/{}/enable", segment(credential)?),
                 json!({"reason": reason}),
                 output::members,
             ),

@@ -14,7 +14,10 @@ pub(super) fn refused(refused: &Refused) -> Problem {
     let bad =
         |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
     let problem = match refused {
-        Refused::NoClient | Refused::MalformedKey | Refused::Client(_) => invalid_client(false),
+        Refused::Assertion(fault) if fault.is_ours() => later(),
+        Refused::NoClient | Refused::MalformedKey | Refused::Client(_) | Refused::Assertion(_) => {
+            invalid_client(false)
+        }
         Refused::TooMany(wait) => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",
@@ -47,15 +50,19 @@ pub(super) fn refused(refused: &Refused) -> Problem {
                 error = error as &dyn std::error::Error,
                 "no token can be made"
             );
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "try again later",
-            )
-            .retry_after(1)
+            later()
         }
     };
     problem.because(refused.reason())
+}
+
+fn later() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "try again later",
+    )
+    .retry_after(1)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! How a client says who it is: HTTP Basic or two form parameters, never both (RFC 6749 section 2.3).
+//! How a client says who it is: HTTP Basic, two form parameters (RFC 6749 section 2.3), or another issuer's
+//! token (RFC 7523 section 2.2); never two of them.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -15,15 +16,26 @@ use crate::http::problem::Problem;
 use crate::issue::limits::Network;
 use crate::issue::{Client, Issue, Refused};
 
+/// What `client_assertion_type` says.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// What the request says about its client.
-pub(super) struct Claimed {
-    id: String,
-    secret: Zeroizing<String>,
-    by_header: bool,
+enum Claimed {
+    /// It has a key.
+    Key {
+        id: String,
+        secret: Zeroizing<String>,
+        by_header: bool,
+    },
+    /// Another issuer vouches for it.
+    Vouched {
+        id: Option<String>,
+        assertion: Zeroizing<String>,
+    },
 }
 
 /// The client of a request, if it says who it is.
-pub(super) fn authenticate(
+pub(super) async fn authenticate(
     issue: &Issue,
     submitted: &Submitted,
 ) -> Result<Option<Client>, Problem> {
@@ -31,16 +43,29 @@ pub(super) fn authenticate(
         return Ok(None);
     };
     let network = network(submitted);
-    match issue.authenticate(&claimed.id, &claimed.secret, network) {
-        Ok(client) => Ok(Some(client)),
-        Err(Refused::TooMany(wait)) => Err(super::answer::refused(&Refused::TooMany(wait))),
-        Err(refused) => Err(invalid_client(claimed.by_header).because(refused.reason())),
-    }
+    let (client, by_header) = match &claimed {
+        Claimed::Key {
+            id,
+            secret,
+            by_header,
+        } => (issue.authenticate(id, secret, network), *by_header),
+        Claimed::Vouched { id, assertion } => {
+            let vouched = issue.authenticate_vouched(id.as_deref(), assertion, network);
+            (vouched.await, false)
+        }
+    };
+    client.map(Some).map_err(|why| match why {
+        // Only these are no fault of the client.
+        Refused::TooMany(_) => super::answer::refused(&why),
+        Refused::Assertion(fault) if fault.is_ours() => super::answer::refused(&why),
+        _ => invalid_client(by_header).because(why.reason()),
+    })
 }
 
 /// The client of a request that needs one.
-pub(super) fn require(issue: &Issue, submitted: &Submitted) -> Result<Client, Problem> {
-    authenticate(issue, submitted)?
+pub(super) async fn require(issue: &Issue, submitted: &Submitted) -> Result<Client, Problem> {
+    authenticate(issue, submitted)
+        .await?
         .ok_or_else(|| invalid_client(false).because(Refused::NoClient.reason()))
 }
 
@@ -74,23 +99,29 @@ pub(super) fn invalid_client(by_header: bool) -> Problem {
 
 fn claimed(headers: &HeaderMap, form: &Form) -> Result<Option<Claimed>, Problem> {
     let header = header(headers)?;
-    let assertion = form
-        .get("client_assertion")
-        .or_else(|| form.get("client_assertion_type"));
-    if assertion.is_some() {
-        return Err(invalid_client(false).because("client_assertion"));
+    let (id, secret) = (form.get("client_id"), form.get("client_secret"));
+    let assertion = assertion(form)?;
+    if let Some(assertion) = assertion {
+        if header.is_some() || secret.is_some() {
+            return Err(two_authentications());
+        }
+        return Ok(Some(Claimed::Vouched {
+            id: id.map(str::to_owned),
+            assertion,
+        }));
     }
-    match (header, form.get("client_id"), form.get("client_secret")) {
-        (Some(_), _, Some(_)) => Err(Problem::invalid_request(
-            "use one way of client authentication",
-        )
-        .because("two_authentications")),
-        (Some(claimed), Some(id), None) if id != claimed.id => Err(Problem::invalid_request(
+    match (header, id, secret) {
+        (Some(_), _, Some(_)) => Err(two_authentications()),
+        (Some((known, _)), Some(id), None) if id != known => Err(Problem::invalid_request(
             "`client_id` is another than the header's",
         )
         .because("two_clients")),
-        (Some(claimed), _, None) => Ok(Some(claimed)),
-        (None, Some(id), Some(secret)) => Ok(Some(Claimed {
+        (Some((id, secret)), _, None) => Ok(Some(Claimed::Key {
+            id,
+            secret,
+            by_header: true,
+        })),
+        (None, Some(id), Some(secret)) => Ok(Some(Claimed::Key {
             id: id.to_owned(),
             secret: Zeroizing::new(secret.to_owned()),
             by_header: false,
@@ -101,8 +132,25 @@ fn claimed(headers: &HeaderMap, form: &Form) -> Result<Option<Claimed>, Problem>
     }
 }
 
+fn two_authentications() -> Problem {
+    Problem::invalid_request("use one way of client authentication").because("two_authentications")
+}
+
+/// Both of its parameters, or none.
+fn assertion(form: &Form) -> Result<Option<Zeroizing<String>>, Problem> {
+    let parameters = (
+        form.get("client_assertion_type"),
+        form.get("client_assertion"),
+    );
+    match parameters {
+        (None, None) => Ok(None),
+        (Some(JWT_BEARER), Some(assertion)) => Ok(Some(Zeroizing::new(assertion.to_owned()))),
+        _ => Err(invalid_client(false).because("client_assertion")),
+    }
+}
+
 /// HTTP Basic, with both halves form-encoded inside (RFC 6749 section 2.3.1).
-fn header(headers: &HeaderMap) -> Result<Option<Claimed>, Problem> {
+fn header(headers: &HeaderMap) -> Result<Option<(String, Zeroizing<String>)>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -125,11 +173,10 @@ fn header(headers: &HeaderMap) -> Result<Option<Claimed>, Problem> {
     let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).map_err(|_| refused())?);
     let text = std::str::from_utf8(&decoded).map_err(|_| refused())?;
     let (id, secret) = text.split_once(':').ok_or_else(refused)?;
-    Ok(Some(Claimed {
-        id: decode(id).ok_or_else(refused)?.into_owned(),
-        secret: Zeroizing::new(decode(secret).ok_or_else(refused)?.into_owned()),
-        by_header: true,
-    }))
+    Ok(Some((
+        decode(id).ok_or_else(refused)?.into_owned(),
+        Zeroizing::new(decode(secret).ok_or_else(refused)?.into_owned()),
+    )))
 }
 
 /// Our ids and keys need no escapes, but a careful client escapes anyway.

@@ -16,7 +16,7 @@ pub(super) async fn post(
     State(doors): State<Doors>,
     submitted: Submitted,
 ) -> Result<Response, Problem> {
-    client::require(&doors.issue, &submitted)?;
+    client::require(&doors.issue, &submitted).await?;
     let claims = doors.issue.introspect(submitted.form.require("token")?);
     let active = claims.is_some();
     let body = Body {

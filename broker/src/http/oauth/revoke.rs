@@ -17,7 +17,7 @@ pub(super) async fn post(
     State(doors): State<Doors>,
     submitted: Submitted,
 ) -> Result<Response, Problem> {
-    let client = client::require(&doors.issue, &submitted)?;
+    let client = client::require(&doors.issue, &submitted).await?;
     let token = submitted.form.require("token")?;
     let wait = match submitted.form.get("wait") {
         None => false,

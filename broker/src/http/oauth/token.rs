@@ -32,7 +32,7 @@ async fn answer(doors: &Doors, submitted: &Submitted) -> Result<Response, Proble
         TOKEN_EXCHANGE => exchange(doors, submitted).await,
         _ => {
             // Whoever asks for something else still has to be somebody.
-            client::authenticate(&doors.issue, submitted)?;
+            client::authenticate(&doors.issue, submitted).await?;
             Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
@@ -43,7 +43,7 @@ async fn answer(doors: &Doors, submitted: &Submitted) -> Result<Response, Proble
 }
 
 async fn client_credentials(doors: &Doors, submitted: &Submitted) -> Result<Response, Problem> {
-    let client = client::require(&doors.issue, submitted)?;
+    let client = client::require(&doors.issue, submitted).await?;
     let request = request(&submitted.form)?;
     let issued = doors
         .issue
@@ -54,7 +54,7 @@ async fn client_credentials(doors: &Doors, submitted: &Submitted) -> Result<Resp
 }
 
 async fn exchange(doors: &Doors, submitted: &Submitted) -> Result<Response, Problem> {
-    let client = client::authenticate(&doors.issue, submitted)?;
+    let client = client::authenticate(&doors.issue, submitted).await?;
     let form = &submitted.form;
     let subject = subject(form)?;
     if let (Subject::AccessToken(_), None) = (subject, &client) {
@@ -139,7 +139,7 @@ fn actor(form: &Form) -> Result<Option<&str>, Problem> {
 }
 
 /// What is asked for, in types that cannot be wrong.
-fn request(form: &Form) -> Result<Request, Problem> {
+pub(super) fn request(form: &Form) -> Result<Request, Problem> {
     let bad =
         |error, description: String| Problem::new(StatusCode::BAD_REQUEST, error, description);
     let scopes = form.get("scope").map(str::parse::<ScopeSet>).transpose();

@@ -242,7 +242,11 @@ pub(super) fn reason(text: &str) -> Result<String, InvalidInput> {
 }
 
 /// One line of text: it ends up in logs and on consoles.
-fn words(member: &'static str, text: &str, longest: usize) -> Result<String, InvalidInput> {
+pub(super) fn words(
+    member: &'static str,
+    text: &str,
+    longest: usize,
+) -> Result<String, InvalidInput> {
     let text = text.trim();
     if text.is_empty() || text.len() > longest || !is_plain_line(text) {
         return Err(InvalidInput::new(

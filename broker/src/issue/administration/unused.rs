@@ -12,7 +12,7 @@ use std::time::Duration;
 use lanyard_token::NodeId;
 use serde::Serialize;
 
-use super::LOCAL_ADMINISTRATOR;
+use super::{CredentialKind, LOCAL_ADMINISTRATOR};
 use crate::clock::UnixMillis;
 use crate::issue::Issue;
 use crate::issue::identity::{Book, Identified};
@@ -46,11 +46,13 @@ pub struct Unused {
     pub disabled_in_days: Option<u64>,
 }
 
-/// An API key and how old it is.
+/// A credential and how old it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyAge {
     /// Its number.
     pub id: NodeId,
+    /// What it is.
+    pub kind: CredentialKind,
     /// Whose, by name.
     pub identity: String,
     /// Who answers for that, by name.
@@ -157,6 +159,7 @@ fn key_ages(book: &Book, now: UnixMillis) -> Vec<KeyAge> {
             let identity = book.identity(credential.identity)?;
             Some(KeyAge {
                 id,
+                kind: CredentialKind::from(&credential.proof),
                 identity: identity.grant.name.clone(),
                 owner: owner_name(book, identity),
                 label: credential.label.clone(),

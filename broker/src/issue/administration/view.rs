@@ -4,8 +4,8 @@ use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::Serialize;
 
 use crate::clock::UnixMillis;
-use crate::issue::identity::Book;
-use crate::store::event::{Identity, Kind};
+use crate::issue::identity::{Book, Credential, Proof};
+use crate::store::event::{Identity, Kind, Pinned};
 
 /// An owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,11 +76,35 @@ pub struct GatewayView {
     pub disabled: bool,
 }
 
-/// An API key, without the key.
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A long-lived key.
+    ApiKey,
+    /// Another issuer's subject.
+    Oidc,
+}
+
+impl From<&Proof> for CredentialKind {
+    fn from(proof: &Proof) -> Self {
+        match proof {
+            Proof::Hash(_) => Self::ApiKey,
+            Proof::Oidc(_) => Self::Oidc,
+        }
+    }
+}
+
+/// A credential, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyView {
     /// Its number.
     pub id: NodeId,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// Whose word is believed, and about whom.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     /// Whose.
     pub identity: NodeId,
     /// What it is called.
@@ -136,14 +160,23 @@ pub(super) fn keys(book: &Book, identity: NodeId) -> Vec<KeyView> {
     let mut keys: Vec<KeyView> = book
         .credentials()
         .filter(|(_, credential)| credential.identity == identity)
-        .map(|(id, credential)| KeyView {
-            id,
-            identity,
-            label: credential.label.clone(),
-            expires_at: credential.expires_at,
-            disabled: credential.disabled,
-        })
+        .map(|(id, credential)| key(id, credential))
         .collect();
     keys.sort_by_key(|key| key.id);
     keys
+}
+
+pub(super) fn key(id: NodeId, credential: &Credential) -> KeyView {
+    KeyView {
+        id,
+        kind: CredentialKind::from(&credential.proof),
+        pinned: match &credential.proof {
+            Proof::Hash(_) => None,
+            Proof::Oidc(pinned) => Some((**pinned).clone()),
+        },
+        identity: credential.identity,
+        label: credential.label.clone(),
+        expires_at: credential.expires_at,
+        disabled: credential.disabled,
+    }
 }

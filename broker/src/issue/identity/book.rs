@@ -8,11 +8,15 @@ use std::sync::Arc;
 use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection, Rev};
 use serde::{Deserialize, Serialize};
 
+use super::risk::Seen;
 use super::row::RowKey;
 use super::usage::{Awake, Usage};
 use crate::clock::UnixMillis;
 use crate::issue::proof::api_key;
-use crate::store::event::{ApprovalRequest, By, Identity, KeyHash, SigningKey, TokenDigest};
+use crate::policy::Risk;
+use crate::store::event::{
+    ApprovalRequest, By, Identity, KeyHash, Pinned, SigningKey, TokenDigest,
+};
 
 /// Somebody who answers for identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,21 +40,43 @@ pub struct Identified {
     pub usage: Usage,
 }
 
-/// An API key, without the key.
+/// How an identity proves itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// With an API key; this is its keyed hash.
+    Hash(KeyHash),
+    /// With another issuer's token about this subject.
+    Oidc(Box<Pinned>),
+}
+
+/// A credential, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// Whose.
     pub identity: NodeId,
     /// What it is called.
     pub label: Option<String>,
-    /// Its keyed hash.
-    pub hash: KeyHash,
+    /// What proves it.
+    #[serde(flatten)]
+    pub proof: Proof,
     /// When it stops working.
     pub expires_at: Option<UnixMillis>,
     /// Revoked and not enabled again.
     pub disabled: bool,
     /// Since when, and when last.
     pub usage: Usage,
+}
+
+impl Credential {
+    /// What people call it: its label, else the subject that is trusted.
+    pub fn called(&self) -> Option<&str> {
+        match (&self.label, &self.proof) {
+            (Some(label), _) => Some(label),
+            (None, Proof::Oidc(pinned)) => Some(&pinned.subject),
+            (None, Proof::Hash(_)) => None,
+        }
+    }
 }
 
 /// What must be remembered of a token while it lives.
@@ -130,9 +156,13 @@ pub struct Book {
     pub(super) identity_names: HashMap<String, NodeId>,
     pub(super) credentials: HashMap<NodeId, Credential>,
     pub(super) by_hash: HashMap<u64, Vec<NodeId>>,
+    /// By issuer and subject; one subject may stand for several identities.
+    pub(super) by_pin: HashMap<(String, String), Vec<NodeId>>,
     pub(super) tokens: HashMap<NodeId, LiveToken>,
     pub(super) liveness: Liveness,
     pub(super) suspended: HashMap<NodeId, UnixMillis>,
+    /// What was seen of identities' behaviour in the last hour.
+    pub(super) behaviour: HashMap<NodeId, Seen>,
     pub(super) approvals: HashMap<NodeId, Approval>,
     /// By the identity they are for: every decision asks.
     pub(super) approvals_for: HashMap<NodeId, Vec<NodeId>>,
@@ -234,6 +264,13 @@ impl Book {
         nodes.filter_map(|node| self.approvals.get(node))
     }
 
+    /// What counts of what was seen of an identity's behaviour.
+    pub fn risk(&self, identity: NodeId, now: UnixMillis) -> Risk {
+        self.behaviour
+            .get(&identity)
+            .map_or(Risk::None, |seen| seen.risk(now))
+    }
+
     /// Until when a node is suspended, if it is at `now`.
     pub fn suspended_until(&self, node: NodeId, now: UnixMillis) -> Option<UnixMillis> {
         self.suspended
@@ -271,7 +308,27 @@ impl Book {
         candidates
             .iter()
             .filter_map(|node| Some((*node, self.credentials.get(node)?)))
-            .find(|(_, credential)| api_key::same(&credential.hash, hash))
+            .find(|(_, credential)| match &credential.proof {
+                Proof::Hash(known) => api_key::same(known, hash),
+                Proof::Oidc(_) => false,
+            })
+    }
+
+    /// The credentials that this issuer's tokens about this subject prove, oldest first.
+    pub fn credentials_by_pin(
+        &self,
+        issuer: &str,
+        subject: &str,
+    ) -> impl Iterator<Item = (NodeId, &Credential, &Pinned)> {
+        let pin = (issuer.to_owned(), subject.to_owned());
+        let nodes = self.by_pin.get(&pin).into_iter().flatten();
+        nodes.filter_map(|node| {
+            let credential = self.credentials.get(node)?;
+            match &credential.proof {
+                Proof::Oidc(pinned) => Some((*node, credential, &**pinned)),
+                Proof::Hash(_) => None,
+            }
+        })
     }
 
     /// Where tokens of a credential stand, if it may obtain any at `now`.

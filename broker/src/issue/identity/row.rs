@@ -20,6 +20,7 @@ pub(super) enum RowKey {
     Token(NodeId),
     Watermark(NodeId),
     Suspension(NodeId),
+    Behaviour(NodeId),
     Approval(NodeId),
     SigningKey(KeyId),
 }
@@ -42,6 +43,7 @@ impl RowKey {
             Self::Token(node) => (b't', node_bytes(node)),
             Self::Watermark(node) => (b'w', node_bytes(node)),
             Self::Suspension(node) => (b's', node_bytes(node)),
+            Self::Behaviour(node) => (b'b', node_bytes(node)),
             Self::Approval(node) => (b'a', node_bytes(node)),
             Self::SigningKey(key) => (b'k', key.as_bytes().to_vec()),
         };
@@ -63,6 +65,7 @@ impl RowKey {
             b't' => Self::Token(node()?),
             b'w' => Self::Watermark(node()?),
             b's' => Self::Suspension(node()?),
+            b'b' => Self::Behaviour(node()?),
             b'a' => Self::Approval(node()?),
             b'k' => Self::SigningKey(std::str::from_utf8(rest).ok()?.parse().ok()?),
             _ => return None,
@@ -99,6 +102,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Token(node) => json(book.tokens.get(&node)),
         RowKey::Watermark(node) => json(book.liveness.watermark(node).as_ref()),
         RowKey::Suspension(node) => json(book.suspended.get(&node)),
+        RowKey::Behaviour(node) => json(book.behaviour.get(&node)),
         RowKey::Approval(node) => json(book.approvals.get(&node)),
         RowKey::SigningKey(key) => json(book.signing_keys.get(&key)),
     }
@@ -127,6 +131,9 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Watermark(node) => book.liveness.apply_watermark(node, parse(value)?),
         RowKey::Suspension(node) => {
             book.suspended.insert(node, parse::<UnixMillis>(value)?);
+        }
+        RowKey::Behaviour(node) => {
+            book.behaviour.insert(node, parse(value)?);
         }
         RowKey::Approval(node) => book.put_approval(node, parse(value)?),
         RowKey::SigningKey(_) => book.put_signing_key(parse::<SigningKey>(value)?),

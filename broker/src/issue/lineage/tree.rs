@@ -83,7 +83,7 @@ pub struct Node {
     pub id: NodeId,
     /// What it is.
     pub sort: Sort,
-    /// What people call it: an owner's or identity's name, a key's label.
+    /// What people call it: an owner's or identity's name, a key's label, a trusted subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Of an identity.
@@ -339,7 +339,7 @@ impl Drawing<'_> {
         }
         let credential = book.credential(id);
         Some(Node {
-            name: credential.and_then(|credential| credential.label.clone()),
+            name: credential.and_then(|credential| credential.called().map(str::to_owned)),
             expires_at: credential.and_then(|credential| credential.expires_at),
             ..node
         })

@@ -9,6 +9,7 @@ use lanyard::issue::administration::{NewIdentity, NewOwner};
 use lanyard::issue::keys::RootSigner;
 use lanyard::issue::limits::LimitSettings;
 use lanyard::issue::policy::{Lifetimes, Request};
+use lanyard::issue::proof::oidc::FederationSettings;
 use lanyard::issue::{Exchange, Issue, IssueSettings, IssueState, Subject};
 use lanyard::policy::Policies;
 use lanyard::store::event::{By, Kind};
@@ -94,6 +95,7 @@ async fn room(world: &World, state: Arc<IssueState>) -> Issue {
         unused_days: Some(90),
         limits: NO_LIMITS,
         policies: Arc::new(Policies::open(None).unwrap()),
+        federation: FederationSettings::default(),
     };
     let issue = Issue::new(
         state,

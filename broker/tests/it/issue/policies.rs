@@ -19,7 +19,7 @@ async fn ask(world: &World, holder: &Holder, more: &[(&str, &str)]) -> Answer {
 }
 
 /// Puts these policies in force.
-async fn enforce(world: &World, policies: &str) -> Result<(), ReloadError> {
+pub(super) async fn enforce(world: &World, policies: &str) -> Result<(), ReloadError> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("schema.cedarschema"), SCHEMA).unwrap();
     fs::create_dir(folder.path().join("grant")).unwrap();
@@ -37,7 +37,7 @@ fn events(world: &World) -> Vec<Event> {
         .collect()
 }
 
-fn last_decided(world: &World) -> Decided {
+pub(super) fn last_decided(world: &World) -> Decided {
     let issued = events(world)
         .into_iter()
         .rev()
@@ -48,7 +48,7 @@ fn last_decided(world: &World) -> Decided {
     *issued.unwrap()
 }
 
-async fn denials(world: &World) -> Vec<Denial> {
+pub(super) async fn denials(world: &World) -> Vec<Denial> {
     world.issue.write_denials(true).await.unwrap();
     let denied = events(world).into_iter().filter_map(|event| match event {
         Event::Denied(denial) => Some(*denial),

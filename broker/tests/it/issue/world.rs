@@ -14,6 +14,7 @@ use lanyard::issue::administration::{NewIdentity, NewOwner};
 use lanyard::issue::keys::{RootSigner, in_force};
 use lanyard::issue::limits::LimitSettings;
 use lanyard::issue::policy::Lifetimes;
+use lanyard::issue::proof::oidc::{FederationSettings, TrustedIssuer};
 use lanyard::issue::{Client, Issue, IssueSettings, IssueState};
 use lanyard::policy::Policies;
 use lanyard::store::event::{By, KeyUse, Kind};
@@ -65,14 +66,44 @@ impl World {
 
     /// At another time, in Unix seconds.
     pub(super) async fn at(now: u64) -> Self {
-        Self::made(NO_LIMITS, Algorithm::Es256, now).await
+        Self::made(
+            NO_LIMITS,
+            Algorithm::Es256,
+            now,
+            FederationSettings::default(),
+        )
+        .await
+    }
+
+    /// One that believes these issuers, on loopback: `ISSUER` or `ISSUER=KEY-SET`.
+    pub(super) async fn trusting(issuers: &[&str]) -> Self {
+        let trusted = |text: &&str| match text.split_once('=') {
+            Some((issuer, keys_at)) => TrustedIssuer {
+                issuer: issuer.to_owned(),
+                keys_at: Some(keys_at.parse().unwrap()),
+            },
+            None => TrustedIssuer {
+                issuer: (*text).to_owned(),
+                keys_at: None,
+            },
+        };
+        let federation = FederationSettings {
+            issuers: issuers.iter().map(trusted).collect(),
+            private_addresses: true,
+        };
+        Self::made(NO_LIMITS, Algorithm::Es256, NOW, federation).await
     }
 
     pub(super) async fn with(limits: LimitSettings, algorithm: Algorithm) -> Self {
-        Self::made(limits, algorithm, NOW).await
+        Self::made(limits, algorithm, NOW, FederationSettings::default()).await
     }
 
-    async fn made(limits: LimitSettings, algorithm: Algorithm, now: u64) -> Self {
+    async fn made(
+        limits: LimitSettings,
+        algorithm: Algorithm,
+        now: u64,
+        federation: FederationSettings,
+    ) -> Self {
         // Another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(ManualClock::at(UnixMillis::from_seconds(now)));
@@ -90,6 +121,7 @@ impl World {
             unused_days: Some(90),
             limits,
             policies: Arc::new(Policies::open(None).unwrap()),
+            federation,
         };
         let issue = Issue::new(
             state.clone(),

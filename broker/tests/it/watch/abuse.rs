@@ -1,8 +1,13 @@
 //! Thieves, through reports, to what happens to their tokens.
 
+use lanyard::clock::Clock;
+use lanyard::issue::IssueState;
+use lanyard::policy::Risk;
 use lanyard::store::event::{Cause, Response};
+use lanyard::store::{Projection, Store};
 use lanyard::watch::{Caps, Mode, Policy, WatchConfig};
 use lanyard_drift::Level;
+use lanyard_token::Rev;
 
 use super::world::*;
 
@@ -43,6 +48,15 @@ async fn a_copied_bearer_token_that_walks_ids_is_recycled_and_the_owner_goes_on(
         "{}",
         verdict.sentence()
     );
+
+    // The room that issues reads the same log: policies see it.
+    let issue = IssueState::new();
+    for record in world.store.read(Rev::ZERO, 10_000).unwrap() {
+        issue.apply(&record);
+    }
+    let now = world.clock.now();
+    let risk = issue.read(|book| book.risk(node(SERVICE), now));
+    assert_eq!(risk, Risk::Malicious);
 
     let minted_anew = world.issue(SERVICE).await;
     let mut owner = world.tracker(SERVICE).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lanyard_token::{Actor, KeyId, NodeId, Rev};
 
-use super::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner};
+use super::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof};
 use crate::clock::UnixMillis;
 use crate::issue::identity::row::RowKey;
 use crate::issue::identity::usage::Usage;
@@ -73,7 +73,25 @@ impl Book {
                 let row = Credential {
                     identity: *identity,
                     label: label.clone(),
-                    hash: *hash,
+                    proof: Proof::Hash(*hash),
+                    expires_at: *expires_at,
+                    disabled: false,
+                    usage: Usage::made(record.at),
+                };
+                self.put_credential(*credential, row);
+            }
+            Event::IssuerTrusted {
+                credential,
+                identity,
+                label,
+                pinned,
+                expires_at,
+                ..
+            } => {
+                let row = Credential {
+                    identity: *identity,
+                    label: label.clone(),
+                    proof: Proof::Oidc(pinned.clone()),
                     expires_at: *expires_at,
                     disabled: false,
                     usage: Usage::made(record.at),
@@ -160,6 +178,20 @@ impl Book {
                     self.changed.insert(RowKey::Approval(*approval));
                 }
             }
+            // A lie about a token must not be held against whoever holds the genuine one.
+            Event::Judged(judgement) if judgement.forged.is_none() => {
+                let seen = self.behaviour.entry(judgement.identity).or_default();
+                if seen.take(judgement, record.at) {
+                    self.changed.insert(RowKey::Behaviour(judgement.identity));
+                }
+            }
+            Event::VerdictCleared { verdict, .. } => {
+                for (identity, seen) in &mut self.behaviour {
+                    if seen.clear(*verdict) {
+                        self.changed.insert(RowKey::Behaviour(*identity));
+                    }
+                }
+            }
             Event::SigningKeyAdded(key) => self.put_signing_key((**key).clone()),
             Event::SigningKeyRemoved { key, .. } => self.remove_signing_key(*key),
             // Not the issue room's business.
@@ -185,10 +217,17 @@ impl Book {
         node: NodeId,
         credential: Credential,
     ) {
-        self.by_hash
-            .entry(api_key::index(&credential.hash))
-            .or_default()
-            .push(node);
+        let same_proof = match &credential.proof {
+            Proof::Hash(hash) => self.by_hash.entry(api_key::index(hash)).or_default(),
+            Proof::Oidc(pinned) => {
+                let pin = (pinned.issuer.clone(), pinned.subject.clone());
+                self.by_pin.entry(pin).or_default()
+            }
+        };
+        // Rows come in no order, and a row may come again.
+        if let Err(place) = same_proof.binary_search(&node) {
+            same_proof.insert(place, node);
+        }
         self.credentials.insert(node, credential);
         self.changed.insert(RowKey::Credential(node));
     }
@@ -272,6 +311,13 @@ impl Book {
             let kept = *until > at;
             if !kept {
                 changed.insert(RowKey::Suspension(*node));
+            }
+            kept
+        });
+        self.behaviour.retain(|identity, seen| {
+            let kept = !seen.is_over(at);
+            if !kept {
+                changed.insert(RowKey::Behaviour(*identity));
             }
             kept
         });

@@ -1,0 +1,167 @@
+//! Asks a trusted issuer for its keys: the only place of this room that speaks to anybody.
+//!
+//! Only addresses that the operator listed are asked, or what the listed issuer's own document names on the same
+//! origin. No redirect is followed, no proxy is used, and a name that leads to a private address is not
+//! connected to, whenever it begins to.
+
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, Url};
+use serde_json::Value;
+
+use super::address::is_public;
+use super::keys::{BadKeySet, KeySet};
+use super::{FederationError, TrustedIssuer};
+
+/// A token's caller waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest document: the largest issuers' key sets, certificates included, have 40 KiB.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("`{at}` cannot be reached")]
+    Unreachable { at: Url, source: reqwest::Error },
+    #[error("`{at}` answers {status}")]
+    Status { at: Url, status: u16 },
+    #[error("`{at}` answers more than {MAX_BYTES} bytes")]
+    TooLong { at: Url },
+    #[error("`{at}` does not answer JSON")]
+    NotJson { at: Url, source: serde_json::Error },
+    #[error("the issuer is no address")]
+    Address,
+    #[error("its document is another issuer's")]
+    AnotherIssuer,
+    #[error(
+        "its document names no key set on its own origin: name the key set in `federation.issuers`"
+    )]
+    Elsewhere,
+    #[error("`{at}` is no key set")]
+    Keys { at: Url, source: BadKeySet },
+}
+
+/// Speaks to issuers.
+pub(super) struct Fetcher {
+    http: Client,
+}
+
+impl Fetcher {
+    pub(super) fn new(private_too: bool) -> Result<Self, FederationError> {
+        let builder = Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("lanyard/", env!("CARGO_PKG_VERSION")));
+        let builder = if private_too {
+            builder
+        } else {
+            builder.https_only(true).dns_resolver(PublicOnly)
+        };
+        Ok(Self {
+            http: builder.build()?,
+        })
+    }
+
+    /// The keys of an issuer, as they are now.
+    pub(super) async fn keys(&self, trusted: &TrustedIssuer) -> Result<KeySet, FetchError> {
+        let at = match &trusted.keys_at {
+            Some(at) => at.clone(),
+            None => self.discover(&trusted.issuer).await?,
+        };
+        let document = self.get(&at).await?;
+        KeySet::parse(&document).map_err(|source| FetchError::Keys { at, source })
+    }
+
+    /// OpenID Connect Discovery 1.0, section 4.
+    async fn discover(&self, issuer: &str) -> Result<Url, FetchError> {
+        let base = issuer.strip_suffix('/').unwrap_or(issuer);
+        let at = Url::parse(&format!("{base}/.well-known/openid-configuration"))
+            .map_err(|_| FetchError::Address)?;
+        let document = self.get(&at).await?;
+        let text = |member: &str| document.get(member).and_then(Value::as_str);
+        if text("issuer") != Some(issuer) {
+            return Err(FetchError::AnotherIssuer);
+        }
+        let keys = text("jwks_uri").and_then(|text| Url::parse(text).ok());
+        keys.filter(|keys| keys.origin() == at.origin())
+            .ok_or(FetchError::Elsewhere)
+    }
+
+    async fn get(&self, at: &Url) -> Result<Value, FetchError> {
+        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
+            at: at.clone(),
+            source: error.without_url(),
+        };
+        let request = self
+            .http
+            .get(at.clone())
+            .header("accept", "application/json");
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(FetchError::Status {
+                at: at.clone(),
+                status: status.as_u16(),
+            });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len().saturating_add(chunk.len()) > MAX_BYTES {
+                return Err(FetchError::TooLong { at: at.clone() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&body).map_err(|source| FetchError::NotJson {
+            at: at.clone(),
+            source,
+        })
+    }
+}
+
+/// Resolves names, and keeps what is public: the connection is made to what was looked at, so that a name cannot
+/// lead elsewhere in between.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<_> = found.filter(|found| is_public(found.ip())).collect();
+            if public.is_empty() {
+                return Err("it leads to no public address".into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_followed() {
+        let name = || "localhost".parse::<Name>().unwrap();
+        assert!(PublicOnly.resolve(name()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_leave_nothing_is_asked_in_plain_text() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let trusted = TrustedIssuer {
+            issuer: at,
+            keys_at: None,
+        };
+        let fetcher = Fetcher::new(false).unwrap();
+        assert!(matches!(
+            fetcher.keys(&trusted).await,
+            Err(FetchError::Unreachable { .. })
+        ));
+        let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(nobody.is_err(), "somebody connected");
+    }
+}
