@@ -9,6 +9,7 @@
 mod file;
 mod grant;
 mod plan;
+mod policies;
 
 use std::path::PathBuf;
 
@@ -47,6 +48,7 @@ pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::cannot("start", &error))?;
+    runtime.block_on(policies::check(&desired.policies, &client))?;
     let present = runtime.block_on(present(&client))?;
     let steps = plan::plan(&desired, &present, args.prune).map_err(CliError::Usage)?;
     let done = if args.plan {

@@ -9,6 +9,7 @@ use lanyard_token::{Audience, ScopeSet};
 use serde::Deserialize;
 
 use super::grant::{self, Grant, GrantEntry};
+use super::policies::PolicyEntry;
 use crate::cli::CliError;
 use crate::cli::output::line;
 use crate::http::wording::without_secrets;
@@ -27,6 +28,8 @@ pub(super) struct Desired {
     pub(super) identities: BTreeMap<String, Identity>,
     /// Those that are not merged yet.
     pub(super) grants: Vec<Grant>,
+    /// Folders of policies that the broker must decide by.
+    pub(super) policies: Vec<PathBuf>,
 }
 
 /// An owner as the files want it.
@@ -58,6 +61,7 @@ pub(super) struct Identity {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    policy: Option<PolicyEntry>,
     #[serde(default, rename = "owner")]
     owners: Vec<OwnerEntry>,
     #[serde(default, rename = "identity")]
@@ -133,6 +137,10 @@ impl Desired {
                     "more than {MOST_ENTRIES} owners, identities and grants together: apply them in parts"
                 ),
             ));
+        }
+        if let Some(PolicyEntry { bundle }) = document.policy {
+            let beside = path.parent().unwrap_or(Path::new(""));
+            self.policies.push(beside.join(bundle));
         }
         for OwnerEntry { name, contact } in document.owners {
             let place = format!("{file}: owner `{}`", shown(&name));

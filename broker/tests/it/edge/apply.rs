@@ -158,3 +158,43 @@ fn a_file_that_cannot_be_meant_is_refused_before_any_broker_is_asked() {
     );
     assert!(!said.contains(&secret), "{said}");
 }
+
+#[test]
+fn files_are_applied_only_under_the_policies_they_were_reviewed_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("fleet.toml"));
+    let bundle = folder.path().join("policies");
+    std::fs::create_dir_all(bundle.join("grant")).unwrap();
+    let schema = include_str!("../../../../policies/schema.cedarschema");
+    std::fs::write(bundle.join("schema.cedarschema"), schema).unwrap();
+    let policy = |id: &str| {
+        let text = format!(
+            "@id(\"{id}\") @owner(\"team\") @why(\"w\") permit(principal, action == Lanyard::Action::\"issue\", resource);"
+        );
+        std::fs::write(bundle.join("grant/policy.cedar"), text).unwrap();
+    };
+    policy("first");
+    let in_force = bundle.to_str().unwrap();
+    let _dev = Dev::start_with(&data, &[("LANYARD_POLICY__BUNDLE", in_force)]);
+    std::fs::write(&file, format!("[policy]\nbundle = \"policies\"\n{FLEET}")).unwrap();
+    let arguments = [
+        "apply",
+        "-f",
+        file.to_str().unwrap(),
+        "--data-dir",
+        data.to_str().unwrap(),
+    ];
+    assert_eq!(
+        json(&[["--json"].as_slice(), &arguments].concat())["done"],
+        2
+    );
+    policy("second");
+    let said = refused(&arguments, 1);
+    assert!(
+        said.contains("nothing was done") && said.contains("reload"),
+        "{said}"
+    );
+    std::fs::write(bundle.join("grant/policy.cedar"), "permit(").unwrap();
+    let said = refused(&arguments, 2);
+    assert!(said.contains("grant/policy.cedar"), "{said}");
+}

@@ -95,5 +95,5 @@ fn a_recorded_request_is_tried_with_the_age_it_was_made_at() {
     ]);
     assert_eq!(code, 1, "{said}");
     assert!(told.starts_with("2 of 4 recorded requests"), "{told}");
-    assert!(told.contains("too-old"), "{told}");
+    assert!(told.contains("newly denied"), "{told}");
 }
