@@ -131,8 +131,11 @@ async fn a_million_nodes_in_one_body_end_nobody() {
             .bearer_auth(dev.text("admin_token"))
             .header("content-type", "application/json")
             .body(many.clone());
-        let (status, answer) = answer(request).await;
-        assert_eq!(status, 413, "{path}: {answer}");
+        match request.send().await {
+            Ok(answer) => assert_eq!(answer.status(), 413, "{path}"),
+            // It hung up in the middle of the body, and its answer was lost.
+            Err(error) => assert!(error.is_request(), "{path}: {error:?}"),
+        }
     }
     let key = (demo, dev.text("client_secret"));
     assert!(dev.is_active(&http, &token, key).await);
