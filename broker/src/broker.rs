@@ -313,10 +313,15 @@ fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
             ..LimitSettings::default()
         },
         policies: Arc::new(policies),
-        federation: FederationSettings {
-            issuers: config.federation.issuers.iter().map(trusted).collect(),
-            private_addresses: config.federation.private_addresses,
-        },
+        federation: federation_settings(config),
+    }
+}
+
+/// Whose tokens may be proof beside keys, as the issue room takes it.
+pub fn federation_settings(config: &Config) -> FederationSettings {
+    FederationSettings {
+        issuers: config.federation.issuers.iter().map(trusted).collect(),
+        private_addresses: config.federation.private_addresses,
     }
 }
 

@@ -7,9 +7,12 @@ use serde_json::json;
 
 use super::CliError;
 use super::output::{self, Output};
+use crate::broker::federation_settings;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Settings};
 use crate::crypto::SealingRoot;
 use crate::issue::keys::RootKeyFile;
+use crate::issue::proof::oidc::Federation;
 
 /// Flags of settings; each has its variable and its line in the file.
 #[derive(Clone, Debug, Args)]
@@ -107,6 +110,8 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), CliError> {
                 .and_then(|()| config.check_anchor_folder())
                 .map_err(|error| CliError::usage(&error))?;
             check_keys(&config)?;
+            Federation::open(&federation_settings(&config), SystemClock.now())
+                .map_err(|error| CliError::usage(&error))?;
             for files in config.tls.iter().chain(&config.admin_tls) {
                 crate::http::tls::Certificate::load(files)
                     .map_err(|error| CliError::usage(&error))?;
@@ -167,6 +172,11 @@ fn show(settings: &Settings, output: Output) {
 /// A value as it may be shown: without the user and password of an address, which a broker refuses but
 /// somebody may have written.
 fn displayed(text: &str) -> String {
+    let words: Vec<String> = text.split(' ').map(displayed_word).collect();
+    words.join(" ")
+}
+
+fn displayed_word(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
@@ -189,6 +199,10 @@ mod tests {
             "http://***@host:1/x"
         );
         assert_eq!(displayed("http://host/x@y"), "http://host/x@y");
+        assert_eq!(
+            displayed("https://a https://me:secret@b"),
+            "https://a https://***@b"
+        );
         assert_eq!(displayed("/var/lib/lanyard"), "/var/lib/lanyard");
     }
 }

@@ -87,6 +87,41 @@ fn a_configuration_whose_keys_or_anchor_cannot_be_used_is_refused_before_a_log_i
     assert!(refused(&checked, 2).contains("chmod 0400"));
 }
 
+#[test]
+fn an_issuer_on_a_private_address_is_found_before_a_broker_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let with = |issuers: &str, private_too: &str| {
+        configuration(folder.path(), |text| {
+            text.replace(
+                "#: issuers = \"https://token.actions.githubusercontent.com\"",
+                &format!("issuers = \"{issuers}\""),
+            )
+            .replace(
+                "private_addresses = false",
+                &format!("private_addresses = {private_too}"),
+            )
+        })
+    };
+    let check = |file: &str| run(&["config", "check", "--config", file]);
+    let local = "https://10.0.0.1:7";
+    let file = with(local, "false");
+    let said = refused(&["config", "check", "--config", &file], 2);
+    assert!(
+        said.contains(local) && said.contains("federation.private_addresses"),
+        "{said}"
+    );
+    assert!(check(&with(local, "true")).status.success());
+    assert!(
+        check(&with(
+            "https://token.actions.githubusercontent.com",
+            "false"
+        ))
+        .status
+        .success()
+    );
+}
+
 #[tokio::test]
 async fn certificates_change_without_a_restart_and_bad_ones_do_not() {
     let folder = tempfile::tempdir().unwrap();

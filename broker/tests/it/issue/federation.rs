@@ -1,8 +1,8 @@
 //! Another issuer vouches for an identity that has no key.
 
-use lanyard::issue::administration::{AdminError, CredentialKind, NewTrust};
+use lanyard::issue::administration::{AdminError, CredentialKind, NewIdentity, NewTrust};
 use lanyard::policy::Policies;
-use lanyard::store::event::{By, Pinned};
+use lanyard::store::event::{By, Kind, Pinned};
 use lanyard::store::{Event, Store};
 use lanyard_token::Rev;
 use serde_json::{Value, json};
@@ -516,4 +516,74 @@ async fn a_policy_sees_who_vouches_for_whom() {
     show(&world, &issuer.token(&issuer.claims()), &[])
         .await
         .token();
+}
+
+#[tokio::test]
+async fn the_shipped_grant_for_pipelines_gives_a_release_to_the_main_branch_and_nothing_to_a_key() {
+    const GITHUB: &str = "https://token.actions.githubusercontent.com";
+    const DEPLOY: &str = "https://deploy.example";
+    let issuer = Issuer::new().await;
+    let world = World::trusting(&[&format!("{GITHUB}={}/keys", issuer.url)]).await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    world.issue.read_policies_from(Some(&folder));
+    world.issue.reload_policies(By::Broker).await.unwrap();
+    let new = NewIdentity {
+        name: "deploy-bot".to_owned(),
+        owner: "team".to_owned(),
+        kind: Kind::Service,
+        tags: vec!["grant.ci-deploy".to_owned()],
+        audiences: vec![DEPLOY.to_owned()],
+        scopes: String::new(),
+        max_lifetime: None,
+    };
+    world.issue.create_identity(new, By::Broker).await.unwrap();
+    let feature = "repo:example/shop:ref:refs/heads/feature";
+    for subject in [MAIN, feature] {
+        let new = NewTrust {
+            issuer: GITHUB.to_owned(),
+            subject: subject.to_owned(),
+            label: None,
+            reusable: false,
+        };
+        let trusted = world
+            .issue
+            .trust_issuer("deploy-bot", new, None, By::Broker);
+        trusted.await.unwrap();
+    }
+    let asked = [
+        ("grant_type", "client_credentials"),
+        ("audience", DEPLOY),
+        ("scope", "release:write"),
+        ("requested_lifetime", "3600"),
+    ];
+    let pipeline = async |subject: &str| {
+        let claims = with(&issuer.claims(), json!({"iss": GITHUB, "sub": subject}));
+        let token = issuer.token(&claims);
+        let shown = [
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", token.as_str()),
+        ];
+        let form = [asked.as_slice(), &shown].concat();
+        world.post("/oauth/token", None, &form).await
+    };
+    let given = pipeline(MAIN).await;
+    assert_eq!(given.json()["expires_in"], 600, "{given:?}");
+    let claims = world.claims(&given.token());
+    assert_eq!(claims.scope.to_string(), "release:write");
+    // It proved who it is, and the grant is for another branch.
+    pipeline(feature).await.assert_error(400, "invalid_scope");
+    let (credential, key) = world
+        .issue
+        .add_key("deploy-bot", None, None, By::Broker)
+        .await
+        .unwrap();
+    let holder = Holder {
+        id: claims.lin.identity(),
+        credential,
+        secret: key.expose().to_owned(),
+    };
+    world
+        .post("/oauth/token", Some(&holder), &asked)
+        .await
+        .assert_error(400, "invalid_scope");
 }
