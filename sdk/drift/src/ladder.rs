@@ -1,4 +1,8 @@
-//! What is done about a verdict: a fixed [`Table`] by kind of [`Abuse`], applied here and nowhere else.
+//! What is done about a verdict: a step that somebody chooses, within bounds that nobody chooses.
+//!
+//! Which step a situation deserves is asked of whoever implements [`Steps`]: the [`Table`] by kind of [`Abuse`], or
+//! a broker's policies. The bounds are applied here and nowhere else, and only ever make it milder: they are what
+//! protects everybody from a wrong table, a wrong policy and a gateway that lies.
 //!
 //! An anomalous window costs its token at most: recycle or narrow. For a malicious one it counts how
 //! many tokens drifted that were minted *after* one of the same credential was recycled: none, one,
@@ -34,6 +38,7 @@ mod abuse;
 mod caps;
 mod escalation;
 mod history;
+mod steps;
 mod subject;
 mod witness;
 
@@ -42,11 +47,12 @@ use serde::{Deserialize, Serialize};
 pub use abuse::{Abuse, Rungs, Table};
 pub use caps::{Caps, Spent};
 pub use history::{Drifted, History, Narrowed, Recycled};
+pub use steps::{Question, Rung, Steps};
 pub use subject::{Place, SubjectId};
 
 use self::escalation::{Successors, has_come_back};
 use crate::event::Millis;
-use crate::evidence::{Channel, Evidence, Family, Level, Strength};
+use crate::evidence::{Channel, Level, Strength};
 use crate::signal::HardRule;
 use crate::verdict::Verdict;
 
@@ -69,6 +75,28 @@ pub enum Response {
 }
 
 impl Response {
+    /// All of them, mildest first.
+    pub const ALL: [Self; 6] = [
+        Self::Observe,
+        Self::Alert,
+        Self::Recycle,
+        Self::Narrow,
+        Self::Suspend,
+        Self::Revoke,
+    ];
+
+    /// The next milder one; there is nothing milder than observing.
+    #[must_use]
+    pub const fn milder(self) -> Self {
+        match self {
+            Self::Observe | Self::Alert => Self::Observe,
+            Self::Recycle => Self::Alert,
+            Self::Narrow => Self::Recycle,
+            Self::Suspend => Self::Narrow,
+            Self::Revoke => Self::Suspend,
+        }
+    }
+
     /// As telemetry names it: one of a closed set.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -193,12 +221,14 @@ impl Action {
 }
 
 /// What is done about a verdict, within what may be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     /// In order; empty for a benign verdict.
     pub actions: Vec<Action>,
     /// Whether a cap made them milder.
     pub capped: bool,
+    /// What was asked; `None` for a benign verdict.
+    pub question: Option<Question>,
 }
 
 /// The table within the caps. What is carried out is spent.
@@ -206,18 +236,38 @@ pub fn decide(
     verdict: &Verdict,
     situation: &Situation<'_>,
     policy: &Policy,
+    spending: (Caps, &mut Spent),
+    now: Millis,
+) -> Decision {
+    let mut table = policy.table;
+    decide_by(verdict, situation, (policy, &mut table), spending, now)
+}
+
+/// The same, with the step that somebody else says a situation deserves instead of the table's.
+pub fn decide_by(
+    verdict: &Verdict,
+    situation: &Situation<'_>,
+    (policy, steps): (&Policy, &mut dyn Steps),
     (caps, spent): (Caps, &mut Spent),
     now: Millis,
 ) -> Decision {
+    let Some(standing) = Standing::of(verdict, situation, policy, now) else {
+        return Decision::default();
+    };
+    let step = steps.step(&standing.question, now);
     let behind = behind(situation);
     let allowance = spent.allowance(caps, behind, now);
-    let actions = respond(verdict, situation, policy, allowance, now);
-    let capped = allowance != Allowance::FULL
-        && actions != respond(verdict, situation, policy, Allowance::FULL, now);
+    let actions = standing.actions(step, allowance);
+    let capped = allowance != Allowance::FULL && actions != standing.actions(step, Allowance::FULL);
     for action in actions.iter().filter(|action| action.enforced) {
         spent.spend(action.response, behind, now);
+        steps.carried_out(action.response, now);
     }
-    Decision { actions, capped }
+    Decision {
+        actions,
+        capped,
+        question: Some(standing.question),
+    }
 }
 
 /// Whose caps count: those of who carries it, and of all who reported when nobody alone does.
@@ -249,69 +299,160 @@ pub fn respond(
     allowance: Allowance,
     now: Millis,
 ) -> Vec<Action> {
-    let Some(abuse) = Abuse::of(verdict) else {
-        return Vec::new();
-    };
-    let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
-    let grave = hard || verdict.level == Level::Malicious;
-    let enforced = hard || policy.mode == Mode::Enforce;
-    let rungs = policy.table.rungs(abuse);
-    let successors = Successors::of(situation, policy, now);
-    let wanted = match successors.count() {
-        _ if !grave && has_come_back(situation, policy, now) => Response::Observe,
-        _ if !grave => rungs.anomalous.min(Response::Narrow),
-        0 => rungs.first,
-        1 => rungs.again,
-        _ => rungs.then,
-    };
-    let wanted = match wanted {
-        Response::Revoke if !hard && !statistics_may_revoke(verdict, policy) => Response::Suspend,
-        Response::Narrow if !may_narrow(verdict, situation, policy) => Response::Recycle,
-        wanted => wanted,
-    };
-    let above = successors.lowest_common_node();
-    let allowed = match wanted {
-        Response::Suspend | Response::Revoke if is_one_word(&successors, situation, hard) => {
-            on_one_word(above, situation.history, policy, now)
-        }
-        wanted => wanted,
-    };
-    let held_back = (allowed != wanted).then_some(wanted);
-    let (response, capped) = within(allowed, allowance);
-    let pausing = situation.history.is_paused(above, now);
-    let told = grave || wanted == Response::Alert || carries_out_data(verdict, abuse);
-    // Who holds it back now waits for somebody: that is said even on a day on which somebody was told.
-    let waits = held_back == Some(Response::Revoke) && response == Response::Suspend && !pausing;
-
-    let mut actions = Vec::with_capacity(2);
-    // A full cap is told every time: either many identities are attacked, or a gateway lies.
-    if capped || waits || (told && !situation.history.is_alerted(now)) {
-        actions.push(Action::new(Response::Alert, None, true));
-    }
-    let token = Some(situation.token);
-    let action = match response {
-        Response::Alert => return actions,
-        Response::Observe => Action::new(response, token, true),
-        Response::Recycle | Response::Narrow => Action::new(response, token, enforced),
-        // Prolonging a running suspension would make it last as long as somebody keeps reporting.
-        Response::Suspend if pausing => Action::new(Response::Observe, Some(above), true),
-        Response::Suspend => Action {
-            until: Some(now.plus(policy.longest_suspension)),
-            ..Action::new(response, Some(above), enforced)
-        },
-        Response::Revoke => Action::new(response, Some(above), enforced),
-    };
-    actions.push(Action {
-        held_back,
-        ..action
-    });
-    actions
+    let standing = Standing::of(verdict, situation, policy, now);
+    standing.map_or_else(Vec::new, |standing| {
+        let Question { abuse, rung, .. } = standing.question;
+        standing.actions(policy.table.at(abuse, rung), allowance)
+    })
 }
 
-/// Whether there is a gateway without whose word nothing of it would stand.
-fn is_one_word(successors: &Successors, situation: &Situation<'_>, hard: bool) -> bool {
-    let trusted = |gateway: &SubjectId| hard && situation.sole_witnesses.contains(gateway);
-    !successors.word().iter().all(trusted)
+/// A verdict that something is to be done about, with what the ladder goes by.
+struct Standing<'a> {
+    verdict: &'a Verdict,
+    situation: &'a Situation<'a>,
+    policy: &'a Policy,
+    successors: Successors,
+    question: Question,
+    now: Millis,
+}
+
+impl<'a> Standing<'a> {
+    /// `None` for a benign verdict.
+    fn of(
+        verdict: &'a Verdict,
+        situation: &'a Situation<'a>,
+        policy: &'a Policy,
+        now: Millis,
+    ) -> Option<Self> {
+        let abuse = Abuse::of(verdict)?;
+        let hard = verdict.hard_rule.is_some_and(HardRule::proves_abuse);
+        let successors = Successors::of(situation, policy, now);
+        let rung = match successors.count() {
+            _ if !hard && verdict.level != Level::Malicious => Rung::Anomalous,
+            0 => Rung::First,
+            1 => Rung::Again,
+            _ => Rung::Then,
+        };
+        Some(Self {
+            verdict,
+            situation,
+            policy,
+            successors,
+            question: Question::of(verdict, situation, (abuse, rung), hard),
+            now,
+        })
+    }
+
+    /// What is done, when this step is asked for.
+    fn actions(&self, step: Response, allowance: Allowance) -> Vec<Action> {
+        let Self {
+            situation,
+            policy,
+            now,
+            ..
+        } = *self;
+        let hard = self.question.hard_rule;
+        let grave = self.question.rung != Rung::Anomalous;
+        let enforced = hard || policy.mode == Mode::Enforce;
+        let wanted = self.wanted(step);
+        let above = self.successors.lowest_common_node();
+        let allowed = match wanted {
+            Response::Suspend | Response::Revoke if self.is_one_word() => {
+                on_one_word(above, situation.history, policy, now)
+            }
+            wanted => wanted,
+        };
+        let held_back = (allowed != wanted).then_some(wanted);
+        let (response, capped) = within(allowed, allowance);
+        let pausing = situation.history.is_paused(above, now);
+        let told = grave || wanted == Response::Alert || self.carries_out_data();
+        // Who holds it back now waits for somebody: that is said even on a day on which somebody was told.
+        let waits =
+            held_back == Some(Response::Revoke) && response == Response::Suspend && !pausing;
+
+        let mut actions = Vec::with_capacity(2);
+        // A full cap is told every time: either many identities are attacked, or a gateway lies.
+        if capped || waits || (told && !situation.history.is_alerted(now)) {
+            actions.push(Action::new(Response::Alert, None, true));
+        }
+        let token = Some(situation.token);
+        let action = match response {
+            Response::Alert if actions.is_empty() => Action::new(Response::Observe, token, true),
+            Response::Alert => return actions,
+            Response::Observe => Action::new(response, token, true),
+            Response::Recycle | Response::Narrow => Action::new(response, token, enforced),
+            // Prolonging a running suspension would make it last as long as somebody keeps reporting.
+            Response::Suspend if pausing => Action::new(Response::Observe, Some(above), true),
+            Response::Suspend => Action {
+                until: Some(now.plus(policy.longest_suspension)),
+                ..Action::new(response, Some(above), enforced)
+            },
+            Response::Revoke => Action::new(response, Some(above), enforced),
+        };
+        actions.push(Action {
+            held_back,
+            ..action
+        });
+        actions
+    }
+
+    /// The step within what nobody who chooses steps can override.
+    fn wanted(&self, step: Response) -> Response {
+        let Self {
+            situation,
+            policy,
+            now,
+            ..
+        } = *self;
+        let wanted = match self.question.rung {
+            Rung::Anomalous if has_come_back(situation, policy, now) => Response::Observe,
+            Rung::Anomalous => step.min(Response::Narrow),
+            Rung::First | Rung::Again | Rung::Then => step,
+        };
+        match wanted {
+            Response::Revoke if !self.question.hard_rule && !self.statistics_may_revoke() => {
+                Response::Suspend
+            }
+            Response::Narrow if !self.may_narrow() => Response::Recycle,
+            wanted => wanted,
+        }
+    }
+
+    /// Whether there is a gateway without whose word nothing of it would stand.
+    fn is_one_word(&self) -> bool {
+        let trusted = |gateway: &SubjectId| {
+            self.question.hard_rule && self.situation.sole_witnesses.contains(gateway)
+        };
+        !self.successors.word().iter().all(trusted)
+    }
+
+    fn statistics_may_revoke(&self) -> bool {
+        let Question {
+            families,
+            own_calls,
+            ..
+        } = self.question;
+        families >= 2 && own_calls >= self.policy.minimum_history
+    }
+
+    /// Only what the baseline knows well enough can be narrowed to, and only once.
+    fn may_narrow(&self) -> bool {
+        let mut evidence = self.verdict.evidence.iter();
+        let denied = evidence.any(|evidence| evidence.channel() == Channel::Refusals);
+        let before = self.situation.history.is_narrowed(self.situation.token);
+        let known = self.question.own_calls >= self.policy.minimum_history;
+        self.has_witness() && denied && !before && known
+    }
+
+    /// Data that has left does not come back: somebody should look, however mild it seems.
+    fn carries_out_data(&self) -> bool {
+        self.question.abuse == Abuse::Exfiltration && self.has_witness()
+    }
+
+    fn has_witness(&self) -> bool {
+        let mut evidence = self.verdict.evidence.iter();
+        evidence.any(|evidence| evidence.strength == Strength::Strong)
+    }
 }
 
 /// What one gateway's word is good for when the table asks for a larger thing than a token.
@@ -321,42 +462,6 @@ fn on_one_word(node: SubjectId, history: &History, policy: &Policy, now: Millis)
     } else {
         Response::Recycle
     }
-}
-
-/// Two scores over the same input always agree.
-fn statistics_may_revoke(verdict: &Verdict, policy: &Policy) -> bool {
-    let mut families: Vec<Family> = verdict
-        .evidence
-        .iter()
-        .filter(|evidence| evidence.strength == Strength::Strong)
-        .map(Evidence::family)
-        .collect();
-    families.sort_unstable();
-    families.dedup();
-    families.len() >= 2 && verdict.history >= policy.minimum_history
-}
-
-/// Only what the baseline knows well enough can be narrowed to, and only once.
-fn may_narrow(verdict: &Verdict, situation: &Situation<'_>, policy: &Policy) -> bool {
-    let witness = verdict
-        .evidence
-        .iter()
-        .any(|evidence| evidence.strength == Strength::Strong);
-    let denied = verdict
-        .evidence
-        .iter()
-        .any(|evidence| evidence.channel() == Channel::Refusals);
-    let before = situation.history.is_narrowed(situation.token);
-    witness && denied && !before && verdict.history >= policy.minimum_history
-}
-
-/// Data that has left does not come back: somebody should look, however mild it seems.
-fn carries_out_data(verdict: &Verdict, abuse: Abuse) -> bool {
-    let witness = verdict
-        .evidence
-        .iter()
-        .any(|evidence| evidence.strength == Strength::Strong);
-    abuse == Abuse::Exfiltration && witness
 }
 
 /// The mildest of what is wanted and what the caps leave; `true` when a cap was met.

@@ -17,6 +17,8 @@
 //! **Why not through the judge from the start.** That would begin with empty habits: for the first
 //! thousand calls of everybody it would say what nobody asked.
 //!
+//! Which steps are taken says the candidate's table, or whoever is named in its place ([`Rehearsing::by`]).
+//!
 //! Pure, in one pass, and bounded: per identity as much as the ladder remembers, and the first
 //! [`STEPS`] steps by name; all are counted.
 
@@ -35,7 +37,8 @@ pub use window::{Done, RecordedWindow};
 use crate::event::Millis;
 use crate::evidence::Level;
 use crate::ladder::{
-    Action, Drifted, History, Narrowed, Recycled, Response, Situation, Spent, SubjectId, decide,
+    Action, Drifted, History, Narrowed, Recycled, Response, Situation, Spent, Steps, SubjectId,
+    decide, decide_by,
 };
 use crate::signal::HardRule;
 use crate::verdict::Verdict;
@@ -87,6 +90,8 @@ pub struct Levels {
 /// A rehearsal that goes on: one window after the other, oldest first.
 pub struct Rehearsing<'a> {
     candidate: &'a Candidate,
+    /// Who chooses steps instead of the candidate's table.
+    steps: Option<&'a mut dyn Steps>,
     came_to: Rehearsal,
     identities: BTreeSet<SubjectId>,
     histories: BTreeMap<SubjectId, History>,
@@ -115,6 +120,7 @@ impl<'a> Rehearsing<'a> {
     pub fn of(candidate: &'a Candidate) -> Self {
         Self {
             candidate,
+            steps: None,
             came_to: Rehearsal::default(),
             identities: BTreeSet::new(),
             histories: BTreeMap::new(),
@@ -122,6 +128,15 @@ impl<'a> Rehearsing<'a> {
             recycled: BTreeSet::new(),
             ended: BTreeMap::new(),
             number: 0,
+        }
+    }
+
+    /// Before the first window, with somebody who chooses steps instead of the candidate's table.
+    #[must_use]
+    pub fn by(candidate: &'a Candidate, steps: &'a mut dyn Steps) -> Self {
+        Self {
+            steps: Some(steps),
+            ..Self::of(candidate)
         }
     }
 
@@ -171,14 +186,12 @@ impl<'a> Rehearsing<'a> {
             sole_witnesses: &self.candidate.sole_witnesses,
             history,
         };
+        let (policy, at) = (&self.candidate.policy, window.at);
         let spending = (self.candidate.caps, &mut self.spent);
-        let decision = decide(
-            &verdict,
-            &situation,
-            &self.candidate.policy,
-            spending,
-            window.at,
-        );
+        let decision = match &mut self.steps {
+            Some(steps) => decide_by(&verdict, &situation, (policy, &mut **steps), spending, at),
+            None => decide(&verdict, &situation, policy, spending, at),
+        };
         self.came_to.capped += u64::from(decision.capped);
         self.number += 1;
         self.remember(window, &verdict, &decision.actions);

@@ -118,6 +118,31 @@ impl Table {
 }
 
 impl Abuse {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Enumeration,
+        Self::Hijack,
+        Self::Theft,
+        Self::Exfiltration,
+        Self::Scraping,
+        Self::Probing,
+        Self::Change,
+    ];
+
+    /// As policies write it: one of a closed set.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enumeration => "enumeration",
+            Self::Hijack => "hijack",
+            Self::Theft => "theft",
+            Self::Exfiltration => "exfiltration",
+            Self::Scraping => "scraping",
+            Self::Probing => "probing",
+            Self::Change => "change",
+        }
+    }
+
     /// The kind of abuse a verdict looks like; `None` when there is nothing to answer.
     #[must_use]
     pub fn of(verdict: &Verdict) -> Option<Self> {

@@ -589,3 +589,121 @@ fn no_table_ends_more_than_a_token_because_of_an_anomaly() {
         assert!(action.response <= Response::Narrow, "{action:?}");
     }
 }
+
+/// Says the same of everything, and keeps what it was asked and told.
+struct Always {
+    step: Response,
+    asked: Vec<Question>,
+    carried_out: Vec<Response>,
+}
+
+impl Always {
+    fn says(step: Response) -> Self {
+        Self {
+            step,
+            asked: Vec::new(),
+            carried_out: Vec::new(),
+        }
+    }
+}
+
+impl Steps for Always {
+    fn step(&mut self, question: &Question, _: Millis) -> Response {
+        self.asked.push(*question);
+        self.step
+    }
+
+    fn carried_out(&mut self, response: Response, _: Millis) {
+        self.carried_out.push(response);
+    }
+}
+
+fn decided(
+    case: &Case<'_>,
+    (gateways, minimum_history): (&[SubjectId], u64),
+    steps: &mut Always,
+) -> Decision {
+    let carried_by: Vec<SubjectId> = case.carried_by.iter().copied().map(node).collect();
+    let situation = Situation {
+        token: node(200),
+        path: &case.issued.0,
+        place: case.issued.1,
+        gateways,
+        carried_by: &carried_by,
+        sole_witnesses: &[],
+        history: case.history,
+    };
+    let policy = Policy {
+        mode: case.mode,
+        minimum_history,
+        ..Policy::default()
+    };
+    let spending = (Caps::default(), &mut Spent::default());
+    decide_by(&case.verdict, &situation, (&policy, steps), spending, NOW)
+}
+
+#[test]
+fn whoever_chooses_steps_is_told_kind_rung_and_how_much_speaks_for_it() {
+    let history = History::default();
+    let case = Case::new(two_families(), issued(&[], 5), &history);
+    let mut steps = Always::says(Response::Recycle);
+    let decision = decided(&case, (&[node(CARRIER), node(OTHER)], 1_000), &mut steps);
+    let expected = Question {
+        identity: node(IDENTITY),
+        abuse: Abuse::Theft,
+        rung: Rung::First,
+        hard_rule: false,
+        families: 2,
+        gateways: 2,
+        own_calls: 5_000,
+    };
+    assert_eq!(steps.asked, [expected]);
+    assert_eq!(decision.question, Some(expected));
+    assert_eq!(steps.carried_out, [Response::Alert, Response::Recycle]);
+}
+
+#[test]
+fn nobody_who_chooses_steps_ends_anything_on_one_word_or_one_family_or_for_an_anomaly() {
+    let history = History::default();
+    let strictest = |verdict: Verdict, carried_by: &'static [u64], minimum_history| {
+        let mut case = Case::new(verdict, issued(&[], 5), &history);
+        case.carried_by = carried_by;
+        let mut steps = Always::says(Response::Revoke);
+        let decision = decided(&case, (&[node(OTHER)], minimum_history), &mut steps);
+        let responses = decision.actions.iter().map(|action| action.response);
+        responses.max().unwrap()
+    };
+    assert_eq!(strictest(two_families(), &[], 1_000), Response::Revoke);
+    assert_eq!(
+        strictest(two_families(), &[OTHER], 1_000),
+        Response::Suspend
+    );
+    assert_eq!(strictest(two_families(), &[], 5_001), Response::Suspend);
+    let one_family = verdict(Level::Malicious, None, &[Measure::NewNetworkAndClient]);
+    assert_eq!(strictest(one_family, &[], 1_000), Response::Suspend);
+    let anomaly = verdict(Level::Anomalous, None, &[Measure::NewNetworkAndClient]);
+    assert!(strictest(anomaly, &[], 1_000) <= Response::Narrow);
+}
+
+#[test]
+fn a_step_that_is_only_to_tell_somebody_is_written_down_when_they_were_told_today() {
+    let mut history = History::default();
+    let case = Case::new(two_families(), issued(&[], 5), &history);
+    let mut steps = Always::says(Response::Alert);
+    let actions = decided(&case, (&[node(OTHER)], 1_000), &mut steps).actions;
+    assert_eq!(actions, [Action::new(Response::Alert, None, true)]);
+
+    history.alerted(NOW);
+    let case = Case::new(two_families(), issued(&[], 5), &history);
+    let actions = decided(&case, (&[node(OTHER)], 1_000), &mut steps).actions;
+    let observed = Action::new(Response::Observe, Some(node(200)), true);
+    assert_eq!(actions, [observed]);
+}
+
+#[test]
+fn every_step_has_the_next_milder_one_down_to_observing() {
+    for (milder, step) in Response::ALL.iter().zip(&Response::ALL[1..]) {
+        assert_eq!(step.milder(), *milder);
+    }
+    assert_eq!(Response::Observe.milder(), Response::Observe);
+}

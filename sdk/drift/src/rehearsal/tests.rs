@@ -227,3 +227,22 @@ fn a_recorded_window_is_one_line_that_is_read_back() {
         window
     );
 }
+
+/// Writes everything down and does nothing.
+struct Patient;
+
+impl Steps for Patient {
+    fn step(&mut self, _: &crate::ladder::Question, _: Millis) -> Response {
+        Response::Observe
+    }
+}
+
+#[test]
+fn steps_are_chosen_by_whoever_is_named_in_the_place_of_the_table() {
+    let (candidate, mut patient) = (enforcing(), Patient);
+    let mut rehearsing = Rehearsing::by(&candidate, &mut patient);
+    for window in [mild(10, 1), theft(11, 2)] {
+        rehearsing.take(&window);
+    }
+    assert_eq!(did(&rehearsing.end()), [(Response::Alert, None)]);
+}
