@@ -110,7 +110,7 @@ fn sliced_policy(audience: usize, number: usize) -> String {
 /// The same conditions without a head: nothing says whom a policy is not for.
 fn whole_policy(audience: usize, number: usize) -> String {
     format!(
-        "@id(\"p{audience}-{number}\") permit(principal, action, resource) when {{ \
+        "@id(\"p{audience}-{number}\") permit(principal, action == Lanyard::Action::\"issue\", resource) when {{ \
          resource.audience == \"https://a{audience}.example\" && principal.scopes.contains(resource.name) && \
          context.proof == \"api_key\" }};\n"
     )

@@ -111,7 +111,7 @@ impl Broker {
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
             .read(Some(&seal))?;
         config.check_anchor_folder()?;
-        let policies = Policies::open(config.policy_bundle.as_deref())?;
+        let policies = Arc::new(Policies::open(config.policy_bundle.as_deref())?);
         make_folder(&config.data_dir)?;
 
         let counters = Arc::new(Counters::default());
@@ -143,7 +143,7 @@ impl Broker {
             clock.clone(),
             seal.clone(),
             Arc::new(root),
-            issue_settings(&config, policies),
+            issue_settings(&config, Arc::clone(&policies)),
         )?);
         issue.keep_keys().await?;
         issue.announce_policies(By::Broker).await?;
@@ -166,6 +166,7 @@ impl Broker {
             baselines,
             watch_config(&config),
         );
+        watch.respond_by(policies);
         if let Some(error) = refused {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -298,7 +299,7 @@ fn watch_config(config: &Config) -> WatchConfig {
     }
 }
 
-fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
+fn issue_settings(config: &Config, policies: Arc<Policies>) -> IssueSettings {
     IssueSettings {
         issuer: config.issuer.as_str().to_owned(),
         algorithm: config.algorithm,
@@ -312,7 +313,7 @@ fn issue_settings(config: &Config, policies: Policies) -> IssueSettings {
             identity_burst: config.limits.burst,
             ..LimitSettings::default()
         },
-        policies: Arc::new(policies),
+        policies,
         federation: federation_settings(config),
     }
 }

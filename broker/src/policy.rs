@@ -18,6 +18,7 @@ mod handle;
 pub mod lint;
 pub mod matrix;
 pub mod rehearsal;
+pub mod respond;
 mod slices;
 mod sources;
 pub mod trial;

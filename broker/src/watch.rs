@@ -22,10 +22,12 @@ mod names;
 mod naming;
 mod opaque;
 mod outbox;
+mod overriding;
 pub mod paging;
 mod portraits;
 pub mod recorder;
 pub mod rehearsing;
+mod responding;
 pub mod review;
 mod roles;
 pub mod series;
@@ -60,6 +62,7 @@ use outbox::Outbox;
 use portraits::Portraits;
 pub use portraits::{PortraitNames, Written};
 use recorder::Recorder;
+use responding::Responding;
 use roles::{ByKind, ROLE_MEMBERS, Roles};
 use shards::{Shards, Shared};
 use state::{Subject, WatchState};
@@ -92,6 +95,7 @@ pub struct Watch {
     kept: Shared<Kept>,
     portraits: Shared<Portraits>,
     recorder: OnceLock<Arc<Recorder>>,
+    responding: Responding,
 }
 
 /// What can go wrong with a report, by what the gateway can do.
@@ -163,6 +167,7 @@ impl Watch {
             kept,
             portraits: Shared::default(),
             recorder: OnceLock::new(),
+            responding: Responding::default(),
         };
         watch.announce_known();
         (Arc::new(watch), refused)
@@ -386,6 +391,7 @@ impl Watch {
                 counters: &self.counters,
                 now,
                 policy: &self.config.policy,
+                responding: &self.responding,
                 caps: self.config.caps,
             })
         })

@@ -142,6 +142,10 @@ impl From<ClearError> for Problem {
             ClearError::NeverIssued(_) => {
                 Self::new(StatusCode::CONFLICT, "conflict", description).because("never_issued")
             }
+            ClearError::NotYours { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+                    .because("not_overrider")
+            }
             ClearError::Reason => Self::invalid_request(description),
             ClearError::Store(error) => error.into(),
         }

@@ -5,6 +5,7 @@
 use cedar_policy::{Effect, Policy};
 
 use super::asked::Binding;
+use super::respond::marks::{self, Marks, Written};
 
 /// What the annotations of one policy say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +16,8 @@ pub(super) struct Annotations {
     /// Longest lifetime, in seconds.
     pub(super) max_ttl: Option<u64>,
     pub(super) require_binding: Option<Binding>,
+    pub(super) respond: Option<Marks>,
 }
-
-/// Steps that a response may take.
-const RESPONSES: [&str; 6] = [
-    "alert", "recycle", "throttle", "narrow", "suspend", "revoke",
-];
 
 /// Reads them; or says what is wrong and what to do about it.
 pub(super) fn read(policy: &Policy) -> Result<Annotations, (String, String)> {
@@ -30,7 +27,9 @@ pub(super) fn read(policy: &Policy) -> Result<Annotations, (String, String)> {
         why: None,
         max_ttl: None,
         require_binding: None,
+        respond: None,
     };
+    let mut written = Written::default();
     for (name, value) in policy.annotations() {
         let only_on_permits = |what: &str| {
             (policy.effect() == Effect::Permit).then_some(()).ok_or((
@@ -62,17 +61,17 @@ pub(super) fn read(policy: &Policy) -> Result<Annotations, (String, String)> {
                     }
                 });
             }
-            "response" if RESPONSES.contains(&value) => {}
-            "response" => {
-                let advice = format!("write one of {}", RESPONSES.join(", "));
-                return Err((format!("`{value}` is no response"), advice));
-            }
+            "response" => written.response = Some(value),
+            "canary" => written.canary = Some(value),
+            "cap" => written.cap = Some(value),
+            "override" => written.may_override = Some(value),
             _ => {
-                let advice = "known are id, owner, why, max_ttl, require_binding and response";
+                let advice = "known are id, owner, why, max_ttl, require_binding, response, canary, cap and override";
                 return Err((format!("unknown annotation `@{name}`"), advice.to_owned()));
             }
         }
     }
+    read.respond = marks::read(policy, &written)?;
     let word = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     if read.id.is_empty() || read.id.len() > 63 || !read.id.bytes().all(word) {
         let advice = "write `@id(\"…\")` above it: 1 to 63 characters of a-z 0-9 . _ -";

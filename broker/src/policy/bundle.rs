@@ -12,6 +12,8 @@ use super::asked::Binding;
 use super::broken::Broken;
 use super::catalogue::{self, Catalogue};
 use super::contradiction;
+use super::respond::Responses;
+use super::respond::marks::Marks;
 use super::slices::{Slices, actions};
 use super::sources::{Sources, Text};
 use super::words::Words;
@@ -48,6 +50,8 @@ pub struct Rule {
     pub max_ttl: Option<u64>,
     /// It counts only for tokens bound so.
     pub require_binding: Option<Binding>,
+    /// For a policy of responses: which step, and whom it meets.
+    pub respond: Option<Marks>,
 }
 
 impl Rule {
@@ -62,6 +66,8 @@ impl Rule {
 pub struct Bundle {
     pub(super) words: Words,
     pub(super) slices: Slices,
+    /// Policies of responses: its own, or those that came with the program.
+    pub(super) responses: Responses,
     rules: BTreeMap<String, Rule>,
     catalogue: Catalogue,
     remarks: Vec<Broken>,
@@ -79,7 +85,12 @@ impl Bundle {
         Self::of(&Sources::embedded())
     }
 
-    fn of(sources: &Sources) -> Result<Self, Broken> {
+    /// Policies that somebody sends to be tried, with the schema they are written for.
+    pub fn sent(schema: String, policies: String) -> Result<Self, Broken> {
+        Self::of(&Sources::sent(schema, policies))
+    }
+
+    pub(super) fn of(sources: &Sources) -> Result<Self, Broken> {
         let Text { file, text } = &sources.schema;
         let schema = Schema::from_cedarschema_str(text)
             .map(|(schema, _)| schema)
@@ -106,9 +117,11 @@ impl Bundle {
         refuse_contradictions(&policies, &rules, &words)?;
         let slices = Slices::of(policies.policies(), &words)
             .map_err(|error| Broken::file(file, error.to_string()))?;
+        let responses = Responses::of(&policies, &rules, &words)?;
         Ok(Self {
             words,
             slices,
+            responses,
             rules,
             catalogue: catalogue::read(sources.catalogue.as_ref())?,
             remarks,
@@ -153,7 +166,8 @@ impl Bundle {
     }
 }
 
-fn rules_of(grant: &str, source: &Text) -> Result<Vec<(Policy, Rule)>, Broken> {
+/// The policies of a file, and where each stands.
+pub(super) fn rules_of(grant: &str, source: &Text) -> Result<Vec<(Policy, Rule)>, Broken> {
     let Text { file, text } = source;
     let set = PolicySet::from_str(text).map_err(|errors| match errors.iter().next() {
         Some(error) => Broken::told(file, text, error),
@@ -178,6 +192,7 @@ fn rules_of(grant: &str, source: &Text) -> Result<Vec<(Policy, Rule)>, Broken> {
             why,
             max_ttl,
             require_binding,
+            respond,
         } = annotations::read(policy)
             .map_err(|(words, advice)| Broken::line(file, line, words).advise(advice))?;
         let effect = match policy.effect() {
@@ -194,6 +209,7 @@ fn rules_of(grant: &str, source: &Text) -> Result<Vec<(Policy, Rule)>, Broken> {
             why,
             max_ttl,
             require_binding,
+            respond,
         };
         found.push((policy.clone(), rule));
     }
@@ -249,7 +265,12 @@ fn refuse_contradictions(
         let Some(policy) = policies.policy(&PolicyId::new(id)) else {
             continue;
         };
-        let Some(forbid) = contradiction::covering(policy, policies.policies(), words) else {
+        // A forbid of a step leaves the milder ones, and one about tokens has no word about responses.
+        let comparable = policies.policies().filter(|other| {
+            let other = rules.get(AsRef::<str>::as_ref(other.id()));
+            other.is_some_and(|other| Marks::compare(&rule.respond, &other.respond))
+        });
+        let Some(forbid) = contradiction::covering(policy, comparable, words) else {
             continue;
         };
         let forbid: &str = forbid.id().as_ref();

@@ -6,6 +6,7 @@
 //! looked at, so nobody can say whether correcting that one part would be enough.
 
 mod parts;
+mod response;
 
 use lanyard_token::{Audience, Scope};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::bundle::{Bundle, Effect, Rule};
 use super::rehearsal::{self, Untried, rehearse};
 use super::trial::{Asking, Fixtures, Outcome};
 use parts::{Situation, why_not};
+pub use response::{Answered, explain_response};
 
 /// What came out of a request, and why.
 #[derive(Clone, Debug, Serialize)]

@@ -9,7 +9,11 @@ use super::bundle::{Bundle, Rule};
 
 /// A policy in JSON; one that Cedar cannot write has nothing to take apart.
 pub(super) fn json(bundle: &Bundle, rule: &Rule) -> Value {
-    let policy = bundle.slices.policy(&PolicyId::new(&rule.id));
+    let id = PolicyId::new(&rule.id);
+    let policy = match rule.respond {
+        Some(_) => bundle.responses.policy(&id),
+        None => bundle.slices.policy(&id),
+    };
     policy
         .and_then(|policy| policy.to_json().ok())
         .unwrap_or(Value::Null)

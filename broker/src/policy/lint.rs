@@ -4,7 +4,9 @@
 //! each other: cases show that, and `lanyard policy test --strict` asks for them.
 
 mod oidc;
+mod responses;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -54,6 +56,7 @@ pub fn lint(bundle: &Bundle, folder: Option<&Path>) -> Vec<Finding> {
         findings.extend(for_everybody(rule, &policy));
         findings.extend(unknown_to_the_catalogue(rule, &policy, bundle));
         findings.extend(oidc::findings(rule, &policy));
+        findings.extend(responses::findings(rule, &policy));
     }
     if let Some(folder) = folder {
         findings.extend(grants(bundle, folder));
@@ -81,7 +84,7 @@ fn for_everybody(rule: &Rule, policy: &Value) -> Option<Finding> {
         let constraint = policy.get(part);
         constraint.is_some_and(|constraint| anchor(constraint).is_some())
     });
-    let conditional = !conditions(policy).is_empty();
+    let conditional = !conditions(policy).is_empty() || rule.respond.is_some();
     (rule.effect == Effect::Permit && !constrained && !conditional).then(|| {
         Finding::rule(
             rule,
@@ -116,27 +119,30 @@ fn unknown_to_the_catalogue(rule: &Rule, policy: &Value, bundle: &Bundle) -> Opt
 
 /// What belongs into the folder of a grant.
 fn grants(bundle: &Bundle, folder: &Path) -> Vec<Finding> {
-    let mut folders: Vec<PathBuf> = bundle
-        .rules()
-        .map(|rule| folder.join(&rule.grant))
-        .collect();
-    folders.sort();
-    folders.dedup();
+    // A folder, and whether it has a word about tokens and about responses.
+    let mut folders: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+    for rule in bundle.rules() {
+        let [tokens, responses] = folders.entry(&rule.grant).or_default();
+        *tokens |= rule.respond.is_none();
+        *responses |= rule.respond.is_some();
+    }
     let missing = |path: PathBuf, advice: &str| {
         (!path.exists()).then(|| Finding::file(&path, format!("is missing: {advice}")))
     };
     folders
         .into_iter()
-        .flat_map(|grant| {
+        .flat_map(|(grant, [tokens, responses])| {
+            let inside = |name: &str| folder.join(grant).join(name);
+            let cases = |wanted: bool, name: &str, advice: &str| {
+                wanted.then(|| missing(inside(name), advice)).flatten()
+            };
             [
                 missing(
-                    grant.join("README.md"),
+                    inside("README.md"),
                     "say whose grant it is, why, and what it does not allow",
                 ),
-                missing(
-                    grant.join("cases.json"),
-                    "say what it gives and what it denies",
-                ),
+                cases(tokens, "cases.json", "say what it gives and what it denies"),
+                cases(responses, "responses.json", "say which step it leads to"),
             ]
         })
         .flatten()

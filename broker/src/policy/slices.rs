@@ -118,7 +118,13 @@ impl Slices {
 pub(super) fn actions(policy: &Policy, words: &Words) -> Vec<EntityUid> {
     let all = words.actions();
     let named = match policy.action_constraint() {
-        ActionConstraint::Any => return all.iter().map(cedar_policy::Entity::uid).collect(),
+        // Whoever forbids somebody everything does not mean that nothing is done about them any more.
+        ActionConstraint::Any => {
+            let all = all.iter().map(cedar_policy::Entity::uid);
+            return all
+                .filter(|uid| words.respond.as_ref() != Some(uid))
+                .collect();
+        }
         // An action equals itself alone, even if it is a group.
         ActionConstraint::Eq(action) => return vec![action],
         ActionConstraint::In(named) => named,

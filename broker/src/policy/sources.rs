@@ -65,6 +65,33 @@ impl Sources {
         }
     }
 
+    /// What is done about drift as long as a bundle has no word about it.
+    pub(super) fn responses() -> Self {
+        Self {
+            grants: vec![(
+                "response".to_owned(),
+                Text {
+                    file: PathBuf::from("policies/response/policy.cedar"),
+                    text: Cow::Borrowed(include_str!("../../../policies/response/policy.cedar")),
+                },
+            )],
+            ..Self::embedded()
+        }
+    }
+
+    /// Policies that somebody sends, with the schema they are written for.
+    pub(super) fn sent(schema: String, policies: String) -> Self {
+        let text = |file: &str, text| Text {
+            file: PathBuf::from(file),
+            text: Cow::Owned(text),
+        };
+        Self {
+            schema: text("schema.cedarschema", schema),
+            catalogue: None,
+            grants: vec![("sent".to_owned(), text("policy.cedar", policies))],
+        }
+    }
+
     /// Names what is in it, wherever it lies: the same texts under the same names have the same hash.
     pub(super) fn hash(&self) -> ContentHash {
         let mut context = Context::new(&SHA256);

@@ -19,6 +19,8 @@ pub use case::{Case, Expectation, Outcome, Reason, Verdict};
 pub use class::{Circumstance, Class, Classes};
 pub use fixture::{Fixture, Fixtures, Kind};
 
+use super::respond::ResponseCase;
+
 /// A file that cannot be read: which, where, and what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -57,6 +59,8 @@ pub struct Trial {
     pub fixtures: Fixtures,
     /// The cases of each grant, by the name of its folder.
     pub cases: BTreeMap<String, Vec<Case>>,
+    /// The cases of each folder about what is done about drift.
+    pub responses: BTreeMap<String, Vec<ResponseCase>>,
     /// Rows of the matrix; absent when the folder has none.
     pub classes: Option<Classes>,
 }
@@ -65,13 +69,27 @@ impl Trial {
     /// Reads the folder.
     pub fn load(folder: &Path) -> Result<Self, Unreadable> {
         let fixtures = Fixtures::load(&folder.join("fixtures"))?;
-        let mut cases = BTreeMap::new();
+        let (mut cases, mut responses) = (BTreeMap::new(), BTreeMap::new());
         for grant in grants(folder)? {
             let path = folder.join(&grant).join("cases.json");
             if path.exists() {
                 let read: Vec<Case> = json(&path)?;
-                check(&read, &fixtures, &path)?;
-                cases.insert(grant, read);
+                let named = read.iter().map(|case| {
+                    let actor = case.request.actor.as_deref();
+                    let speaks_of = std::iter::once(case.request.identity.as_str()).chain(actor);
+                    (case.name.as_str(), speaks_of.collect())
+                });
+                check(named, &fixtures, &path)?;
+                cases.insert(grant.clone(), read);
+            }
+            let path = folder.join(&grant).join("responses.json");
+            if path.exists() {
+                let read: Vec<ResponseCase> = json(&path)?;
+                let named = read
+                    .iter()
+                    .map(|case| (case.name.as_str(), vec![case.drift.identity.as_str()]));
+                check(named, &fixtures, &path)?;
+                responses.insert(grant, read);
             }
         }
         let path = folder.join("classes.json");
@@ -84,6 +102,7 @@ impl Trial {
         Ok(Self {
             fixtures,
             cases,
+            responses,
             classes,
         })
     }
@@ -91,6 +110,13 @@ impl Trial {
     /// Every case with the folder it stands in.
     pub fn all_cases(&self) -> impl Iterator<Item = (&str, &Case)> {
         self.cases
+            .iter()
+            .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
+    }
+
+    /// Every case about responses with the folder it stands in.
+    pub fn response_cases(&self) -> impl Iterator<Item = (&str, &ResponseCase)> {
+        self.responses
             .iter()
             .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
     }
@@ -114,20 +140,20 @@ pub fn grants(folder: &Path) -> Result<Vec<String>, Unreadable> {
 }
 
 /// A case has a name of its own, and speaks of identities there are.
-fn check(cases: &[Case], fixtures: &Fixtures, path: &Path) -> Result<(), Unreadable> {
+fn check<'c>(
+    cases: impl Iterator<Item = (&'c str, Vec<&'c str>)>,
+    fixtures: &Fixtures,
+    path: &Path,
+) -> Result<(), Unreadable> {
     let mut names = std::collections::BTreeSet::new();
-    for case in cases {
-        if !names.insert(&case.name) {
-            let words = format!("two cases are called `{}`", case.name);
+    for (case, speaks_of) in cases {
+        if !names.insert(case) {
+            let words = format!("two cases are called `{case}`");
             return Err(Unreadable::content(path, words));
         }
-        let actor = case.request.actor.as_ref();
-        for name in std::iter::once(&case.request.identity).chain(actor) {
+        for name in speaks_of {
             if fixtures.get(name).is_none() {
-                let words = format!(
-                    "case `{}` speaks of `{name}`, which is not in fixtures/",
-                    case.name
-                );
+                let words = format!("case `{case}` speaks of `{name}`, which is not in fixtures/");
                 return Err(Unreadable::content(path, words));
             }
         }

@@ -9,8 +9,8 @@ use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema,
 };
 use lanyard_token::Audience;
-use time::UtcOffset;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::asked::{Asked, Party, Task};
 
@@ -22,6 +22,10 @@ pub(super) struct Words {
     tag: EntityTypeName,
     audience: EntityTypeName,
     scope: EntityTypeName,
+    /// What responses are about; a schema of an earlier release has no word for it.
+    pub(super) abuse: Option<EntityTypeName>,
+    /// The action of responding, if the schema has it.
+    pub(super) respond: Option<EntityUid>,
     /// The action of issuing, with the groups above it.
     pub(super) issue: EntityUid,
     actions: Entities,
@@ -50,6 +54,7 @@ impl Words {
         let action: EntityTypeName = "Lanyard::Action"
             .parse()
             .map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
+        let respond = EntityUid::from_type_name_and_id(action.clone(), EntityId::new("respond"));
         let issue = EntityUid::from_type_name_and_id(action, EntityId::new("issue"));
         if actions.get(&issue).is_none() {
             return Err(format!("no action `{issue}`"));
@@ -60,6 +65,8 @@ impl Words {
             tag: kind("Tag")?,
             audience: kind("Audience")?,
             scope: kind("Scope")?,
+            abuse: kind("Abuse").ok(),
+            respond: actions.get(&respond).is_some().then_some(respond),
             issue,
             actions,
         })
@@ -137,7 +144,7 @@ impl Words {
         Entities::from_entities(entities, None).map_err(|error| error.to_string())
     }
 
-    fn party(&self, party: &Party<'_>) -> Result<Entity, Unfit> {
+    pub(super) fn party(&self, party: &Party<'_>) -> Result<Entity, Unfit> {
         let mut members = HashMap::from([
             ("name".to_owned(), word(party.name)),
             ("kind".to_owned(), word(party.kind)),
@@ -171,29 +178,18 @@ impl Words {
 
     /// The circumstances.
     pub(super) fn context(&self, asked: &Asked<'_>) -> Result<Context, Unfit> {
-        let time = asked.time.to_offset(UtcOffset::UTC);
-        // Cedar reads whole milliseconds; whole seconds are enough.
-        let moment = time
-            .replace_nanosecond(0)
-            .map_err(|error| error.to_string())?
-            .format(&Rfc3339)
-            .map_err(|error| error.to_string())?;
-        let mut pairs = vec![
+        let mut pairs = moment(asked.time)?.to_vec();
+        pairs.extend([
             ("proof".to_owned(), word(asked.proof.word())),
             ("grant".to_owned(), word(asked.grant.word())),
             ("lifetime".to_owned(), number(asked.lifetime)),
             ("risk".to_owned(), word(asked.risk.word())),
             (
-                "time".to_owned(),
-                RestrictedExpression::new_datetime(moment),
-            ),
-            ("hour".to_owned(), number(u64::from(time.hour()))),
-            (
                 "approvals".to_owned(),
                 words(asked.approvals.iter().map(String::as_str)),
             ),
             ("binding".to_owned(), word(asked.binding.word())),
-        ];
+        ]);
         if let Some(actor) = &asked.actor {
             let actor = RestrictedExpression::new_entity_uid(self.identity(actor.name));
             pairs.push(("actor".to_owned(), actor));
@@ -218,6 +214,24 @@ impl Words {
         }
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
+}
+
+/// `time` and `hour`.
+pub(super) fn moment(time: OffsetDateTime) -> Result<[(String, RestrictedExpression); 2], Unfit> {
+    let time = time.to_offset(UtcOffset::UTC);
+    // Cedar reads whole milliseconds; whole seconds are enough.
+    let written = time
+        .replace_nanosecond(0)
+        .map_err(|error| error.to_string())?
+        .format(&Rfc3339)
+        .map_err(|error| error.to_string())?;
+    Ok([
+        (
+            "time".to_owned(),
+            RestrictedExpression::new_datetime(written),
+        ),
+        ("hour".to_owned(), number(u64::from(time.hour()))),
+    ])
 }
 
 fn task(task: &Task<'_>) -> Result<RestrictedExpression, Unfit> {
@@ -251,7 +265,7 @@ fn task(task: &Task<'_>) -> Result<RestrictedExpression, Unfit> {
     RestrictedExpression::new_record(members).map_err(|error| error.to_string())
 }
 
-fn word(text: &str) -> RestrictedExpression {
+pub(super) fn word(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
 }
 
@@ -260,6 +274,6 @@ fn words<'t>(texts: impl Iterator<Item = &'t str>) -> RestrictedExpression {
 }
 
 /// Cedar's numbers are signed; more than it can count is as good as its largest.
-fn number(number: u64) -> RestrictedExpression {
+pub(super) fn number(number: u64) -> RestrictedExpression {
     RestrictedExpression::new_long(i64::try_from(number).unwrap_or(i64::MAX))
 }

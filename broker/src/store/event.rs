@@ -4,7 +4,7 @@
 //! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
 //! words or new optional members.
 
-pub use lanyard_drift::ladder::Response;
+pub use lanyard_drift::ladder::{Abuse, Response, Rung};
 use lanyard_drift::{OperationId, Thresholds, Verdict};
 pub use lanyard_token::KeyUse;
 use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet, TaskScope};
@@ -152,6 +152,9 @@ pub enum Event {
         /// What the table asks for instead, and the word of one gateway does not allow.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held_back: Option<Response>,
+        /// How policies came to it; absent where none was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chosen: Option<Box<Chosen>>,
     },
     /// An owner said: this is fine.
     VerdictCleared {
@@ -420,6 +423,36 @@ pub enum Grant {
 /// First eight bytes of SHA-256 over a token's signing input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenDigest(pub [u8; 8]);
+
+/// How policies came to a response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The policies that were in force.
+    pub bundle: ContentHash,
+    /// What it looked like.
+    pub abuse: Abuse,
+    /// How far it had gone.
+    pub rung: Rung,
+    /// The step that they ask for; the ladder may have taken a milder one.
+    pub asked: Response,
+    /// The permits that ask for it, and the forbids that made it milder; none: nothing is permitted.
+    pub policies: Vec<String>,
+    /// Policies on trial that met this identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_share: Vec<String>,
+    /// Policies on trial that did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_in_share: Vec<String>,
+    /// Permits that ask for a milder step because their cap is met.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capped: Vec<String>,
+    /// Whether a cap of the ladder made it milder still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+    /// Policies that failed: the built-in table answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
 
 /// SHA-256 over something that it names by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

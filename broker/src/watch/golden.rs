@@ -98,6 +98,7 @@ impl Watch {
                 response: Response::Alert,
                 enforced: true,
                 held_back: None,
+                chosen: None,
             },
         ];
         if !self.state.stands_above_others(claims.jti) {
@@ -137,6 +138,7 @@ fn end((token, identity): (NodeId, NodeId), verdict: NodeId, now: UnixMillis) ->
             response: Response::Revoke,
             enforced: true,
             held_back: None,
+            chosen: None,
         },
         Event::Revoked {
             node: token,

@@ -10,7 +10,9 @@
 //! within the caps, and nobody else.
 
 use lanyard_drift::desk::{Bench, Desk, Heard, Sight};
-use lanyard_drift::ladder::{Action, Caps, Policy, Situation, decide, on_identity};
+use lanyard_drift::ladder::{
+    Action, Caps, Decision, Policy, Situation, decide, decide_by, on_identity,
+};
 use lanyard_drift::{Level, Millis, TokenReport, Verdict};
 use lanyard_token::NodeId;
 
@@ -19,10 +21,11 @@ use super::counters::Counters;
 use super::intake::Entry;
 use super::naming;
 use super::opaque::{millis, node, nodes, place, subject, subjects, unix};
+use super::responding::Responding;
 use super::shards::Shards;
 use super::state::{Issued, Lookup, Subject, WatchState};
 use crate::clock::UnixMillis;
-use crate::store::event::{By, Cause, Event, Judgement, Response};
+use crate::store::event::{By, Cause, Chosen, Event, Judgement, Response};
 
 /// A gateway's clock follows the broker's heartbeats; one that is ahead by more than this is broken, or lies. In
 /// milliseconds.
@@ -49,6 +52,7 @@ pub(super) struct Judge<'a> {
     pub(super) counters: &'a Counters,
     pub(super) now: UnixMillis,
     pub(super) policy: &'a Policy,
+    pub(super) responding: &'a Responding,
     pub(super) caps: Caps,
 }
 
@@ -129,13 +133,7 @@ impl Judge<'_> {
             sole_witnesses: &subjects(&self.state.sole_witnesses(&gateways)),
             history: &history,
         };
-        let decision = decide(
-            &sight.verdict,
-            &situation,
-            self.policy,
-            (self.caps, &mut self.shards.spent.lock()),
-            self.bench.now,
-        );
+        let (decision, chosen) = self.decide(&sight.verdict, &situation);
         if decision.capped {
             self.counters.capped.add(1);
         }
@@ -156,7 +154,29 @@ impl Judge<'_> {
             forged: None,
             forged_by: None,
         };
-        self.events(judgement, &decision.actions)
+        self.events(judgement, &decision.actions, chosen)
+    }
+
+    /// What policies say is done, within the ladder; where nobody gave any, what its table says.
+    fn decide(
+        &self,
+        verdict: &Verdict,
+        situation: &Situation<'_>,
+    ) -> (Decision, Option<Box<Chosen>>) {
+        let (now, spent) = (self.bench.now, &mut self.shards.spent.lock());
+        let spending = (self.caps, &mut **spent);
+        match self.responding.steps(self.state) {
+            None => (decide(verdict, situation, self.policy, spending, now), None),
+            Some(mut steps) => {
+                let by = (
+                    self.policy,
+                    &mut steps as &mut dyn lanyard_drift::ladder::Steps,
+                );
+                let decision = decide_by(verdict, situation, by, spending, now);
+                let chosen = steps.chosen(decision.capped);
+                (decision, chosen.map(Box::new))
+            }
+        }
     }
 
     fn identity_drifts(
@@ -187,7 +207,7 @@ impl Judge<'_> {
             forged: None,
             forged_by: None,
         };
-        self.events(judgement, &[action])
+        self.events(judgement, &[action], None)
     }
 
     /// What the verdict on a token's window is called; on the report alone when there was no room for
@@ -232,18 +252,31 @@ impl Judge<'_> {
         Ruling::Unknown
     }
 
-    /// The verdict, what is done about it, and what that means, in this order.
-    fn events(&self, judgement: Judgement, actions: &[Action]) -> Vec<Event> {
-        let (id, identity) = (judgement.id, judgement.identity);
+    /// The verdict, what is done about it, and what that means, in this order. How policies came to it stands
+    /// with the last step: what is told beside it follows from the verdict.
+    fn events(
+        &self,
+        judgement: Judgement,
+        actions: &[Action],
+        mut chosen: Option<Box<Chosen>>,
+    ) -> Vec<Event> {
+        let about = (judgement.id, judgement.identity);
         let mut events = vec![Event::Judged(Box::new(judgement))];
-        for action in actions {
-            events.push(self.responded(id, identity, action));
-            events.extend(consequence(id, action));
+        for (at, action) in actions.iter().enumerate() {
+            let is_last = at + 1 == actions.len();
+            let chosen = is_last.then(|| chosen.take()).flatten();
+            events.push(self.responded(about, action, chosen));
+            events.extend(consequence(about.0, action));
         }
         events
     }
 
-    fn responded(&self, verdict: NodeId, identity: NodeId, action: &Action) -> Event {
+    fn responded(
+        &self,
+        (verdict, identity): (NodeId, NodeId),
+        action: &Action,
+        chosen: Option<Box<Chosen>>,
+    ) -> Event {
         let Action {
             response,
             enforced,
@@ -258,6 +291,7 @@ impl Judge<'_> {
             response,
             enforced,
             held_back,
+            chosen,
         }
     }
 }

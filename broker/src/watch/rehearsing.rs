@@ -1,4 +1,4 @@
-//! What another policy or other thresholds would have done here, from the windows that were recorded.
+//! What other policies, another mode or other thresholds would have done here, from the windows that were recorded.
 //!
 //! A rehearsal of thresholds is an event, with a name made of the candidate and of what it was tried
 //! on: only what was rehearsed may be frozen (see [`frozen`](super::frozen)).
@@ -13,8 +13,10 @@ use serde_json::{Map, Value};
 use super::frozen::{Candidate, CandidateError, JUDGED};
 use super::opaque::subjects;
 use super::recorder::{ReadBack, Recorder};
+use super::responding::PolicySteps;
 use super::{Mode, Watch};
 use crate::clock::UnixMillis;
+use crate::policy::{Broken, Bundle};
 use crate::store::StoreError;
 use crate::store::event::{By, ContentHash, Kind};
 
@@ -35,6 +37,18 @@ pub struct Would {
     pub kind: Option<Kind>,
     /// Absent: those in force.
     pub thresholds: Option<Map<String, Value>>,
+    /// Policies of responses; absent: those in force.
+    pub responses: Option<Sent>,
+}
+
+/// Policies of responses that somebody thinks of.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sent {
+    /// The schema they are written for.
+    pub schema: String,
+    /// The policies.
+    pub policies: String,
 }
 
 /// What it would have done.
@@ -44,6 +58,9 @@ pub struct Rehearsed {
     pub id: ContentHash,
     /// Whether statistics act in it.
     pub mode: Mode,
+    /// The policies of responses that were asked; absent where the table of the ladder was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<ContentHash>,
     /// The kinds whose thresholds it changes: these may be frozen with it.
     pub kinds: Vec<Kind>,
     /// Whether the thresholds differ in something that recorded windows cannot show.
@@ -67,6 +84,12 @@ pub enum WouldError {
     /// See there.
     #[error(transparent)]
     Candidate(#[from] CandidateError),
+    /// Correct what stands at the place.
+    #[error("the policies cannot be used: {0}")]
+    Policies(#[from] Broken),
+    /// Name a folder that has some.
+    #[error("none of these policies is about responses")]
+    NoResponses,
     /// There is nothing to rehearse on.
     #[error("this broker records no windows")]
     NotRecorded,
@@ -95,10 +118,24 @@ impl Watch {
                 candidates.collect::<Result<_, _>>()?
             }
         };
+        let bundle = match asked.responses {
+            Some(Sent { schema, policies }) => {
+                let bundle = Bundle::sent(schema, policies)?;
+                if !bundle.has_responses() {
+                    return Err(WouldError::NoResponses);
+                }
+                Some(Arc::new(bundle))
+            }
+            None => self.response_policies(),
+        };
+        let hash = bundle.as_ref().map(|bundle| bundle.hash());
         let (candidate, unrehearsed) = self.candidate(asked.mode, &changed);
         let mode = candidate.policy.mode;
-        let recorder = self.recorder()?;
-        let rehearsing = tokio::task::spawn_blocking(move || run(&recorder, since, &candidate));
+        let (recorder, state) = (self.recorder()?, Arc::clone(&self.state));
+        let rehearsing = tokio::task::spawn_blocking(move || {
+            let steps = bundle.map(|bundle| PolicySteps::rehearsed(bundle, &state));
+            run(&recorder, since, (&candidate, hash), steps)
+        });
         let read = rehearsing.await.map_err(std::io::Error::other);
         let (id, rehearsal, back) = read.flatten().map_err(WouldError::Read)?;
         // What was tried on nothing was not tried.
@@ -108,6 +145,7 @@ impl Watch {
         Ok(Rehearsed {
             id,
             mode,
+            bundle: hash,
             kinds: changed.iter().map(Candidate::kind).collect(),
             unrehearsed,
             cut: back.cut,
@@ -181,9 +219,13 @@ const CHUNKS_AHEAD: usize = 4;
 fn run(
     recorder: &Recorder,
     since: UnixMillis,
-    candidate: &rehearsal::Candidate,
+    (candidate, bundle): (&rehearsal::Candidate, Option<ContentHash>),
+    mut steps: Option<PolicySteps<'_>>,
 ) -> std::io::Result<(ContentHash, Rehearsal, ReadBack)> {
-    let mut rehearsing = Rehearsing::of(candidate);
+    let mut rehearsing = match &mut steps {
+        Some(steps) => Rehearsing::by(candidate, steps),
+        None => Rehearsing::of(candidate),
+    };
     let back = recorder.read(since, |window| {
         rehearsing.take(&window);
         true
@@ -191,6 +233,7 @@ fn run(
     let rehearsal = rehearsing.end();
     let tried = (
         candidate,
+        bundle,
         rehearsal.between,
         rehearsal.windows,
         rehearsal.calls,

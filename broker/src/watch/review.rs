@@ -101,6 +101,19 @@ pub enum ClearError {
         "verdict `{0}` is about a token that was never issued: look at the signing key instead"
     )]
     NeverIssued(NodeId),
+    /// Ask one of them.
+    #[error(
+        "verdict `{verdict}` was answered by policy `{policy}`, and only administrators with one of these may clear \
+         it: {who} (`owner`: of the identity's own owner); so may the Unix socket of the broker's machine"
+    )]
+    NotYours {
+        /// Which verdict.
+        verdict: NodeId,
+        /// The policy that says so.
+        policy: String,
+        /// Labels of those who may.
+        who: String,
+    },
     /// Say why, in fewer words.
     #[error("a reason is one line of 1 to {MAX_REASON_BYTES} bytes")]
     Reason,
@@ -156,6 +169,7 @@ impl Watch {
         if record.judgement.forged.is_some() {
             return Err(ClearError::NeverIssued(id));
         }
+        self.may_override(&record, &by)?;
         let now = self.clock.now();
         let paused: Vec<NodeId> = record
             .suspended

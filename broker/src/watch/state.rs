@@ -24,7 +24,7 @@ pub use frozen::InForce;
 pub(super) use issued::LATE_REPORTS;
 pub use issued::{Issued, Lookup};
 pub use orders::{Deployment, GoalSet, Role};
-pub use subjects::Subject;
+pub use subjects::{Registered, Subject};
 pub use verdicts::{Clearing, Taken, VerdictRecord};
 
 use crate::clock::UnixMillis;
@@ -72,6 +72,22 @@ impl WatchState {
     /// An identity or gateway.
     pub fn subject(&self, identity: NodeId) -> Option<Subject> {
         self.read().subjects.get(identity).cloned()
+    }
+
+    /// An identity as policies see it.
+    pub fn registered(&self, identity: NodeId) -> Option<Registered> {
+        let inner = self.read();
+        let subject = inner.subjects.get(identity)?.clone();
+        let owner = inner.subjects.owner(subject.owner);
+        Some(Registered {
+            owner: owner.unwrap_or_default().to_owned(),
+            subject,
+        })
+    }
+
+    /// How many tokens of an identity can be used now.
+    pub fn living_tokens(&self, identity: NodeId) -> u64 {
+        self.read().issued.living(identity)
     }
 
     /// What sort of thing an identity is.
@@ -210,7 +226,7 @@ impl WatchState {
 
 impl Projection for WatchState {
     fn name(&self) -> &'static str {
-        "watch-v3"
+        "watch-v4"
     }
 
     fn apply(&self, record: &Record) {
@@ -248,6 +264,16 @@ impl Inner {
             } => {
                 self.subjects.add(*identity, Subject::from(grant.as_ref()));
                 self.changed.insert(Key::Subject(*identity));
+            }
+            Event::IdentityTransferred {
+                identity, owner, ..
+            } => {
+                self.subjects.transfer(*identity, *owner);
+                self.changed.insert(Key::Subject(*identity));
+            }
+            Event::OwnerCreated { owner, name, .. } => {
+                self.subjects.add_owner(*owner, name.clone());
+                self.changed.insert(Key::Owner(*owner));
             }
             Event::TokenIssued(token) => {
                 let jti = token.claims.jti;
@@ -313,12 +339,14 @@ impl Inner {
                 response,
                 enforced,
                 held_back,
+                chosen,
             } => {
                 let taken = Taken {
                     response: *response,
                     node: *node,
                     enforced: *enforced,
                     held_back: *held_back,
+                    chosen: chosen.clone(),
                 };
                 self.on_verdict(*verdict, |kept| {
                     if !kept.responses.contains(&taken) {

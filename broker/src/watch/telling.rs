@@ -17,13 +17,16 @@ pub(super) fn tell(events: &[Event]) {
                 response: kind,
                 enforced,
                 held_back,
+                chosen,
                 ..
             } => {
                 tracing::info!(
                     name: "lanyard.response",
                     {
                         lanyard.verdict = %verdict, lanyard.identity = %identity,
-                        lanyard.decision = kind.word(), lanyard.enforced = enforced
+                        lanyard.decision = kind.word(), lanyard.enforced = enforced,
+                        lanyard.asked = chosen.as_ref().map(|chosen| chosen.asked.word()),
+                        lanyard.policies = chosen.as_ref().map(|chosen| chosen.policies.join(" "))
                     },
                     "a verdict was answered"
                 );

@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("store", &["clock", "crypto"]),
     ("policy", &["store"]),
     ("issue", &["policy", "store", "crypto", "clock"]),
-    ("watch", &["store", "crypto", "clock"]),
+    ("watch", &["policy", "store", "crypto", "clock"]),
     ("revoke", &["store", "crypto", "clock"]),
     ("audit", &["store", "crypto", "clock"]),
     ("telemetry", &["store", "clock"]),

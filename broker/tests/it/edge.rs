@@ -8,5 +8,6 @@ mod cut_off;
 mod federation;
 pub(crate) mod harness;
 mod life;
+mod narrowed;
 mod routes;
 mod serving;

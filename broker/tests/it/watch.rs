@@ -18,4 +18,5 @@ mod learning;
 mod operating;
 mod portraits;
 mod recording;
+mod responding;
 mod world;

@@ -1,5 +1,6 @@
 //! `lanyard drift …`.
 
+mod chosen;
 mod explain;
 mod orders;
 mod plot;
@@ -51,7 +52,7 @@ pub enum DriftCommand {
     Deploy(DeployArgs),
     /// Show how often the pager may ring and how often it did, or set it
     Budget(BudgetArgs),
-    /// Rehearse: what another mode or other thresholds would have done in the last days
+    /// Rehearse: what another mode, other thresholds or other policies would have done in the last days
     Would(WouldArgs),
     /// Export recorded windows, one line of JSON each
     Windows {
@@ -118,6 +119,9 @@ pub struct WouldArgs {
     /// The kind that the thresholds are for; all kinds when it is not said
     #[arg(long, requires = "thresholds")]
     kind: Option<JudgedKind>,
+    /// Folder with other policies: those of responses in it are tried
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
 }
 
 /// Whether statistics act.

@@ -1,8 +1,11 @@
 //! `lanyard policy explain`.
 
+mod drift;
+
 use std::net::IpAddr;
 
 use clap::Args;
+use drift::Happened;
 use lanyard_token::{Audience, Scope};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -10,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use super::super::CliError;
 use super::super::output::{Output, line};
 use super::folder::{Folder, counted, untried, word};
-use crate::policy::explain::{Explained, Explanation, Standing, explain};
+use crate::policy::explain::{Explanation, Standing, explain};
 use crate::policy::trial::{Asking, Fixture, Fixtures, Kind, Limits, Outcome, Trial, Verdict};
 use crate::policy::{AskedBy, Binding, Effect, Oidc, Proof, Risk};
 
@@ -31,6 +34,8 @@ pub struct ExplainArgs {
     request: What,
     #[command(flatten)]
     circumstances: How,
+    #[command(flatten)]
+    happened: Happened,
     /// List also the policies about others
     #[arg(long)]
     all: bool,
@@ -125,6 +130,9 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
 /// Runs it.
 pub(super) fn run(args: &ExplainArgs, output: Output) -> Result<(), CliError> {
     let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
+    if let Some((fixtures, offence)) = drift::meant(args, &trial)? {
+        return drift::run((&bundle, &fixtures), &offence, args.all, output);
+    }
     let (fixtures, asking) = match &args.case {
         Some(name) => (trial.fixtures.clone(), case(&trial, name)?),
         None => described(args, &trial.fixtures),
@@ -221,7 +229,7 @@ fn text(asking: &Asking, explanation: &Explanation, all: bool) -> String {
             "not given"
         };
         text.push_str(&format!("\n{} at {audience}: {given}\n", explained.scope));
-        text.push_str(&policies(explained, all));
+        text.push_str(&policies(&explained.policies, all));
     }
     line_by_line(&text)
 }
@@ -244,9 +252,8 @@ fn outcome(outcome: &Outcome) -> String {
 }
 
 /// What applied first, and what did not behind it, each with the first reason why not.
-fn policies(explained: &Explained, all: bool) -> String {
-    let (mut shown, others): (Vec<&Standing>, Vec<&Standing>) = explained
-        .policies
+fn policies(standings: &[Standing], all: bool) -> String {
+    let (mut shown, others): (Vec<&Standing>, Vec<&Standing>) = standings
         .iter()
         .partition(|standing| all || standing.about_them);
     shown.sort_by_key(|standing| (!standing.applies, standing.effect == Effect::Permit));

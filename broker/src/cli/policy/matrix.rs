@@ -9,6 +9,7 @@ use super::super::CliError;
 use super::super::output::Output;
 use super::folder::{Folder, counted, untried};
 use crate::policy::matrix::{Row, missing, rows, text};
+use crate::policy::respond::matrix as responses;
 
 /// `lanyard policy matrix`.
 #[derive(Debug, Args)]
@@ -31,21 +32,36 @@ pub(super) fn run(args: &MatrixArgs, output: Output) -> Result<(), CliError> {
     };
     let rows = rows(&bundle, &trial.fixtures, classes).map_err(|why| untried(&why))?;
     let unmet = missing(&bundle, &rows);
-    let written = text(&rows, &unmet);
+    let mut written = text(&rows, &unmet);
+    // Of those that came with the program another release may have others: they are not this folder's.
+    let answers = match bundle.has_responses() {
+        true => responses::rows(&bundle, classes).map_err(|why| untried(&why))?,
+        false => Vec::new(),
+    };
+    let unanswered = responses::missing(&bundle, &answers);
+    if bundle.has_responses() {
+        written.push_str(&responses::text(&answers, &unanswered));
+    }
     let file = args.folder.path().join("matrix.txt");
     if args.check {
         return check(&file, &written, output);
     }
     std::fs::write(&file, &written)
         .map_err(|error| CliError::cannot(format!("write `{}`", file.display()), &error))?;
-    told(&file, &rows, &unmet, output);
+    told(&file, (&rows, &unmet), &answers, output);
     Ok(())
 }
 
-fn told(file: &Path, rows: &[Row], unmet: &[String], output: Output) {
-    let answer = json!({ "file": file, "rows": rows, "unmet": unmet });
+fn told(
+    file: &Path,
+    (rows, unmet): (&[Row], &[String]),
+    answers: &[responses::Row],
+    output: Output,
+) {
+    let answer = json!({ "file": file, "rows": rows, "unmet": unmet, "responses": answers });
     output.print(&answer, |_| {
-        format!("{}: {}", file.display(), counted(rows.len(), "row"))
+        let number = rows.len() + answers.len();
+        format!("{}: {}", file.display(), counted(number, "row"))
     });
 }
 

@@ -10,6 +10,7 @@ use super::super::CliError;
 use super::super::output::{Output, line};
 use super::folder::{Folder, counted};
 use crate::policy::rehearsal::rehearse;
+use crate::policy::respond::try_on;
 use crate::policy::trial::{Trial, Verdict};
 use crate::policy::{Bundle, Effect};
 
@@ -44,7 +45,7 @@ pub(super) fn run(args: &TestArgs, output: Output) -> Result<(), CliError> {
     let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
     let tried = tried(args, &bundle, &trial);
     let untested = untested(&bundle, &tried.determining);
-    let cases = trial.all_cases().count();
+    let cases = trial.all_cases().count() + trial.response_cases().count();
     let answer = json!({
         "cases": cases,
         "failures": tried.failures,
@@ -95,11 +96,36 @@ fn tried<'t>(args: &TestArgs, bundle: &'t Bundle, trial: &Trial) -> Tried<'t> {
             });
         }
     }
+    for (grant, case) in trial.response_cases() {
+        let differences = match try_on(bundle, &trial.fixtures, &case.drift) {
+            Err(why) => vec![why.to_string()],
+            Ok(choice) => {
+                let differences = case.expect.differences(&choice);
+                if differences.is_empty() {
+                    let ids = choice.policies.iter();
+                    let rules = ids.filter_map(|id| bundle.response_rule(id));
+                    determining.extend(rules.map(|rule| (ANSWERED, rule.id.as_str())));
+                }
+                differences
+            }
+        };
+        if !differences.is_empty() {
+            let file = args.folder.path().join(grant).join("responses.json");
+            failures.push(Failure {
+                file: file.display().to_string(),
+                case: case.name.clone(),
+                differences,
+            });
+        }
+    }
     Tried {
         failures,
         determining,
     }
 }
+
+/// What comes of a case about responses.
+const ANSWERED: &str = "answered";
 
 const fn decided(verdict: Verdict) -> &'static str {
     match verdict {
@@ -108,13 +134,14 @@ const fn decided(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Policies about issuing whose removal no case would notice.
+/// Policies about tokens and responses whose removal no case would notice.
 fn untested(bundle: &Bundle, determining: &BTreeSet<(&str, &str)>) -> Vec<Untested> {
     bundle
         .rules()
-        .filter(|rule| bundle.is_about_issuing(rule))
+        .filter(|rule| rule.respond.is_some() || bundle.is_about_issuing(rule))
         .filter_map(|rule| {
             let (decided, words) = match rule.effect {
+                _ if rule.respond.is_some() => (ANSWERED, "no case is answered by it"),
                 Effect::Permit => ("allow", "no case is allowed by it"),
                 Effect::Forbid => ("deny", "no case is denied by it"),
             };

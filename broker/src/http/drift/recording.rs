@@ -61,7 +61,7 @@ async fn would(
 ) -> Result<Json<Rehearsed>, Problem> {
     let Json(asked) = body.map_err(|_| {
         Problem::invalid_request(
-            "the body is JSON with `days`, and maybe a `mode`, `thresholds` and their `kind`",
+            "the body is JSON with `days`, and maybe a `mode`, `thresholds` and their `kind`, and `responses`",
         )
     })?;
     Ok(Json(watch.would(asked, by).await?))
@@ -72,6 +72,12 @@ impl From<WouldError> for Problem {
         let description = error.to_string();
         match error {
             WouldError::Days | WouldError::KindAlone => Self::invalid_request(description),
+            WouldError::Policies(_) | WouldError::NoResponses => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_policy",
+                description,
+            )
+            .because("policy"),
             WouldError::Candidate(error) => error.into(),
             WouldError::NotRecorded => Self::conflict(description).because("not_recorded"),
             WouldError::Read(source) => {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::super::asked::Asked;
 use super::super::bundle::{Bundle, Rule};
 use super::super::expression;
+use super::super::respond::Drift;
 use super::super::words::Unfit;
 
 /// One scope of a request, as Cedar sees it.
@@ -31,6 +32,12 @@ impl Situation {
         )
         .map_err(|error| error.to_string())?;
         let entities = words.entities(asked, std::iter::once(scope.as_str()))?;
+        Ok(Self { request, entities })
+    }
+
+    /// A verdict.
+    pub(super) fn of_drift(bundle: &Bundle, drift: &Drift<'_>) -> Result<Self, Unfit> {
+        let (request, entities) = bundle.put(drift)?;
         Ok(Self { request, entities })
     }
 
@@ -67,7 +74,13 @@ pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Op
     let policy = expression::json(bundle, rule);
     for (part, whom) in [
         ("principal", "the identity"),
-        ("resource", "what is asked for"),
+        (
+            "resource",
+            match rule.respond {
+                Some(_) => "what it looks like",
+                None => "what is asked for",
+            },
+        ),
     ] {
         let constraint = policy.get(part).unwrap_or(&Value::Null);
         if situation.holds(&headed(part, constraint)) != Ok(true) {

@@ -44,7 +44,7 @@ impl Fixture {
     pub const LONGEST: u64 = 3_600;
 
     /// As policies see it.
-    pub(super) fn party(&self) -> Party<'_> {
+    pub(in super::super) fn party(&self) -> Party<'_> {
         Party {
             name: &self.name,
             kind: self.kind.word(),

@@ -130,6 +130,15 @@ impl IssuedTokens {
         })
     }
 
+    /// Looks at every token: nobody asks but a policy that speaks of it.
+    pub(super) fn living(&self, identity: NodeId) -> u64 {
+        let own = self
+            .live
+            .iter()
+            .filter(|(_, issued)| issued.identity() == identity);
+        own.filter(|(token, _)| self.is_alive(**token)).count() as u64
+    }
+
     pub(super) fn add(&mut self, token: NodeId, issued: Issued) {
         self.expiries
             .insert((issued.expires_at.saturating_add(LAST_REPORT), token));

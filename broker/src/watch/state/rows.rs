@@ -15,6 +15,7 @@ use crate::store::{DamagedRow, Row};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Subject(NodeId),
+    Owner(NodeId),
     Issued(NodeId),
     Ended(NodeId),
     Verdict(NodeId),
@@ -29,6 +30,7 @@ impl Key {
     fn bytes(self) -> Vec<u8> {
         let (sort, node) = match self {
             Self::Subject(node) => (b'i', node),
+            Self::Owner(node) => (b'n', node),
             Self::Issued(node) => (b't', node),
             Self::Ended(node) => (b'w', node),
             Self::Verdict(node) => (b'v', node),
@@ -48,6 +50,7 @@ impl Key {
         let node = NodeId::from_u64(u64::from_be_bytes(node.try_into().ok()?));
         Some(match sort {
             b'i' => Self::Subject(node),
+            b'n' => Self::Owner(node),
             b't' => Self::Issued(node),
             b'w' => Self::Ended(node),
             b'v' => Self::Verdict(node),
@@ -65,6 +68,7 @@ impl Inner {
     pub(super) fn row(&self, key: Key) -> Row {
         let value = match key {
             Key::Subject(node) => self.subjects.get(node).and_then(json),
+            Key::Owner(node) => self.subjects.owner(node).and_then(|name| json(&name)),
             Key::Issued(node) => self.issued.row(node).as_ref().and_then(json),
             Key::Ended(node) => self.issued.watermark(node).as_ref().and_then(json),
             Key::Verdict(node) => self.verdicts.get(node).and_then(json),
@@ -83,6 +87,7 @@ impl Inner {
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
         match Key::parse(key).ok_or(DamagedRow)? {
             Key::Subject(node) => self.subjects.add(node, read::<Subject>(value)?),
+            Key::Owner(node) => self.subjects.add_owner(node, read::<String>(value)?),
             Key::Issued(node) => self.issued.load(node, read::<IssuedRow>(value)?),
             Key::Ended(node) => self.issued.end(node, read::<Rev>(value)?),
             Key::Verdict(_) => {

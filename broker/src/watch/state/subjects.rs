@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lanyard_drift::desk::RoleId;
 use lanyard_drift::stable_hash;
-use lanyard_token::{Audience, NodeId};
+use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Party;
 use crate::store::event::{Identity, Kind};
 
 /// What the watch room needs to know of an identity.
@@ -23,6 +24,39 @@ pub struct Subject {
     /// For a gateway: whether its word about hard rules stands alone.
     #[serde(default)]
     pub sole_witness: bool,
+    /// Who answers for it.
+    pub owner: NodeId,
+    /// What it may be allowed.
+    pub scopes: ScopeSet,
+    /// Longest lifetime of its tokens, in seconds.
+    pub max_lifetime: u64,
+}
+
+/// An identity with the name of who answers for it.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// Name, kind, tags, rights.
+    pub subject: Subject,
+    /// The owner's name.
+    pub owner: String,
+}
+
+impl Registered {
+    /// As policies see it. How old it is, and since when it is not used, the watch room does not know.
+    pub fn party(&self) -> Party<'_> {
+        let subject = &self.subject;
+        Party {
+            name: &subject.name,
+            kind: subject.kind.word(),
+            owner: &self.owner,
+            tags: &subject.tags,
+            audiences: &subject.audiences,
+            scopes: &subject.scopes,
+            max_lifetime: subject.max_lifetime,
+            age_days: None,
+            unused_days: None,
+        }
+    }
 }
 
 impl Subject {
@@ -52,6 +86,9 @@ impl From<&Identity> for Subject {
             tags: identity.tags.clone(),
             audiences: identity.audiences.clone(),
             sole_witness: identity.sole_witness,
+            owner: identity.owner,
+            scopes: identity.scopes.clone(),
+            max_lifetime: identity.max_lifetime,
         }
     }
 }
@@ -66,6 +103,7 @@ pub(super) fn role_id(kind: Kind, tags: &[String]) -> RoleId {
 /// All of them, with their roles. As many as administrators made; nobody else adds one.
 #[derive(Default)]
 pub(super) struct Subjects {
+    owners: HashMap<NodeId, String>,
     all: HashMap<NodeId, Subject>,
     roles: BTreeMap<(Kind, Vec<String>), BTreeSet<NodeId>>,
 }
@@ -79,6 +117,20 @@ impl Subjects {
         let role = (subject.kind, subject.tags.clone());
         self.roles.entry(role).or_default().insert(identity);
         self.all.insert(identity, subject);
+    }
+
+    pub(super) fn transfer(&mut self, identity: NodeId, owner: NodeId) {
+        if let Some(subject) = self.all.get_mut(&identity) {
+            subject.owner = owner;
+        }
+    }
+
+    pub(super) fn owner(&self, owner: NodeId) -> Option<&str> {
+        self.owners.get(&owner).map(String::as_str)
+    }
+
+    pub(super) fn add_owner(&mut self, owner: NodeId, name: String) {
+        self.owners.insert(owner, name);
     }
 
     pub(super) fn sole_witnesses(&self) -> Vec<NodeId> {

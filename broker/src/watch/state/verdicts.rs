@@ -6,7 +6,7 @@ use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-use crate::store::event::{By, Judgement, Response};
+use crate::store::event::{By, Chosen, Judgement, Response};
 
 /// How many are kept at hand; the log has them all. At the pace of one a minute, a week.
 pub(super) const KEPT: usize = 10_000;
@@ -35,7 +35,7 @@ pub struct VerdictRecord {
 }
 
 /// One response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// Which.
     pub response: Response,
@@ -46,6 +46,9 @@ pub struct Taken {
     /// What the table asks for instead, and the word of one gateway does not allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<Response>,
+    /// How policies came to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Box<Chosen>>,
 }
 
 /// An owner's word.

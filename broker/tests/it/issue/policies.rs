@@ -129,7 +129,7 @@ async fn other_policies_are_in_force_from_their_announcement_on() {
     let before = world.issue.policies().hash();
     enforce(
         &world,
-        r#"@id("capped") @max_ttl("90s") permit(principal, action, resource) when { resource.name == "orders:read" };"#,
+        r#"@id("capped") @max_ttl("90s") permit(principal, action == Lanyard::Action::"issue", resource) when { resource.name == "orders:read" };"#,
     )
     .await
     .unwrap();
@@ -179,7 +179,7 @@ async fn a_thousand_denials_are_one_sample_that_names_the_forbid() {
     let world = World::new().await;
     let billing = world.identity("billing").await;
     let policies = format!(
-        "{EVERYTHING}@id(\"no-writes\") forbid(principal, action, resource) \
+        "{EVERYTHING}@id(\"no-writes\") forbid(principal, action == Lanyard::Action::\"issue\", resource) \
          when {{ resource.name like \"*:write\" }};"
     );
     enforce(&world, &policies).await.unwrap();
@@ -222,7 +222,7 @@ async fn policies_see_who_acts_for_whom_and_with_what_it_was_proven() {
         world.identity("agent").await,
     );
     let policies = format!(
-        "{EVERYTHING}@id(\"nobody-acts\") forbid(principal, action, resource) \
+        "{EVERYTHING}@id(\"nobody-acts\") forbid(principal, action == Lanyard::Action::\"issue\", resource) \
          when {{ context has actor && context.actor == Lanyard::Identity::\"agent\" && context.proof == \"access_token\" }};"
     );
     let parent = world.token(&billing).await;

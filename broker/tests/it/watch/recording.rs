@@ -119,6 +119,55 @@ async fn a_rehearsal_tells_what_enforcement_would_have_done_and_the_export_says_
 }
 
 #[tokio::test]
+async fn other_policies_of_responses_are_rehearsed_before_anybody_puts_them_in_force() {
+    const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
+    let folder = tempfile::tempdir().unwrap();
+    let world = theft(&folder).await;
+    let by = |policies: &str| {
+        json!({
+            "days": 1, "mode": "enforce",
+            "responses": {"schema": SCHEMA, "policies": policies},
+        })
+    };
+    let head = r#"principal, action == Lanyard::Action::"respond", resource"#;
+    let patient = format!(r#"@id("watch") @response("alert") permit({head});"#);
+    let (status, watched) = would(&world, &by(&patient)).await;
+    assert_eq!(status, 200, "{watched}");
+    let told = &watched["rehearsal"]["would"];
+    assert!(told["alert"].as_u64().unwrap() >= 1, "{told}");
+    assert_eq!((&told["recycle"], &told["revoke"]), (&json!(0), &json!(0)));
+
+    let quick = format!(
+        r#"@id("quick") @response("suspend") permit({head}) when {{ context.level == "malicious" && principal.name == "n{SERVICE:x}" }};"#
+    );
+    let (_, hasty) = would(&world, &by(&quick)).await;
+    let told = &hasty["rehearsal"]["would"];
+    assert!(told["suspend"].as_u64().unwrap() >= 1, "{told}");
+    assert_eq!(told["recycle"], 0, "{told}");
+    assert_ne!(
+        hasty["id"], watched["id"],
+        "other policies have another name"
+    );
+    assert_ne!(hasty["bundle"], watched["bundle"]);
+
+    for (policies, words) in [
+        ("permit(principal", "policy.cedar:1:"),
+        (
+            r#"@id("a") permit(principal, action, resource);"#,
+            "none of these policies",
+        ),
+        (
+            r#"@id("a") @response("halt") permit(principal, action == Lanyard::Action::"respond", resource);"#,
+            "`halt` is no response",
+        ),
+    ] {
+        let (status, answer) = would(&world, &by(policies)).await;
+        assert_eq!(status, 422, "{answer}");
+        assert!(answer.to_string().contains(words), "{words}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn only_a_rehearsed_candidate_can_be_frozen() {
     let folder = tempfile::tempdir().unwrap();
     let world = theft(&folder).await;

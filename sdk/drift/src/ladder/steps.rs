@@ -5,6 +5,8 @@
 //! has weighed that. What comes back is a wish. The ladder makes it milder where one gateway's word, one family of
 //! channels, a short history or a full cap demand it, and never stricter.
 
+use serde::{Deserialize, Serialize};
+
 use super::abuse::{Abuse, Table};
 use super::subject::SubjectId;
 use super::{Response, Situation};
@@ -13,7 +15,8 @@ use crate::evidence::{Family, Level, Strength};
 use crate::verdict::Verdict;
 
 /// How far it has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// The window is anomalous, and nothing worse.
     Anomalous,

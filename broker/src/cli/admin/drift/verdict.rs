@@ -75,7 +75,7 @@ pub(super) fn show(answer: &Value) -> String {
     text
 }
 
-/// `recycle token 0000010000000007 (enforced)`.
+/// `recycle token 0000010000000007 (enforced)`, and how policies came to it.
 fn response(taken: &Value, verdict: &Value) -> String {
     let what = output::line(text_of(taken, "response"));
     let node = taken.get("node").and_then(Value::as_str);
@@ -84,7 +84,8 @@ fn response(taken: &Value, verdict: &Value) -> String {
         Some(true) => "enforced",
         _ => "written down only",
     };
-    format!("{what}{node} ({how})")
+    let chosen = taken.get("chosen").map(super::chosen::lines);
+    format!("{what}{node} ({how}){}", chosen.unwrap_or_default())
 }
 
 fn target(node: &str, verdict: &Value) -> String {
@@ -171,7 +172,11 @@ mod tests {
             "operations": [{"operation": 5, "name": "GET /orders/{id}"}],
             "responses": [
                 {"response": "recycle", "node": "0000010000000007", "enforced": true},
-                {"response": "alert", "node": null, "enforced": false},
+                {"response": "alert", "node": null, "enforced": false, "chosen": {
+                    "bundle": "5f2a", "abuse": "enumeration", "rung": "again", "asked": "suspend",
+                    "policies": ["response.suspend", "tills\u{1b}"], "not_in_share": ["new"],
+                    "capped": ["tills"], "full": true,
+                }},
             ],
             "suspended": [["0000010000000002", 1_767_225_900_000_u64]],
             "waiting": {"sentence": "not revoked: this rests on the word of gateway `a` alone"},
@@ -202,6 +207,10 @@ identity  billing (0000010000000002)
 token     0000010000000007
 recycle token 0000010000000007 (enforced)
 alert (written down only)
+  asked: suspend, by response.suspend, tills\\u{1b} (enumeration, again; policies 5f2a)
+  canary: not in share of new
+  cap of tills is met: one step milder
+  a cap per minute is met: milder still
 paused identity 0000010000000002 until 2026-01-01T00:05:00Z
 not revoked: this rests on the word of gateway `a` alone
 cleared 2026-01-01T00:01:00Z: a move

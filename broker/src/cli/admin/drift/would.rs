@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{CliError, items, output, text_of};
 use super::{WouldArgs, object, word};
+use crate::policy::Bundle;
 
 /// Steps shown one by one; `--json` has them all.
 const SHOWN: usize = 40;
@@ -23,7 +24,25 @@ pub(super) fn asked(args: &WouldArgs) -> Result<Value, CliError> {
     if let Some(file) = &args.thresholds {
         body.insert("thresholds".to_owned(), thresholds(file)?);
     }
+    if let Some(folder) = &args.bundle {
+        body.insert("responses".to_owned(), responses(folder)?);
+    }
     Ok(Value::Object(body))
+}
+
+/// What a folder of policies has to say about responses, checked here, where its files are.
+fn responses(folder: &Path) -> Result<Value, CliError> {
+    let bundle = Bundle::load(folder).map_err(|broken| CliError::usage(&broken))?;
+    if !bundle.has_responses() {
+        return Err(CliError::Usage(format!(
+            "`{}` has no policy of responses; begin with a copy of the folder `policies/response`",
+            folder.display()
+        )));
+    }
+    let file = folder.join("schema.cedarschema");
+    let schema = std::fs::read_to_string(&file)
+        .map_err(|error| CliError::cannot(format_args!("read `{}`", file.display()), &error))?;
+    Ok(json!({"schema": schema, "policies": bundle.written_responses()}))
 }
 
 /// Thresholds from a file of TOML.
