@@ -201,7 +201,7 @@ async fn an_approval_is_for_the_identity_itself_and_not_for_whoever_acts_for_it(
     let schema = "schema.cedarschema";
     fs::copy(ours().join(schema), folder.path().join(schema)).unwrap();
     fs::create_dir(folder.path().join("grant")).unwrap();
-    let policy = "@id(\"approved\") permit(principal, action, resource) \
+    let policy = "@id(\"approved\") permit(principal, action == Lanyard::Action::\"issue\", resource) \
                   when { !context.approvals.isEmpty() };\n";
     fs::write(folder.path().join("grant/policy.cedar"), policy).unwrap();
     world.issue.read_policies_from(Some(folder.path()));
