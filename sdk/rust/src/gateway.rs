@@ -69,7 +69,7 @@ pub use self::source::{InvalidProxy, TrustedProxies};
 use self::canonical::CanonicalPath;
 use self::cut_off::CutOff;
 use self::ending::LocalEndings;
-use self::grant::{Grant, Grants, Hold};
+use self::grant::{Grant, Grants, Hold, Nodes};
 use self::link::Link;
 use self::observer::Observer;
 use self::portrait::Portraits;
@@ -256,15 +256,15 @@ impl Inner {
             return Err(Rejection::Binding.into());
         }
         let claims = verified.claims();
-        let nodes: Box<[_]> = claims.nodes().collect();
-        self.link
-            .view
-            .check(claims.rev, &nodes)
+        let nodes = Nodes::of(claims);
+        nodes
+            .check(&self.link.view, claims.rev)
             .map_err(not_alive)?;
-        let grant = self.grants.admit(&verified, || {
+        let grant = self.grants.admit(&verified, &self.seen, |key| {
             Grant::new(
                 &verified,
                 nodes,
+                key,
                 &self.routes,
                 self.expectations.leeway(),
                 generation,
@@ -281,12 +281,11 @@ impl Inner {
         let view = &self.link.view;
         let generation = view.generation();
         if !grant.checked_at(generation) {
-            view.check(grant.claims.rev, &grant.nodes)
-                .map_err(not_alive)?;
+            grant.nodes.check(view, grant.rev()).map_err(not_alive)?;
             if view
                 .keys()
                 .mint()
-                .get_at(&grant.key, time.seconds())
+                .get_at(grant.key(), time.seconds())
                 .is_none()
             {
                 return Err(Rejection::UnknownKey.into());

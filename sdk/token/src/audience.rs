@@ -18,6 +18,11 @@ pub struct Audience(Box<str>);
 pub struct InvalidAudience;
 
 impl Audience {
+    /// No resource: nothing that is expected anywhere.
+    pub(crate) fn nowhere() -> Self {
+        Self(Box::default())
+    }
+
     /// The longest audience, in bytes.
     pub const MAX_BYTES: usize = 256;
 

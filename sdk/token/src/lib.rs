@@ -16,6 +16,7 @@ mod claims;
 mod delegation;
 mod frame;
 mod header;
+mod kept;
 mod key;
 mod lineage;
 mod liveness;
@@ -41,6 +42,7 @@ pub use frame::{
     MAX_MESSAGE_BYTES, Snapshot, Suspension, UnverifiedMessage, VerifiedMessage, frame_hash,
 };
 pub use header::HeaderFault;
+pub use kept::KeptToken;
 pub use key::{Algorithm, InvalidKey, KeySet, PublicKey};
 pub use lineage::{Lineage, TooDeep};
 pub use liveness::{Dead, Liveness};

@@ -18,7 +18,7 @@ pub const MAX_TOKEN_BYTES: usize = 4096;
 const SIGNATURE_BYTES: usize = 64;
 const SIGNATURE_TEXT_BYTES: usize = 86;
 /// No payload of a token of legal length is longer than this.
-const MAX_PAYLOAD_BYTES: usize = MAX_TOKEN_BYTES / 4 * 3;
+pub(crate) const MAX_PAYLOAD_BYTES: usize = MAX_TOKEN_BYTES / 4 * 3;
 
 /// What a verifier demands beyond a good signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +123,7 @@ impl Expectations {
 /// A text in the form of a token of ours, of which nothing may be believed yet.
 #[derive(Clone, Debug)]
 pub struct UnverifiedToken<'a> {
+    text: &'a str,
     signing_input: &'a str,
     payload: &'a str,
     signature: [u8; SIGNATURE_BYTES],
@@ -148,6 +149,7 @@ impl<'a> UnverifiedToken<'a> {
         let header = Header::parse(header).map_err(Rejection::Header)?;
         let signature = base64url::decode_exact(signature).ok_or(Rejection::Malformed)?;
         Ok(Self {
+            text,
             signing_input,
             payload,
             signature,
@@ -178,7 +180,7 @@ impl<'a> UnverifiedToken<'a> {
         keys: &KeySet,
         expectations: &Expectations,
         now: u64,
-    ) -> Result<VerifiedToken, Rejection> {
+    ) -> Result<VerifiedToken<'a>, Rejection> {
         let key = keys
             .get_at(&self.header.kid, now)
             .ok_or(Rejection::UnknownKey)?;
@@ -195,7 +197,8 @@ impl<'a> UnverifiedToken<'a> {
         Ok(VerifiedToken {
             claims,
             key_id: self.header.kid,
-            digest: token_digest(self.signing_input),
+            text: self.text,
+            signing_input: self.signing_input,
         })
     }
 }
@@ -203,13 +206,14 @@ impl<'a> UnverifiedToken<'a> {
 /// A token that was signed by a trusted key and says what was expected. Whether it has been revoked
 /// since, [`Liveness`](crate::Liveness) knows.
 #[derive(Clone, Debug)]
-pub struct VerifiedToken {
+pub struct VerifiedToken<'a> {
     claims: Claims,
     key_id: KeyId,
-    digest: [u8; 8],
+    text: &'a str,
+    signing_input: &'a str,
 }
 
-impl VerifiedToken {
+impl<'a> VerifiedToken<'a> {
     /// What it says.
     pub const fn claims(&self) -> &Claims {
         &self.claims
@@ -225,9 +229,20 @@ impl VerifiedToken {
         &self.key_id
     }
 
-    /// Its [`token_digest`].
-    pub const fn digest(&self) -> [u8; 8] {
-        self.digest
+    /// The whole token.
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// What is signed: header and claims.
+    pub const fn signing_input(&self) -> &'a str {
+        self.signing_input
+    }
+
+    /// Its [`token_digest`], made when it is asked for: a gateway that sees a token first reports it later, and
+    /// should not pay for a second hash before it answers.
+    pub fn digest(&self) -> [u8; 8] {
+        token_digest(self.signing_input)
     }
 }
 

@@ -18,7 +18,11 @@
 //! Time only ever slows down here: when the broker's clock is set back, feed time runs at nine
 //! tenths of its speed until both agree, and the difference counts as age meanwhile.
 
+mod told;
+
 use std::time::Duration;
+
+pub(super) use self::told::ToldTime;
 
 use crate::clock::{BootTime, UnixMillis};
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use lanyard_token::{Dead, Entry, Frame, Liveness, NodeId, Rejection, Rev, TrustedKeys};
 use tokio::sync::Notify;
 
 use super::death_watch::{DeathWatch, Watches};
-use super::time::FeedTime;
+use super::time::{FeedTime, ToldTime};
 use crate::clock::{BootTime, Now, UnixMillis};
 
 /// The feed, as far as the reader has come.
@@ -29,7 +29,7 @@ pub struct FeedView {
     /// Suspended here alone.
     held: papaya::HashMap<NodeId, ()>,
     keys: ArcSwap<TrustedKeys>,
-    time: ArcSwapOption<FeedTime>,
+    time: ToldTime,
     /// The latest time known without a heartbeat: from a snapshot or from the disk.
     known: AtomicU64,
     watches: Watches,
@@ -70,7 +70,7 @@ impl FeedView {
             narrowed: papaya::HashMap::new(),
             held: papaya::HashMap::new(),
             keys: ArcSwap::from_pointee(TrustedKeys::default()),
-            time: ArcSwapOption::empty(),
+            time: ToldTime::default(),
             known: AtomicU64::new(0),
             watches: Watches::default(),
             keys_wanted: Notify::new(),
@@ -134,7 +134,7 @@ impl FeedView {
     /// The broker's time; before the first heartbeat the wall clock's, but never before the latest
     /// time the broker was heard to say.
     pub fn now(&self, now: Now) -> UnixMillis {
-        match &*self.time.load() {
+        match self.time.get() {
             Some(time) => time.now(now.boot),
             None => UnixMillis(now.wall.0.max(self.known.load(Ordering::Relaxed))),
         }
@@ -144,8 +144,7 @@ impl FeedView {
     /// was booted.
     pub fn age(&self, boot: BootTime) -> Duration {
         self.time
-            .load()
-            .as_ref()
+            .get()
             .map_or(Duration::MAX, |time| time.age(boot))
     }
 
@@ -297,7 +296,7 @@ impl FeedView {
     }
 
     pub(super) fn publish_time(&self, time: FeedTime) {
-        self.time.store(Some(Arc::new(time)));
+        self.time.set(time);
     }
 
     pub(super) fn publish_known_time(&self, at: UnixMillis) {

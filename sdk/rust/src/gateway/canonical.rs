@@ -40,6 +40,9 @@ impl<'a> CanonicalPath<'a> {
         if bytes.len() > MAX_PATH_BYTES {
             return Err(NotCanonical);
         }
+        if is_plain(bytes) {
+            return Ok(Self(path));
+        }
         let Some((b'/', mut rest)) = bytes.split_first() else {
             return Err(NotCanonical);
         };
@@ -80,9 +83,55 @@ impl<'a> CanonicalPath<'a> {
 
     /// The segments between the slashes, in order. The root has one empty segment, and a path that
     /// ends in a slash ends in one.
-    pub fn segments(self) -> std::str::Split<'a, char> {
-        self.0.strip_prefix('/').unwrap_or(self.0).split('/')
+    #[must_use]
+    pub fn segments(self) -> Segments<'a> {
+        Segments(Some(self.0.strip_prefix('/').unwrap_or(self.0)))
     }
+
+    /// The segment with this number, beginning with 0.
+    pub(crate) fn segment(self, position: usize) -> Option<&'a str> {
+        self.segments().nth(position)
+    }
+}
+
+/// The segments of a path that are left.
+#[derive(Clone, Copy, Debug)]
+pub struct Segments<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        // By hand: segments are short, and a search that is good at long texts takes longer to begin.
+        let slash = rest.bytes().position(|byte| byte == b'/');
+        let parts = slash.and_then(|slash| rest.split_at_checked(slash));
+        let segment = parts.map_or(rest, |(segment, _)| segment);
+        self.0 = parts.and_then(|(_, rest)| rest.get(1..));
+        Some(segment)
+    }
+}
+
+/// Whether a path is canonical at first sight: letters, digits, `-` and `_` between single slashes. What
+/// is not may be canonical all the same.
+fn is_plain(path: &[u8]) -> bool {
+    let mut segments = 0;
+    // Before the first byte, so that nothing but a slash can begin a path.
+    let mut after_slash = false;
+    for (place, byte) in path.iter().enumerate() {
+        let is_slash = *byte == b'/';
+        if (is_slash && after_slash) || (place == 0 && !is_slash) || !is_plain_byte(*byte) {
+            return false;
+        }
+        segments += usize::from(is_slash);
+        after_slash = is_slash;
+    }
+    segments > 0 && segments <= MAX_SEGMENTS
+}
+
+/// Bytes that have one spelling wherever they stand, and slashes.
+const fn is_plain_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/')
 }
 
 /// What has been seen of the current segment.
@@ -325,6 +374,16 @@ mod tests {
                 Ok(path),
                 "{path:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_plain_path_is_one_that_the_long_way_accepts_too() {
+        for path in ["/a", "/", "/a/", "/orders/4711", "/A-b_c/9"] {
+            assert!(is_plain(path.as_bytes()), "{path}");
+        }
+        for path in HOSTILE.iter().chain(&["/a.b", "/a%20b", "a", ""]) {
+            assert!(!is_plain(path.as_bytes()), "{path:?}");
         }
     }
 

@@ -223,11 +223,11 @@ impl Inner {
     /// Suspends a token here; `false` when that would be too many.
     #[cold]
     pub(super) fn suspend_here(&self, grant: &Grant, why: Why, now: Now) -> bool {
-        let token = grant.claims.jti;
+        let token = grant.jti();
         let suspension = Suspension {
             token,
-            identity: grant.claims.lin.identity(),
-            digest: grant.digest,
+            identity: grant.identity(),
+            digest: grant.digest(),
             until: grant.ends,
             why,
             told: Told::No,

@@ -33,22 +33,23 @@ impl Lease {
         Self { grant, decided_at }
     }
 
-    /// Everything the token says. It passed the strict gate.
+    /// Everything the token says. It passed the strict gate. Whoever asks first for a token that was kept pays
+    /// for reading it once more, some microseconds.
     #[must_use]
     pub fn claims(&self) -> &Claims {
-        &self.grant.claims
+        self.grant.claims()
     }
 
     /// Whose token it is.
     #[must_use]
     pub fn identity(&self) -> NodeId {
-        self.grant.claims.lin.identity()
+        self.grant.identity()
     }
 
     /// Which token it is: its `jti`.
     #[must_use]
     pub fn token(&self) -> NodeId {
-        self.grant.claims.jti
+        self.grant.jti()
     }
 
     /// The place of the log that the decision knew.
@@ -88,14 +89,11 @@ impl Lease {
         if grant.checked_at(generation) {
             return Ok(());
         }
-        grant
-            .link
-            .view
-            .check(grant.claims.rev, &grant.nodes)
-            .map_err(ended)?;
+        let view = &grant.link.view;
+        grant.nodes.check(view, grant.rev()).map_err(ended)?;
         let keys = grant.link.view.keys();
         // Time does not matter here: a delegation that ran out ends no token that it signed.
-        if keys.mint().get(&grant.key).is_none() {
+        if keys.mint().get(grant.key()).is_none() {
             return Err(Ended(Rejection::UnknownKey));
         }
         grant.check_held_at(generation);
@@ -108,7 +106,7 @@ impl Lease {
         async move {
             let grant = &lease.grant;
             let view = &grant.link.view;
-            let watch = view.subscribe(grant.claims.rev, &grant.nodes);
+            let watch = view.subscribe(grant.rev(), &grant.nodes.all());
             loop {
                 let now = grant.link.clock.now();
                 if let Err(ended) = lease.still_holds(now) {

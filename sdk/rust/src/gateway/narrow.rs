@@ -23,7 +23,7 @@ impl Inner {
         if !grant.is_narrowed() {
             return true;
         }
-        let bounds = self.grants.bounds_of(grant.claims.lin.identity());
+        let bounds = self.grants.bounds_of(grant.identity());
         let Some(known) = bounds.filter(Bounds::is_established) else {
             return true;
         };
@@ -34,8 +34,8 @@ impl Inner {
 
     /// Looks up whether a token is narrowed, after the feed has moved.
     pub(super) fn note_narrowing(&self, grant: &Grant) {
-        let narrowed = self.link.view.is_narrowed(grant.claims.rev, &grant.nodes);
-        grant.set_narrowed(narrowed);
+        let view = &self.link.view;
+        grant.set_narrowed(grant.nodes.are_narrowed(view, grant.rev()));
     }
 }
 

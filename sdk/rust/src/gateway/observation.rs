@@ -1,5 +1,7 @@
 //! From a matched call to what the drift engine is told about it.
 
+mod client;
+
 use std::net::IpAddr;
 
 use lanyard_drift::{Event, Millis, Object, stable_hash};
@@ -52,9 +54,7 @@ pub(super) fn event(
         operation: route.operation,
         object: object.map(Object::of),
         source: request.source.map(network),
-        client: request
-            .user_agent
-            .map(|agent| stable_hash(agent.as_bytes())),
+        client: request.user_agent.map(client::hash),
         destination: destination.map(|name| stable_hash(name.as_bytes())),
         task,
     })
@@ -69,7 +69,7 @@ fn find<'r>(
 ) -> Result<Option<&'r str>, Denial> {
     match parameter {
         None => Ok(None),
-        Some(Parameter::Segment(position)) => Ok(path.segments().nth(*position)),
+        Some(Parameter::Segment(position)) => Ok(path.segment(*position)),
         Some(Parameter::Query(name)) => in_query(query.unwrap_or_default(), name),
     }
 }

@@ -173,7 +173,7 @@ impl Watching {
             let Some(grant) = self.expected.take(note.serial) else {
                 return false;
             };
-            let bounds = gateway.grants.bounds_for(grant.claims.lin.identity());
+            let bounds = gateway.grants.bounds_for(grant.identity());
             let gone = self.table.welcome(grant, note.at, bounds);
             for (grant, _) in &gone {
                 // Its next note may have been written already.
@@ -269,7 +269,7 @@ impl Inner {
         };
         let operation = rule.operation().unwrap_or_default();
         if !ended && grant.accumulator.hold(operation, note.at) {
-            let token = grant.claims.jti.to_string();
+            let token = grant.jti().to_string();
             tracing::error!(
                 name: "lanyard.endings.capped",
                 token = token.as_str(),
@@ -280,13 +280,13 @@ impl Inner {
 
     /// Ends a token for good; `false` when that would be too many in this minute.
     fn end(&self, grant: &Grant, now: Now) -> bool {
-        let past = grant.claims.rev.forward(1);
+        let past = grant.rev().forward(1);
         let past = past.filter(|_| self.endings.one_more(self.grants.len(), now.boot));
         let Some(past) = past else {
             return false;
         };
         grant.accumulator.end();
-        self.link.view.end(grant.claims.jti, past);
+        self.link.view.end(grant.jti(), past);
         true
     }
 }

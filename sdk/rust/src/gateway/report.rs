@@ -217,7 +217,7 @@ impl Lane {
 
     fn gather(&mut self, grants: &[Arc<Grant>], gateway: &Gateway, baselines: &Baselines) {
         for (grant, report) in gateway.0.observer.reports(grants) {
-            let identity = grant.claims.lin.identity();
+            let identity = grant.identity();
             baselines.want(identity);
             if report.alarm().is_some() {
                 baselines.want_again(identity);
@@ -237,7 +237,7 @@ impl Lane {
             unheard.filter(|grant| grant.is_first_seen()).collect()
         };
         let time = inner.link.view.now(inner.link.clock.now());
-        inner.grants.sweep(time);
+        inner.grants.sweep(time, &inner.seen);
         inner.observe_notes();
         let orphans = inner.grants.take_orphans();
         self.outbox.lose(orphans.lost);

@@ -2,8 +2,8 @@
 
 use lanyard_token::testing::{TestIssuer, reference_accepts};
 use lanyard_token::{
-    Algorithm, Claims, Expectations, InvalidLeeway, KeySet, MAX_TOKEN_BYTES, Rejection,
-    UnverifiedToken, VerifiedToken, token_digest,
+    Algorithm, Claims, Expectations, InvalidLeeway, KeptToken, KeySet, MAX_TOKEN_BYTES, Rejection,
+    UnverifiedToken, token_digest,
 };
 
 use crate::hostile::{gate, issuer};
@@ -13,9 +13,11 @@ fn at(
     claims: &Claims,
     expectations: &Expectations,
     now: u64,
-) -> Result<VerifiedToken, Rejection> {
+) -> Result<(), Rejection> {
     let token = issuer.token_of(claims);
-    UnverifiedToken::parse(&token)?.verify(&issuer.keys(), expectations, now)
+    let unverified = UnverifiedToken::parse(&token)?;
+    let verified = unverified.verify(&issuer.keys(), expectations, now);
+    verified.map(|_| ())
 }
 
 #[test]
@@ -126,8 +128,9 @@ fn the_longest_token_passes_and_a_byte_more_does_not() {
 #[test]
 fn the_twin_of_an_ecdsa_signature_is_the_same_token() {
     let issuer = issuer(Algorithm::Es256);
-    let one = gate(&issuer, &issuer.token()).unwrap();
-    let again = gate(&issuer, &issuer.token()).unwrap();
+    let (one, again) = (issuer.token(), issuer.token());
+    let one = gate(&issuer, &one).unwrap();
+    let again = gate(&issuer, &again).unwrap();
     assert_eq!(
         one.digest(),
         again.digest(),
@@ -159,4 +162,16 @@ fn the_whole_media_type_is_a_good_typ_for_both() {
     let token = issuer.token_of_json(&header, &issuer.claims_json());
     assert!(gate(&issuer, &token).is_ok());
     assert!(reference_accepts(&issuer, &token, 0));
+}
+
+#[test]
+fn a_token_that_is_kept_says_what_it_said_at_the_gate() {
+    let issuer = issuer(Algorithm::Es256);
+    let token = issuer.token();
+    let verified = gate(&issuer, &token).unwrap();
+    let kept = KeptToken::of(&verified);
+    assert_eq!(kept.text(), token);
+    assert_eq!(kept.digest(), verified.digest());
+    assert_eq!(kept.signing_input(), verified.signing_input());
+    assert_eq!(kept.claims(), verified.claims());
 }

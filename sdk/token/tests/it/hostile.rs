@@ -18,7 +18,10 @@ pub(crate) fn issuer(algorithm: Algorithm) -> TestIssuer {
     )
 }
 
-pub(crate) fn gate(issuer: &TestIssuer, token: &str) -> Result<VerifiedToken, Rejection> {
+pub(crate) fn gate<'t>(
+    issuer: &TestIssuer,
+    token: &'t str,
+) -> Result<VerifiedToken<'t>, Rejection> {
     UnverifiedToken::parse(token)?.verify(&issuer.keys(), &issuer.expectations(), issuer.now)
 }
 

@@ -1,22 +1,32 @@
 //! All tokens a gateway keeps, by number.
 //!
-//! Off the hot path: asked for tokens seen for the first time and by the reporter. Bounded: when a
-//! shard is full, one that has expired goes, else the one that was silent longest. The observer takes
-//! its last report and keeps it for the reporter, so being pushed out hides nothing.
+//! Off the hot path: asked for tokens seen for the first time and by the reporter. Found by a keyed hash of
+//! what is signed, and then compared. Bounded: what has expired goes by itself, and when a shard is full,
+//! those that were silent longest. The observer takes their last reports and keeps them for the reporter,
+//! so being pushed out hides nothing.
+//!
+//! They go by the lot: to find the one that was silent longest costs a look at all, and a caller with many
+//! tokens would make each new one pay for it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 use lanyard_drift::{Bounds, Thresholds, TokenReport};
-use lanyard_token::{NodeId, VerifiedToken};
+use lanyard_token::{KeyId, NodeId, VerifiedToken};
 
+use super::super::seen::SeenTable;
 use super::Grant;
 use crate::clock::UnixMillis;
 
 /// A power of two, so that a few bits of the number choose the shard.
 const SHARDS: usize = 16;
+/// The part of a shard that goes when it is full. So each new token pays for a look at so many others.
+const LOT: usize = 64;
+/// Names of keys that are kept: an issuer signs with one or two at a time.
+const MOST_KEYS: usize = 64;
 /// Identities whose bounds are kept. A gateway that serves more asks again.
 const MAX_BOUNDS: usize = 16_384;
 /// Tokens that were admitted since the last look. A second with more of them reports the rest with the
@@ -26,11 +36,13 @@ const MAX_FRESH: usize = 16_384;
 /// reporter takes them.
 const MAX_ORPHANS: usize = 4_096;
 
-type Shard = HashMap<(NodeId, [u8; 8]), Arc<Grant>>;
+type Shard = HashMap<u64, Arc<Grant>>;
 
 pub(crate) struct Grants {
     shards: [Mutex<Shard>; SHARDS],
     per_shard: usize,
+    hasher: RandomState,
+    keys: Mutex<Vec<Arc<KeyId>>>,
     bounds: Mutex<HashMap<NodeId, Tagged>>,
     cold: Bounds,
     departed: Mutex<Vec<Arc<Grant>>>,
@@ -57,6 +69,8 @@ impl Grants {
         Self {
             shards: std::array::from_fn(|_| Mutex::new(Shard::new())),
             per_shard: capacity.div_ceil(SHARDS).max(1),
+            hasher: RandomState::new(),
+            keys: Mutex::new(Vec::new()),
             bounds: Mutex::new(HashMap::new()),
             cold: Bounds::cold(&Thresholds::default()),
             departed: Mutex::new(Vec::new()),
@@ -68,19 +82,24 @@ impl Grants {
     /// The grant of this token: the one there is, else a new one.
     pub(crate) fn admit(
         &self,
-        verified: &VerifiedToken,
-        make: impl FnOnce() -> Grant,
+        verified: &VerifiedToken<'_>,
+        seen: &SeenTable,
+        make: impl FnOnce(Arc<KeyId>) -> Grant,
     ) -> Arc<Grant> {
-        let claims = verified.claims();
-        let key = (claims.jti, verified.digest());
-        let mut shard = self.shard(claims.jti);
-        if let Some(known) = shard.get(&key) {
-            return Arc::clone(known);
+        let signed = verified.signing_input();
+        let mut key = self.hasher.hash_one(signed);
+        let mut shard = self.shard(key);
+        while let Some(known) = shard.get(&key) {
+            if known.signing_input() == signed {
+                return Arc::clone(known);
+            }
+            // Another with the same hash, once in a million years: the next place in the same shard.
+            key = key.wrapping_add(SHARDS as u64);
         }
         if shard.len() >= self.per_shard {
-            self.make_room(&mut shard);
+            self.make_room(&mut shard, seen);
         }
-        let grant = Arc::new(make());
+        let grant = Arc::new(make(self.shared(verified.key_id())));
         shard.insert(key, Arc::clone(&grant));
         drop(shard);
         if grant.link.has_reporter() {
@@ -110,7 +129,7 @@ impl Grants {
     }
 
     /// Lets expired ones go, with what they still had to say.
-    pub(crate) fn sweep(&self, time: UnixMillis) {
+    pub(crate) fn sweep(&self, time: UnixMillis, seen: &SeenTable) {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let expired: Vec<_> = shard
@@ -119,7 +138,7 @@ impl Grants {
                 .map(|(key, _)| *key)
                 .collect();
             for key in expired {
-                self.retire(&mut shard, &key);
+                self.retire(&mut shard, key, seen);
             }
         }
     }
@@ -186,21 +205,44 @@ impl Grants {
         known.get(&identity)?.tag.clone()
     }
 
-    fn make_room(&self, shard: &mut Shard) {
-        let silent_longest = shard
-            .iter()
-            .min_by_key(|(_, grant)| grant.last_call.load(Ordering::Relaxed))
-            .map(|(key, _)| *key);
-        if let Some(key) = silent_longest {
-            self.retire(shard, &key);
+    /// The name of a key as all tokens have it that it signed.
+    fn shared(&self, name: &KeyId) -> Arc<KeyId> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = keys.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        if keys.len() >= MOST_KEYS {
+            keys.retain(|known| Arc::strong_count(known) > 1);
+        }
+        let name = Arc::new(*name);
+        if keys.len() < MOST_KEYS {
+            keys.push(Arc::clone(&name));
+        }
+        name
+    }
+
+    #[cold]
+    fn make_room(&self, shard: &mut Shard, seen: &SeenTable) {
+        let silent_since = |(key, grant): (&u64, &Arc<Grant>)| {
+            let last = grant.last_call.load(Ordering::Relaxed);
+            (last, *key)
+        };
+        let mut by_silence: Vec<_> = shard.iter().map(silent_since).collect();
+        let lot = self.per_shard.div_ceil(LOT).min(by_silence.len());
+        if lot < by_silence.len() {
+            by_silence.select_nth_unstable(lot);
+        }
+        for (_, key) in by_silence.into_iter().take(lot) {
+            self.retire(shard, key, seen);
         }
     }
 
-    fn retire(&self, shard: &mut Shard, key: &(NodeId, [u8; 8])) {
-        let Some(grant) = shard.remove(key) else {
+    fn retire(&self, shard: &mut Shard, key: u64, seen: &SeenTable) {
+        let Some(grant) = shard.remove(&key) else {
             return;
         };
         grant.retired.store(true, Ordering::Release);
+        seen.forget(&grant);
         let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
         if departed.len() < MAX_ORPHANS {
             departed.push(grant);
@@ -212,10 +254,9 @@ impl Grants {
         orphans.lost = orphans.lost.saturating_add(1);
     }
 
-    fn shard(&self, token: NodeId) -> MutexGuard<'_, Shard> {
-        // Node numbers count up, so the low bits spread evenly.
+    fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
         let [first, ..] = &self.shards;
-        let index = usize::try_from(token.as_u64() % SHARDS as u64).unwrap_or(0);
+        let index = usize::try_from(key % SHARDS as u64).unwrap_or(0);
         lock(self.shards.get(index).unwrap_or(first))
     }
 }

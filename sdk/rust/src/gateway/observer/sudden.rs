@@ -16,7 +16,7 @@ use crate::gateway::{DriftMode, Inner};
 impl Watched {
     /// Looks at a block of calls.
     pub(super) fn look(&mut self, block: &Block, gateway: &Inner, now: Now) {
-        let identity = self.grant.claims.lin.identity();
+        let identity = self.grant.identity();
         let Some(portrait) = gateway.portraits.of(identity) else {
             return;
         };

@@ -117,7 +117,7 @@ impl Table {
 
     pub(super) fn set_bounds(&mut self, identity: NodeId, bounds: &Bounds) {
         for watched in self.watched.values_mut() {
-            if watched.grant.claims.lin.identity() == identity {
+            if watched.grant.identity() == identity {
                 watched.tracker.set_bounds(bounds.clone());
             }
         }

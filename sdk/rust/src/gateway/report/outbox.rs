@@ -61,9 +61,9 @@ impl Outbox {
 
     pub(super) fn add(&mut self, grant: &Arc<Grant>, report: TokenReport) {
         let key = Reported {
-            token: grant.claims.jti,
-            identity: grant.claims.lin.identity(),
-            digest: grant.digest,
+            token: grant.jti(),
+            identity: grant.identity(),
+            digest: grant.digest(),
         };
         self.put(key, report);
     }

@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::super::canonical::CanonicalPath;
+use super::super::canonical::{CanonicalPath, Segments};
 use super::{RouteIndex, Segment};
 
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Trie {
     fn descend(
         &self,
         method: &Method,
-        mut segments: std::str::Split<'_, char>,
+        mut segments: Segments<'_>,
     ) -> Option<RouteIndex> {
         let Some(segment) = segments.next() else {
             return self
@@ -75,7 +75,7 @@ impl Trie {
             .binary_search_by(|(own, _)| (**own).cmp(segment))
             .ok()
             .and_then(|found| self.literals.get(found))
-            .and_then(|(_, child)| child.descend(method, segments.clone()));
+            .and_then(|(_, child)| child.descend(method, segments));
         if literal.is_some() || segment.is_empty() {
             return literal;
         }
