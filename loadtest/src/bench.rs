@@ -4,10 +4,13 @@
 //! the time that others had the processor; the two sides take turns in short rounds, and each round gives one ratio;
 //! the report shows the lowest, the median and the highest of them.
 
+mod allocations;
 mod broker;
+mod flood;
 mod gateway;
 mod micro;
 mod noted;
+mod refused;
 mod seen;
 mod shared;
 mod target;

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::target::{Goal, Target};
-use super::{Ratio, noted, seen, shared};
+use super::{Ratio, allocations, flood, noted, refused, seen, shared};
 
 pub(super) const COMMAND: &str = "lanyard-loadtest bench micro";
 
@@ -27,6 +27,11 @@ pub(super) fn measure(rounds: usize) -> Result<(Vec<Ratio>, Vec<Target>), Box<dy
         checks.push(check);
         targets.extend(target);
     }
+    let (junk, target) = refused::measure(rounds)?;
+    checks.extend(junk);
+    targets.extend(target);
+    targets.extend(allocations::measure(rounds)?);
+    targets.extend(flood::measure(rounds)?);
     Ok((checks, targets))
 }
 

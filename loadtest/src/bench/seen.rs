@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::Method;
 use lanyard_drift::Outcome;
-use lanyard_sdk::gateway::Capacity;
+use lanyard_sdk::gateway::{Capacity, GatewayLayer};
 use lanyard_sdk::{Clock, Decision, DriftMode, Gateway, Now, Request, Route, SystemClock};
 use lanyard_token::testing::{TestIssuer, install_reference_provider};
 use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, NodeId, RootKey, TrustedKeys};
@@ -25,7 +25,7 @@ const AUDIENCE: &str = "https://orders.example";
 const OURS_PER_ROUND: u32 = 20_000;
 const BASELINE_PER_ROUND: u32 = 200;
 /// Each call is two notes, and a ring of the journal holds four thousand.
-const PORTION: u32 = 1_000;
+pub(super) const CALLS_A_PORTION: u32 = 1_000;
 
 /// How many tokens take turns, and with which algorithm they are signed. What many tokens cost is the way to
 /// memory, and that is the same for both algorithms.
@@ -99,7 +99,7 @@ impl Subject {
                 })
             })
             .collect();
-        for portion in tokens.chunks(PORTION as usize) {
+        for portion in tokens.chunks(CALLS_A_PORTION as usize) {
             for token in portion {
                 check(&gateway, token, now)?;
             }
@@ -113,9 +113,33 @@ impl Subject {
     }
 
     fn token(&self, turn: usize) -> &str {
-        self.tokens
-            .get(turn % self.tokens.len().max(1))
-            .map_or("", String::as_str)
+        self.tokens.get(turn).map_or("", String::as_str)
+    }
+
+    /// The first of the tokens.
+    pub(super) fn text(&self) -> &str {
+        self.token(0)
+    }
+
+    /// Checks and settles one call.
+    pub(super) fn call(&self, turn: usize) -> Result<(), Box<dyn Error>> {
+        check(&self.gateway, self.token(turn), self.gateway.now())
+    }
+
+    /// Looks at what was noted.
+    pub(super) fn look(&self) {
+        self.gateway.observe_now();
+    }
+
+    /// Whether a text is taken for a good token.
+    pub(super) fn allows(&self, token: &str) -> bool {
+        let decision = decide(&self.gateway, token, self.gateway.now());
+        matches!(decision, Decision::Allow(_))
+    }
+
+    /// What stands before a service.
+    pub(super) fn layer(&self) -> GatewayLayer {
+        self.gateway.layer()
     }
 
     /// Checks and settles so many calls. In portions that the gateway's journal holds, and between them, while the
@@ -127,9 +151,9 @@ impl Subject {
         turns: &mut impl Iterator<Item = usize>,
     ) -> Result<f64, Box<dyn Error>> {
         let mut sum = 0.0;
-        let portions = count.div_ceil(PORTION);
+        let portions = count.div_ceil(CALLS_A_PORTION);
         for _ in 0..portions {
-            sum += nanoseconds_each(PORTION, turns, |turn| {
+            sum += nanoseconds_each(CALLS_A_PORTION, turns, |turn| {
                 check(
                     &self.gateway,
                     black_box(self.token(turn)),
@@ -150,13 +174,14 @@ impl Subject {
 /// Whose turn it is: a fixed sequence without order (the multiplier is Knuth's for 64 bits), so that no cache can
 /// guess what comes next.
 pub(super) fn scattered(count: usize) -> impl Iterator<Item = usize> {
-    let count = count.max(1) as u64;
+    let count = count.clamp(1, u32::MAX as usize) as u64;
     let mut state = 1_u64;
     std::iter::repeat_with(move || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((state >> 33) % count).unwrap_or(0)
+        // The upper half as a fraction of the count: a division would be a tenth of what is measured.
+        usize::try_from(((state >> 32) * count) >> 32).unwrap_or(0)
     })
 }
 
@@ -172,7 +197,7 @@ fn nanoseconds_each(
     Ok((processor_time() - start) / f64::from(count))
 }
 
-fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>> {
+fn decide(gateway: &Gateway, token: &str, now: Now) -> Decision {
     let request = Request {
         method: &Method::GET,
         path: "/orders/4711",
@@ -181,7 +206,11 @@ fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>>
         user_agent: Some("orders-client/1.0"),
         min_rev: None,
     };
-    match gateway.check(token, &request, now) {
+    gateway.check(token, &request, now)
+}
+
+fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>> {
+    match decide(gateway, token, now) {
         Decision::Allow(lease) => {
             let outcome = Outcome {
                 status: Some(200),

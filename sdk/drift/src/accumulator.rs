@@ -15,7 +15,7 @@
 //! **Cost.** Some loads; no store that two callers of one token could get into each other's way with.
 //! So calls are counted where they are handed on to the tracker, each thread for itself, and only
 //! those that could not be handed on are counted here: they are rare, and must not be free for
-//! whoever floods. Why not the tracker itself: it is several KiB behind a lock, and a thousand times
+//! whoever floods. Why not the tracker itself: it is a KiB or more behind a lock, and a thousand times
 //! as many tokens are alive as active.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -11,9 +11,11 @@
 //! much its [`Accumulator`] remembers while it is idle and has no tracker. A recycled token starts
 //! afresh.
 //!
-//! **Cost.** Fixed size, no allocation, no floating point except when a minute's count of objects
-//! changes. Why not send every call to the broker: at a hundred thousand calls a second the report
+//! **Cost.** Bounded, and little for a token that does little: tables take memory as they fill. No floating
+//! point except when a minute's count of objects changes. Why not send every call to the broker: at a hundred thousand calls a second the report
 //! would be the load.
+
+use std::sync::Arc;
 
 use crate::accumulator::{Accumulator, Missed};
 use crate::block::Block;
@@ -21,9 +23,11 @@ use crate::bounds::Bounds;
 use crate::enumeration::Watch;
 use crate::event::{Event, Millis, Object, OperationId, Outcome};
 use crate::habits::{ObjectUse, Origin};
+use crate::known::KnownSet;
 use crate::report::TokenReport;
 use crate::signal::{HardRule, Reason, Signal};
 
+mod few;
 mod origins;
 mod unreported;
 
@@ -41,17 +45,29 @@ const WINDOW: u64 = 100;
 /// The counts of one active token at one gateway.
 #[derive(Clone, Debug)]
 pub struct Tracker {
-    bounds: Bounds,
+    /// Shared by all tokens of an identity.
+    bounds: Arc<Bounds>,
+    /// What the bounds know and what the token did besides; none before it did anything new.
+    known: Option<Box<Known>>,
     previous: Option<OperationId>,
     last: Millis,
     origins: Origins,
     minute: Minute,
-    watches: [(OperationId, Watch); WATCHES],
-    others: Watch,
+    /// At most [`WATCHES`].
+    watches: Vec<(OperationId, Watch)>,
+    others: Option<Box<Watch>>,
     tripped: bool,
     raised: u8,
     finished: Option<Block>,
     unreported: Unreported,
+}
+
+/// What is no news any more.
+#[derive(Clone, Debug)]
+struct Known {
+    operations: KnownSet<16>,
+    sources: KnownSet<4>,
+    clients: KnownSet<4>,
 }
 
 /// Calls and bytes of the current minute.
@@ -66,15 +82,16 @@ struct Minute {
 impl Tracker {
     /// A tracker for a token first seen at `started`.
     #[must_use]
-    pub fn new(started: Millis, bounds: Bounds) -> Self {
+    pub fn new(started: Millis, bounds: impl Into<Arc<Bounds>>) -> Self {
         Self {
-            bounds,
+            bounds: bounds.into(),
+            known: None,
             previous: None,
             last: started,
             origins: Origins::default(),
             minute: Minute::starting(started),
-            watches: std::array::from_fn(|_| (OperationId::OTHER, Watch::default())),
-            others: Watch::default(),
+            watches: Vec::new(),
+            others: None,
             tripped: false,
             raised: 0,
             finished: None,
@@ -84,7 +101,11 @@ impl Tracker {
 
     /// A tracker for a token that may have had one before, and was idle since.
     #[must_use]
-    pub fn resume(accumulator: &Accumulator, started: Millis, bounds: Bounds) -> Self {
+    pub fn resume(
+        accumulator: &Accumulator,
+        started: Millis,
+        bounds: impl Into<Arc<Bounds>>,
+    ) -> Self {
         Self {
             tripped: accumulator.is_tripped(),
             ..Self::new(started, bounds)
@@ -99,8 +120,9 @@ impl Tracker {
     }
 
     /// Exchanges the bounds, when a baseline arrives or changes while the token lives.
-    pub fn set_bounds(&mut self, bounds: Bounds) {
-        self.bounds = bounds;
+    pub fn set_bounds(&mut self, bounds: impl Into<Arc<Bounds>>) {
+        self.bounds = bounds.into();
+        self.known = None;
     }
 
     /// Takes note of a verified call, before it is let through.
@@ -175,9 +197,9 @@ impl Tracker {
                 watch.reported();
             }
         }
-        if self.others.seen.calls > 0 {
-            report.objects.add(OperationId::OTHER, &used(&self.others));
-            self.others.reported();
+        if let Some(others) = self.others.as_deref_mut().filter(|own| own.seen.calls > 0) {
+            report.objects.add(OperationId::OTHER, &used(others));
+            others.reported();
         }
     }
 
@@ -227,7 +249,10 @@ impl Tracker {
         };
         let (operation, watch) = match place(&mut self.watches, operation) {
             Some(watch) => (operation, watch),
-            None => (OperationId::OTHER, &mut self.others),
+            None => (
+                OperationId::OTHER,
+                &mut **self.others.get_or_insert_default(),
+            ),
         };
         let standing = watch.observe(object, now);
         if standing.run > patience.max(1) {
@@ -267,13 +292,14 @@ impl Tracker {
             signal = Signal::ReportNow(Reason::Enumeration);
         }
         let operation = u64::from(event.operation.get());
-        if !self.bounds.operations.may_contain(operation) {
-            self.bounds.operations.insert(operation);
+        let known = self.known.as_deref();
+        let operations = known.map_or(&self.bounds.operations, |known| &known.operations);
+        if !operations.may_contain(operation) {
+            self.known_mut().operations.insert(operation);
             signal = louder(signal, self.raise(Reason::NewOperation));
         }
         if let (Some(source), Some(client)) = (event.source, event.client) {
-            let new_source = self.bounds.sources.insert(source);
-            let new_client = self.bounds.clients.insert(client);
+            let (new_source, new_client) = self.meet(source, client);
             if new_source && new_client {
                 signal = louder(signal, self.raise(Reason::NewOrigin));
             }
@@ -285,6 +311,30 @@ impl Tracker {
             signal = louder(signal, self.raise(Reason::LearningWindow));
         }
         signal
+    }
+
+    /// Which of the two is new, the network or the client; neither is from now on.
+    fn meet(&mut self, source: u64, client: u64) -> (bool, bool) {
+        let known = self.known.as_deref();
+        let sources = known.map_or(&self.bounds.sources, |known| &known.sources);
+        let clients = known.map_or(&self.bounds.clients, |known| &known.clients);
+        let new = (!sources.may_contain(source), !clients.may_contain(client));
+        if new != (false, false) {
+            let known = self.known_mut();
+            known.sources.insert(source);
+            known.clients.insert(client);
+        }
+        new
+    }
+
+    fn known_mut(&mut self) -> &mut Known {
+        self.known.get_or_insert_with(|| {
+            Box::new(Known {
+                operations: self.bounds.operations.clone(),
+                sources: self.bounds.sources.clone(),
+                clients: self.bounds.clients.clone(),
+            })
+        })
     }
 
     /// Raises a reason, once between two reports.
@@ -345,14 +395,16 @@ fn louder(first: Signal, second: Signal) -> Signal {
 
 /// The watch of an operation. An operation without one takes a free place, or that of an operation
 /// that fell silent since the last report.
-fn place(
-    watches: &mut [(OperationId, Watch); WATCHES],
-    operation: OperationId,
-) -> Option<&mut Watch> {
-    let find = |wanted: &dyn Fn(&(OperationId, Watch)) -> bool| watches.iter().position(wanted);
-    let place = find(&|(held, _)| *held == operation)
-        .or_else(|| find(&|(held, _)| *held == OperationId::OTHER))
-        .or_else(|| find(&|(_, watch)| watch.seen.calls == 0))?;
+fn place(watches: &mut Vec<(OperationId, Watch)>, operation: OperationId) -> Option<&mut Watch> {
+    let mut known = watches.iter().position(|(held, _)| *held == operation);
+    if known.is_none() && watches.len() < WATCHES {
+        // One more and not twice as many: most tokens never need a second.
+        watches.reserve_exact(1);
+        known = Some(watches.len());
+        watches.push((operation, Watch::default()));
+    }
+    let silent = |(_, watch): &(OperationId, Watch)| watch.seen.calls == 0;
+    let place = known.or_else(|| watches.iter().position(silent))?;
     let (held, watch) = watches.get_mut(place)?;
     if *held != operation {
         *held = operation;

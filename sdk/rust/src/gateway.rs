@@ -26,6 +26,7 @@ mod ending;
 mod extract;
 mod grant;
 mod journal;
+mod lane;
 mod layer;
 mod lease;
 mod link;
@@ -70,6 +71,7 @@ use self::canonical::CanonicalPath;
 use self::cut_off::CutOff;
 use self::ending::LocalEndings;
 use self::grant::{Grant, Grants, Hold, Nodes};
+use self::lane::Lane;
 use self::link::Link;
 use self::observer::Observer;
 use self::portrait::Portraits;
@@ -106,6 +108,7 @@ struct Inner {
     /// Boot time of the last alarm about an old feed.
     alarmed: AtomicU64,
     endings: LocalEndings,
+    lane: Arc<Lane>,
     observer: Observer,
     cut_off: CutOff,
     portraits: Portraits,
@@ -122,7 +125,9 @@ impl Gateway {
 
     /// Decides one call: `token` as it stood after `Bearer `, `now` read once for this request.
     ///
-    /// Never waits, never does I/O. A denial says to outsiders only what [`Denial::outside`] says.
+    /// Never waits, never does I/O. A denial says to outsiders only what [`Denial::outside`] says. The
+    /// signature of a token that was not seen before is checked on this thread; what serves many callers on few
+    /// threads uses [`Gateway::layer`], which has a lane for that.
     pub fn check(&self, token: &str, request: &Request<'_>, now: Now) -> Decision {
         match self.0.decide(token, request, now) {
             Ok(lease) => Decision::Allow(lease),
@@ -193,6 +198,12 @@ impl Gateway {
         self.0.cut_off.refused()
     }
 
+    /// How many calls with new tokens were refused because too many of those came at once.
+    #[must_use]
+    pub fn signatures_refused(&self) -> u64 {
+        self.0.lane.refused()
+    }
+
     /// Looks at everything that was noted, now instead of within milliseconds: for tests and simulations
     /// in which time is an argument.
     #[doc(hidden)]
@@ -207,14 +218,69 @@ impl Gateway {
     }
 }
 
+/// What can be said of a call at once.
+enum Verdict {
+    Allow(Lease),
+    Deny(Denial),
+    /// The token was not seen before, is in good form, and its signature must wait its turn.
+    Unseen,
+}
+
+impl From<Result<Lease, Denial>> for Verdict {
+    fn from(decided: Result<Lease, Denial>) -> Self {
+        match decided {
+            Ok(lease) => Self::Allow(lease),
+            Err(denial) => Self::Deny(denial),
+        }
+    }
+}
+
 impl Inner {
     fn decide(&self, token: &str, request: &Request<'_>, now: Now) -> Result<Lease, Denial> {
         let path = CanonicalPath::parse(request.path).map_err(|_| Rejection::Path)?;
         let time = self.link.view.now(now);
         let grant = match self.seen.get(token) {
             Some(grant) => grant,
-            None => Hold::from(self.admit(token, time)?),
+            None => Hold::from(self.admit(self.screen(token, time)?, time)?),
         };
+        self.decide_for(grant, path, request, (now, time))
+    }
+
+    /// Like [`Inner::decide`], where a signature check would make others wait.
+    fn decide_at_once(&self, token: &str, request: &Request<'_>, now: Now) -> Verdict {
+        let Ok(path) = CanonicalPath::parse(request.path) else {
+            return Verdict::Deny(Rejection::Path.into());
+        };
+        let time = self.link.view.now(now);
+        let grant = match self.seen.get(token) {
+            Some(grant) => grant,
+            None => match self.screen(token, time) {
+                Ok(unverified) if self.lane.may_be_passed_by(now.boot) => {
+                    match self.admit(unverified, time) {
+                        Ok(grant) => Hold::from(grant),
+                        Err(denial) => return Verdict::Deny(denial),
+                    }
+                }
+                Ok(_) => return Verdict::Unseen,
+                Err(denial) => return Verdict::Deny(denial),
+            },
+        };
+        self.decide_for(grant, path, request, (now, time)).into()
+    }
+
+    /// Checks a token that was not seen before, so that it is seen when its call is decided.
+    fn see(&self, token: &str, now: Now) -> Result<(), Denial> {
+        let time = self.link.view.now(now);
+        self.admit(self.screen(token, time)?, time).map(|_| ())
+    }
+
+    fn decide_for(
+        &self,
+        grant: Hold,
+        path: CanonicalPath<'_>,
+        request: &Request<'_>,
+        (now, time): (Now, UnixMillis),
+    ) -> Result<Lease, Denial> {
         self.alive(&grant, time)?;
         let Some((index, route)) = self.routes.find(request.method, path) else {
             self.shadow.note(request.method, path);
@@ -233,23 +299,31 @@ impl Inner {
         Ok(Lease::new(grant, self.link.view.reached()))
     }
 
-    /// The way of a token that was not seen before. Only what passes all of it is kept.
-    #[cold]
-    fn admit(&self, token: &str, time: UnixMillis) -> Result<Arc<Grant>, Denial> {
+    /// Everything that can be said of a token that was not seen before without checking its signature.
+    fn screen<'t>(&self, token: &'t str, time: UnixMillis) -> Result<UnverifiedToken<'t>, Denial> {
         let unverified = UnverifiedToken::parse(token)?;
         if !self.link.view.has_snapshot() {
             // Not 401: a client must not take this for a fault of its token and mint anew.
             return Err(Rejection::NotReady.into());
         }
+        let keys = self.link.view.keys();
+        let key = keys.mint().get_at(unverified.key_id(), time.seconds());
+        if key.is_none() {
+            self.link.view.want_keys();
+            return Err(Rejection::UnknownKey.into());
+        }
+        Ok(unverified)
+    }
+
+    /// The way of a token that was not seen before. Only what passes all of it is kept.
+    #[cold]
+    fn admit(
+        &self,
+        unverified: UnverifiedToken<'_>,
+        time: UnixMillis,
+    ) -> Result<Arc<Grant>, Denial> {
         let generation = self.link.view.generation();
         let keys = self.link.view.keys();
-        if keys
-            .mint()
-            .get_at(unverified.key_id(), time.seconds())
-            .is_none()
-        {
-            self.link.view.want_keys();
-        }
         let verified = unverified.verify(keys.mint(), &self.expectations, time.seconds())?;
         if verified.claims().cnf.is_some() {
             // Bound to a key whose proof this gateway is not given: a bearer of it is not its owner.
@@ -272,7 +346,7 @@ impl Inner {
             )
         });
         self.note_narrowing(&grant);
-        self.seen.keep(token, &grant);
+        self.seen.keep(verified.text(), &grant);
         Ok(grant)
     }
 
@@ -365,6 +439,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.lane.close();
         // The observer sees that nobody is left, and ends.
         self.link.bell.hurry();
     }

@@ -30,14 +30,34 @@ pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Option<&'b [u
     buffer.get(..length)
 }
 
-/// Whether `byte` belongs to the alphabet.
-pub(crate) const fn is_symbol(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
+/// Whether all of a text belongs to the alphabet. Looks at all of it in any case: without a way out in the
+/// middle many bytes are looked at in one step.
+pub(crate) fn are_symbols(text: &str) -> bool {
+    !text
+        .bytes()
+        .fold(false, |foreign, byte| foreign | !is_symbol(byte))
+}
+
+const fn is_symbol(byte: u8) -> bool {
+    // Without branches, for the same reason.
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte == b'-') | (byte == b'_')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_alphabet_is_what_is_decoded() {
+        for byte in 0..=127 {
+            let text = String::from(char::from(byte)).repeat(4);
+            let decoded = decode_exact::<3>(&text).is_some();
+            assert_eq!(are_symbols(&text), decoded, "{text:?}");
+        }
+        assert!(!are_symbols(&format!("{}é", "a".repeat(500))));
+    }
 
     #[test]
     fn a_tail_with_set_bits_is_another_text_and_refused() {

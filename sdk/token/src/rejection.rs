@@ -81,6 +81,9 @@ pub enum Rejection {
     /// for. The caller tries again later.
     #[error("the gateway is not ready")]
     NotReady,
+    /// Too many tokens that were never seen wait for their signature check. The caller tries again later.
+    #[error("too many new tokens at once")]
+    Busy,
 }
 
 /// What outsiders are told: the same for every fault of a token, so that nobody learns which check
@@ -127,6 +130,7 @@ impl Rejection {
             Self::NoRoute => "no_route",
             Self::Stale => "stale",
             Self::NotReady => "not_ready",
+            Self::Busy => "busy",
         }
     }
 
@@ -175,7 +179,7 @@ impl Rejection {
                 challenge: None,
                 retry_after: None,
             },
-            Self::Stale | Self::NotReady => Outside {
+            Self::Stale | Self::NotReady | Self::Busy => Outside {
                 status: 503,
                 error: "temporarily_unavailable",
                 description: "the request cannot be decided now",

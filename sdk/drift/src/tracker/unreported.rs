@@ -1,5 +1,5 @@
 //! The counts of one token that the next report takes along: smaller tables than a report's, because
-//! a token does little between two reports, and there is one such set per live token.
+//! a token does little between two reports, and there is one such set per active token.
 
 use crate::block::{Block, Sample};
 use crate::event::{Event, Millis, OperationId, Outcome, mix};
@@ -8,7 +8,8 @@ use crate::rate::Rate;
 use crate::report::TokenReport;
 use crate::rhythm::{Pauses, ResponseMix};
 use crate::signal::HardRule;
-use crate::table::Table;
+
+use super::few::Few;
 
 /// Operations told apart between two reports of one token.
 const OPERATIONS: usize = 64;
@@ -23,14 +24,15 @@ const ORIGINS: usize = 8;
 pub(super) struct Unreported {
     first: Millis,
     pub(super) calls: u64,
-    operations: Table<OperationId, u32, OPERATIONS>,
-    transitions: Table<(OperationId, OperationId), u32, TRANSITIONS>,
+    operations: Few<OperationId, u32, OPERATIONS>,
+    transitions: Few<(OperationId, OperationId), u32, TRANSITIONS>,
     block: Block,
-    blocks: Sample,
-    origins: Table<Origin, u32, ORIGINS>,
+    /// None before the first whole block.
+    blocks: Option<Box<Sample>>,
+    origins: Few<Origin, u32, ORIGINS>,
     returns: u32,
     /// By operation and destination together.
-    destinations: Table<u64, u32, ORIGINS>,
+    destinations: Few<u64, u32, ORIGINS>,
     responses: ResponseMix,
     measured: u64,
     request_bytes: u64,
@@ -50,13 +52,13 @@ impl Unreported {
         Self {
             first: Millis(u64::MAX),
             calls: 0,
-            operations: Table::new(),
-            transitions: Table::new(),
+            operations: Few::Empty,
+            transitions: Few::Empty,
             block: Block::after(before),
-            blocks: Sample::default(),
-            origins: Table::new(),
+            blocks: None,
+            origins: Few::Empty,
             returns: 0,
-            destinations: Table::new(),
+            destinations: Few::Empty,
             responses: ResponseMix::default(),
             measured: 0,
             request_bytes: 0,
@@ -106,7 +108,7 @@ impl Unreported {
             return None;
         }
         let full = std::mem::replace(&mut self.block, Block::after(Some(event.operation)));
-        self.blocks.add(&full);
+        self.blocks.get_or_insert_default().add(&full);
         Some(full)
     }
 
@@ -129,7 +131,7 @@ impl Unreported {
     /// All of it as a report, without objects, which the watches hold.
     pub(super) fn into_report(self, last: Millis) -> TokenReport {
         let mut report = TokenReport::empty();
-        report.blocks = self.blocks;
+        report.blocks = self.blocks.map_or_else(Sample::default, |blocks| *blocks);
         // What was begun goes along: a token may never come to ten calls.
         report.blocks.add(&self.block);
         report.first = self.first.min(last);

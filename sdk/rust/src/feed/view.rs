@@ -143,9 +143,7 @@ impl FeedView {
     /// How old the newest heartbeat is; [`Duration::MAX`] when there has been none since the machine
     /// was booted.
     pub fn age(&self, boot: BootTime) -> Duration {
-        self.time
-            .get()
-            .map_or(Duration::MAX, |time| time.age(boot))
+        self.time.get().map_or(Duration::MAX, |time| time.age(boot))
     }
 
     /// Everything up to this place of the log is known here.

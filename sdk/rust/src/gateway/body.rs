@@ -42,7 +42,8 @@ enum Meter {
     Response {
         status: Option<u16>,
         bytes: u64,
-        request: Arc<AtomicU64>,
+        /// `None` when the request had no body.
+        request: Option<Arc<AtomicU64>>,
     },
     /// All is told already.
     Settled,
@@ -70,7 +71,7 @@ impl<B: Body<Data = Bytes>> GuardedBody<B> {
         lease: Lease,
         clock: Arc<dyn Clock>,
         status: u16,
-        request: Arc<AtomicU64>,
+        request: Option<Arc<AtomicU64>>,
     ) -> Self {
         let mut meter = Meter::Response {
             status: Some(status),
@@ -122,7 +123,11 @@ impl Meter {
         {
             let outcome = Outcome {
                 status: status.take(),
-                request_bytes: Some(request.swap(0, Ordering::Relaxed)),
+                request_bytes: Some(
+                    request
+                        .as_ref()
+                        .map_or(0, |count| count.swap(0, Ordering::Relaxed)),
+                ),
                 response_bytes: Some(std::mem::take(bytes)),
             };
             lease.observe(&outcome, clock.now());

@@ -331,6 +331,7 @@ impl<F> Builder<Ready<F>> {
             fed,
             alarmed: std::sync::atomic::AtomicU64::new(0),
             endings: super::ending::LocalEndings::default(),
+            lane: Arc::default(),
             observer: Observer::new(),
             cut_off,
             portraits: super::portrait::Portraits::default(),

@@ -113,25 +113,21 @@ impl<'a> Iterator for Segments<'a> {
 }
 
 /// Whether a path is canonical at first sight: letters, digits, `-` and `_` between single slashes. What
-/// is not may be canonical all the same.
+/// is not may be canonical all the same. Nearly every path is, so this looks at all of it without branches.
 fn is_plain(path: &[u8]) -> bool {
-    let mut segments = 0;
-    // Before the first byte, so that nothing but a slash can begin a path.
+    let (mut segments, mut foreign) = (0_usize, false);
+    // As if something stood before the first byte, which must be a slash then.
     let mut after_slash = false;
-    for (place, byte) in path.iter().enumerate() {
+    for byte in path {
         let is_slash = *byte == b'/';
-        if (is_slash && after_slash) || (place == 0 && !is_slash) || !is_plain_byte(*byte) {
-            return false;
-        }
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        let plain = letter | digit | (*byte == b'-') | (*byte == b'_');
+        foreign |= (is_slash & after_slash) | !(plain | is_slash);
         segments += usize::from(is_slash);
         after_slash = is_slash;
     }
-    segments > 0 && segments <= MAX_SEGMENTS
-}
-
-/// Bytes that have one spelling wherever they stand, and slashes.
-const fn is_plain_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/')
+    path.first() == Some(&b'/') && !foreign && segments <= MAX_SEGMENTS
 }
 
 /// What has been seen of the current segment.

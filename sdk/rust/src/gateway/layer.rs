@@ -4,6 +4,7 @@ mod answer;
 mod bearer;
 
 use std::future::Future;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use super::decision::{Decision, Denial};
 use super::extract::Verified;
 use super::lease::Lease;
 use super::source::TrustedProxies;
-use super::{Gateway, Request};
+use super::{Gateway, Request, Verdict, observation};
 
 /// A caller asks for a decision that knows at least this place of the log (a decimal number).
 pub const MIN_REV_HEADER: HeaderName = HeaderName::from_static("lanyard-min-rev");
@@ -79,7 +80,7 @@ pub struct GatewayService<S> {
 
 impl<S, B> Service<http::Request<Body>> for GatewayService<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
@@ -93,44 +94,100 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let lease = match self.layer.decide(&parts) {
-            Ok(lease) => lease,
-            Err(denial) => {
+        let (parts, body) = request.into_parts();
+        match self.layer.decide(&parts) {
+            Ok((Verdict::Allow(lease), wants_rev)) => {
+                let call = (parts, body, lease, wants_rev);
+                Box::pin(let_in(&self.layer, &mut self.service, call))
+            }
+            Ok((Verdict::Deny(denial), _)) | Err(denial) => {
                 denied(&self.layer.gateway, &parts, &denial);
-                return Box::pin(async move { Ok(denial.into_response()) });
+                Box::pin(async move { Ok(denial.into_response()) })
             }
-        };
-        strip(&mut parts.headers);
-        let wants_rev = parts.headers.contains_key(MIN_REV_HEADER);
-        parts.extensions.insert(Verified::new(lease.clone()));
-        let clock = Arc::clone(&self.layer.gateway.0.link.clock);
-        let request_bytes = Arc::new(AtomicU64::new(0));
-        let body = if http_body::Body::is_end_stream(&body) {
-            body
-        } else {
-            Body::new(GuardedBody::request(
-                body,
-                lease.clone(),
-                Arc::clone(&clock),
-                Arc::clone(&request_bytes),
-            ))
-        };
-        let response = self.service.call(http::Request::from_parts(parts, body));
-        Box::pin(async move {
-            let (mut parts, body) = response.await?.into_parts();
-            if wants_rev {
-                add_rev(&mut parts, &lease);
+            Ok((Verdict::Unseen, wants_rev)) => {
+                // The service that is ready goes along; the next call asks the other whether it is.
+                let other = self.service.clone();
+                let mut service = mem::replace(&mut self.service, other);
+                let layer = self.layer.clone();
+                Box::pin(async move {
+                    match layer.wait_and_decide(&parts).await {
+                        Ok(lease) => {
+                            let call = (parts, body, lease, wants_rev);
+                            let_in(&layer, &mut service, call).await
+                        }
+                        Err(denial) => {
+                            denied(&layer.gateway, &parts, &denial);
+                            Ok(denial.into_response())
+                        }
+                    }
+                })
             }
-            let body =
-                GuardedBody::response(body, lease, clock, parts.status.as_u16(), request_bytes);
-            Ok(http::Response::from_parts(parts, Body::new(body)))
-        })
+        }
+    }
+}
+
+/// The way through for a call that is allowed.
+fn let_in<S, B>(
+    layer: &GatewayLayer,
+    service: &mut S,
+    (mut parts, body, lease, wants_rev): (request::Parts, Body, Lease, bool),
+) -> impl Future<Output = Result<http::Response<Body>, S::Error>> + Send + 'static
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    strip(&mut parts.headers);
+    parts.extensions.insert(Verified::new(lease.clone()));
+    let clock = Arc::clone(&layer.gateway.0.link.clock);
+    let (body, request_bytes) = if http_body::Body::is_end_stream(&body) {
+        (body, None)
+    } else {
+        let count = Arc::new(AtomicU64::new(0));
+        let (lease, clock) = (lease.clone(), Arc::clone(&clock));
+        let body = GuardedBody::request(body, lease, clock, Arc::clone(&count));
+        (Body::new(body), Some(count))
+    };
+    let response = service.call(http::Request::from_parts(parts, body));
+    async move {
+        let (mut parts, body) = response.await?.into_parts();
+        if wants_rev {
+            add_rev(&mut parts, &lease);
+        }
+        let status = parts.status.as_u16();
+        let body = GuardedBody::response(body, lease, clock, status, request_bytes);
+        Ok(http::Response::from_parts(parts, Body::new(body)))
     }
 }
 
 impl GatewayLayer {
-    fn decide(&self, parts: &request::Parts) -> Result<Lease, Denial> {
+    /// What can be said at once, and whether the caller wants to know which place of the log it is said at.
+    fn decide(&self, parts: &request::Parts) -> Result<(Verdict, bool), Denial> {
+        let (token, request) = self.question(parts)?;
+        let inner = &self.gateway.0;
+        let verdict = inner.decide_at_once(token, &request, inner.link.clock.now());
+        Ok((verdict, request.min_rev.is_some()))
+    }
+
+    /// The decision about a token that was not seen before, after its turn in the lane.
+    async fn wait_and_decide(&self, parts: &request::Parts) -> Result<Lease, Denial> {
+        let (token, request) = self.question(parts)?;
+        let inner = &self.gateway.0;
+        let source = request.source.map_or(0, observation::network);
+        let answer = inner.lane.enter(inner, token, source)?;
+        // Without an answer there is no thread to give one.
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Rejection::Busy.into()))?;
+        match self.gateway.check(token, &request, self.gateway.now()) {
+            Decision::Allow(lease) => Ok(lease),
+            Decision::Deny(denial) => Err(denial),
+        }
+    }
+
+    /// What a call asks, and with which token.
+    fn question<'p>(&self, parts: &'p request::Parts) -> Result<(&'p str, Request<'p>), Denial> {
         // Inside a nested router the path is cut; routes and habits speak of the whole one.
         let original = parts.extensions.get::<OriginalUri>();
         let uri = original.map_or(&parts.uri, |OriginalUri(uri)| uri);
@@ -150,10 +207,7 @@ impl GatewayLayer {
                 .and_then(|agent| agent.to_str().ok()),
             min_rev: min_rev(&parts.headers)?,
         };
-        match self.gateway.check(token, &request, self.gateway.now()) {
-            Decision::Allow(lease) => Ok(lease),
-            Decision::Deny(denial) => Err(denial),
-        }
+        Ok((token, request))
     }
 }
 

@@ -11,8 +11,6 @@
 //! While the habits have not arrived here nothing is narrowed: the broker narrows only identities
 //! with a history, and that is fetched within a second of first sight.
 
-use lanyard_drift::Bounds;
-
 use super::Inner;
 use super::grant::Grant;
 use super::route::{Entry, ScopeBits};
@@ -24,7 +22,7 @@ impl Inner {
             return true;
         }
         let bounds = self.grants.bounds_of(grant.identity());
-        let Some(known) = bounds.filter(Bounds::is_established) else {
+        let Some(known) = bounds.filter(|bounds| bounds.is_established()) else {
             return true;
         };
         let usual = self.routes.entries();

@@ -2,6 +2,7 @@
 
 mod client;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use lanyard_drift::{Event, Millis, Object, stable_hash};
@@ -87,8 +88,23 @@ fn in_query<'r>(query: &'r str, name: &str) -> Result<Option<&'r str>, Denial> {
     Ok(found)
 }
 
-/// The network an address lies in: /24 or /48, which is what stays the same while addresses change.
-fn network(address: IpAddr) -> u64 {
+/// The network an address lies in: /24 or /48, which is what stays the same while addresses change. The last
+/// one of each thread is remembered: most calls come through one proxy, or from one neighbour again and again.
+pub(super) fn network(address: IpAddr) -> u64 {
+    thread_local! {
+        static LAST: Cell<Option<(IpAddr, u64)>> = const { Cell::new(None) };
+    }
+    // A thread that is ending remembers nothing any more.
+    let last = LAST.try_with(Cell::get).ok().flatten();
+    if let Some((_, hash)) = last.filter(|(last, _)| *last == address) {
+        return hash;
+    }
+    let hash = network_hash(address);
+    let _ = LAST.try_with(|last| last.set(Some((address, hash))));
+    hash
+}
+
+fn network_hash(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();

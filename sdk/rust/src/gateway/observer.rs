@@ -82,7 +82,7 @@ impl Observer {
     }
 
     /// Other bounds for tokens of this identity.
-    pub(super) fn set_bounds(&self, identity: NodeId, bounds: &Bounds) {
+    pub(super) fn set_bounds(&self, identity: NodeId, bounds: &Arc<Bounds>) {
         self.watching().table.set_bounds(identity, bounds);
     }
 

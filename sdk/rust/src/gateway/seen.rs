@@ -60,10 +60,7 @@ struct Spot(u64);
 impl SeenTable {
     /// Room for at least `capacity` tokens; twice the places, because sets fill unevenly.
     pub(super) fn new(capacity: usize) -> Self {
-        let sets = capacity
-            .saturating_mul(2)
-            .div_ceil(PLACES)
-            .next_power_of_two();
+        let sets = capacity.saturating_mul(2).div_ceil(PLACES).max(1);
         Self {
             sets: (0..sets).map(|_| Set::default()).collect(),
             hot: Hot::new(),
@@ -142,9 +139,9 @@ impl SeenTable {
     }
 
     fn set(&self, spot: Spot) -> Option<&Set> {
-        let mask = self.sets.len().wrapping_sub(1);
-        self.sets
-            .get(usize::try_from(spot.0 >> 32).unwrap_or(0) & mask)
+        // The upper half of the number as a fraction of all sets, so that there may be any number of them.
+        let chosen = u128::from(spot.0 >> 32) * self.sets.len() as u128;
+        self.sets.get((chosen >> 32) as usize)
     }
 }
 

@@ -14,6 +14,7 @@ mod feed;
 mod gateway;
 mod hostile;
 mod junk;
+mod lane;
 mod layer;
 mod lease;
 mod start;

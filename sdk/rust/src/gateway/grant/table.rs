@@ -44,7 +44,7 @@ pub(crate) struct Grants {
     hasher: RandomState,
     keys: Mutex<Vec<Arc<KeyId>>>,
     bounds: Mutex<HashMap<NodeId, Tagged>>,
-    cold: Bounds,
+    cold: Arc<Bounds>,
     departed: Mutex<Vec<Arc<Grant>>>,
     orphans: Mutex<Orphans>,
     fresh: Mutex<Vec<Arc<Grant>>>,
@@ -52,7 +52,7 @@ pub(crate) struct Grants {
 
 /// Bounds, and what the broker calls them.
 struct Tagged {
-    bounds: Bounds,
+    bounds: Arc<Bounds>,
     tag: Option<HeaderValue>,
 }
 
@@ -72,7 +72,7 @@ impl Grants {
             hasher: RandomState::new(),
             keys: Mutex::new(Vec::new()),
             bounds: Mutex::new(HashMap::new()),
-            cold: Bounds::cold(&Thresholds::default()),
+            cold: Arc::new(Bounds::cold(&Thresholds::default())),
             departed: Mutex::new(Vec::new()),
             orphans: Mutex::new(Orphans::default()),
             fresh: Mutex::new(Vec::new()),
@@ -165,7 +165,8 @@ impl Grants {
     }
 
     /// How an identity usually behaves has arrived.
-    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: Bounds) {
+    pub(crate) fn set_bounds(&self, identity: NodeId, bounds: impl Into<Arc<Bounds>>) {
+        let bounds = bounds.into();
         let mut known = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_BOUNDS && !known.contains_key(&identity) {
             // Whichever goes is asked for again when it next comes.
@@ -185,18 +186,18 @@ impl Grants {
     }
 
     /// How far a token of this identity may go: those of an unknown one until it is known.
-    pub(crate) fn bounds_for(&self, identity: NodeId) -> Bounds {
+    pub(crate) fn bounds_for(&self, identity: NodeId) -> Arc<Bounds> {
         self.bounds_of(identity)
-            .unwrap_or_else(|| self.cold.clone())
+            .unwrap_or_else(|| Arc::clone(&self.cold))
     }
 
     /// As they arrived: a tracker adds what its own token does.
-    pub(crate) fn bounds_of(&self, identity: NodeId) -> Option<Bounds> {
+    pub(crate) fn bounds_of(&self, identity: NodeId) -> Option<Arc<Bounds>> {
         self.bounds
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&identity)
-            .map(|known| known.bounds.clone())
+            .map(|known| Arc::clone(&known.bounds))
     }
 
     /// What the broker called the bounds that are kept of this identity.

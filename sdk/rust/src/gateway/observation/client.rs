@@ -42,7 +42,10 @@ pub(super) fn hash(name: &str) -> u64 {
         }
         Some(place.hash)
     });
-    remembered.ok().flatten().unwrap_or_else(|| stable_hash(name))
+    remembered
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| stable_hash(name))
 }
 
 /// Names differ in their length and at their end, where versions stand.

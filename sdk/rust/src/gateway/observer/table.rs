@@ -18,7 +18,7 @@ use super::super::grant::Grant;
 use super::super::journal::Note;
 
 /// Trackers at most: as many as a gateway keeps tokens unless told otherwise. When all of them call
-/// within two minutes that is 100 MiB.
+/// within two minutes that is 25 MiB, and 100 MiB if each of them does a hundred different things.
 const MOST: usize = 16_384;
 /// A silent token keeps its tracker for so long: four times as long as a walker waits who takes one
 /// object in thirty seconds.
@@ -82,7 +82,7 @@ impl Table {
         &mut self,
         grant: Arc<Grant>,
         now: Millis,
-        bounds: Bounds,
+        bounds: Arc<Bounds>,
     ) -> Vec<(Arc<Grant>, Option<TokenReport>)> {
         let gone = if self.watched.len() >= self.most {
             self.make_room()
@@ -115,10 +115,10 @@ impl Table {
         self.watched.get_mut(&serial)?.tracker.report()
     }
 
-    pub(super) fn set_bounds(&mut self, identity: NodeId, bounds: &Bounds) {
+    pub(super) fn set_bounds(&mut self, identity: NodeId, bounds: &Arc<Bounds>) {
         for watched in self.watched.values_mut() {
             if watched.grant.identity() == identity {
-                watched.tracker.set_bounds(bounds.clone());
+                watched.tracker.set_bounds(Arc::clone(bounds));
             }
         }
     }

@@ -94,9 +94,8 @@ impl World {
     fn last_reports(&self) -> Vec<(u64, u64)> {
         let orphans = self.gateway.0.grants.take_orphans();
         assert_eq!(orphans.lost, 0);
-        let told = |(grant, report): &(Arc<Grant>, TokenReport)| {
-            (grant.jti().as_u64(), report.calls())
-        };
+        let told =
+            |(grant, report): &(Arc<Grant>, TokenReport)| (grant.jti().as_u64(), report.calls());
         orphans.reports.iter().map(told).collect()
     }
 }

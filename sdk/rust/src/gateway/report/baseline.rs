@@ -9,7 +9,7 @@
 //! again: they are asked for by what the broker called them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lanyard_drift::Bounds;
@@ -116,6 +116,7 @@ impl Baselines {
             let known = gateway.grants.bounds_tag(identity);
             let answered = match ask_for::<Answer>(&path, known, MAX_BYTES, tokens).await {
                 Some(Told::Changed(Answer { bounds, portrait }, tag)) => {
+                    let bounds = Arc::new(bounds);
                     gateway.observer.set_bounds(identity, &bounds);
                     gateway.grants.set_bounds(identity, bounds);
                     let portrayed = gateway.portray(identity, portrait, tokens).await;

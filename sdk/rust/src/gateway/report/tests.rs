@@ -470,7 +470,7 @@ async fn bounds_that_are_known_are_not_sent_again_and_stay_in_force() {
     let cold = Baseline::default().bounds(&Thresholds::default());
     *world.broker.bounds.lock().unwrap() = Some(serde_json::to_value(&cold).unwrap());
     assert_eq!(reporter.baselines.fetch(16, &gateway.0, tokens).await, 1);
-    assert_eq!(gateway.0.grants.bounds_of(identity), Some(cold));
+    assert_eq!(gateway.0.grants.bounds_of(identity).as_deref(), Some(&cold));
     assert_eq!(unchanged(), 2);
 }
 

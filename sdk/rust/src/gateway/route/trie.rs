@@ -58,11 +58,7 @@ impl Trie {
 
     /// Literal branches are looked at before the variable one. A variable never stands for an
     /// empty segment: `/orders/` is not an order.
-    fn descend(
-        &self,
-        method: &Method,
-        mut segments: Segments<'_>,
-    ) -> Option<RouteIndex> {
+    fn descend(&self, method: &Method, mut segments: Segments<'_>) -> Option<RouteIndex> {
         let Some(segment) = segments.next() else {
             return self
                 .routes

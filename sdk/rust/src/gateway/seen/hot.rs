@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::Spot;
 use super::super::grant::{Count, Grant};
 use super::super::stripe;
+use super::Spot;
 
 /// Places for each processor: their numbers are one cache line.
 const PLACES: usize = 8;
