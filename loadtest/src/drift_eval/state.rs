@@ -66,6 +66,7 @@ pub(super) fn measure(most: usize, tally: &Tally) -> State {
     let ns_hot = median(reports.iter().map(|report| timed(|| hot.judge(report))));
     tally.step();
 
+    let bytes_per_token = busiest(&owner, &calls);
     let room = free_bytes() / LEFT_ALONE * (LEFT_ALONE - 1) / Baseline::bytes().max(1);
     let mut all = vec![owner; most.min(room).max(1)];
     let mut dice = Dice::named(SEED, "which identity");
@@ -76,12 +77,25 @@ pub(super) fn measure(most: usize, tally: &Tally) -> State {
     tally.step();
     State {
         bytes_per_identity: Baseline::bytes(),
-        bytes_per_token: size_of::<Tracker>(),
+        bytes_per_token,
         ns_token,
         ns_hot,
         ns_million,
         identities: all.len(),
     }
+}
+
+/// What a live token takes at the end of a window, with the tables that its calls have filled: the most of all
+/// windows.
+fn busiest(owner: &Identity, calls: &[OperationId]) -> usize {
+    let windows = calls.chunks_exact(WINDOW).map(|window| {
+        let mut token = owner.tracker();
+        for call in window {
+            token.observe(&Event::of(*call), NO_CLOCK);
+        }
+        token.bytes()
+    });
+    windows.max().unwrap_or(0)
 }
 
 /// No clock, so that rates do not depend on how fast the measurement runs.

@@ -184,6 +184,15 @@ impl Tracker {
         Some(report)
     }
 
+    /// Bytes that it takes now, its tables included and the bounds that it shares left out.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let known = self.known.as_ref().map_or(0, |_| size_of::<Known>());
+        let others = self.others.as_ref().map_or(0, |_| size_of::<Watch>());
+        let watches = self.watches.capacity() * size_of::<(OperationId, Watch)>();
+        size_of::<Self>() + known + others + watches + self.unreported.table_bytes()
+    }
+
     /// The latest block of ten calls, once: for the fast detector, see [`crate::Cusum`].
     pub const fn take_block(&mut self) -> Option<Block> {
         self.finished.take()

@@ -43,6 +43,16 @@ impl<K: Copy + Ord + Default, V: Value, const N: usize> Few<K, V, N> {
         }
     }
 
+    /// Bytes that it takes beside itself.
+    pub(super) const fn bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::First(_) => size_of::<Table<K, V, FEW>>(),
+            Self::Second(_) => size_of::<Table<K, V, MORE>>(),
+            Self::Whole(_) => size_of::<Table<K, V, N>>(),
+        }
+    }
+
     fn widen_for(&mut self, key: K) {
         match self {
             Self::Empty if N <= FEW => *self = Self::Whole(Box::new(Table::new())),

@@ -73,6 +73,20 @@ impl Unreported {
         }
     }
 
+    /// Bytes that its tables take.
+    pub(super) const fn table_bytes(&self) -> usize {
+        let blocks = if self.blocks.is_some() {
+            size_of::<Sample>()
+        } else {
+            0
+        };
+        self.operations.bytes()
+            + self.transitions.bytes()
+            + self.origins.bytes()
+            + self.destinations.bytes()
+            + blocks
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.calls == 0 && self.measured == 0 && self.responses.total() == 0
     }

@@ -252,9 +252,35 @@ fn state_has_a_fixed_size() {
         size_of::<Bounds>(),
     );
     assert!(sizes.0 <= 704, "{sizes:?}");
+    assert!(cold().bytes() <= 704, "no tables before the first call");
     assert!(sizes.1 <= 9 * 1024, "{sizes:?}");
     assert!(sizes.2 <= 4_640, "{sizes:?}");
     assert!(sizes.3 <= 512, "{sizes:?}");
+}
+
+#[test]
+fn a_tracker_takes_memory_for_what_its_token_does_and_is_bounded() {
+    let mut idle = cold();
+    for n in 0..1_000 {
+        let now = Millis(n * 1_000);
+        idle.observe(&order(n % 3), now);
+    }
+    assert!(idle.bytes() <= 2_304, "{}", idle.bytes());
+    let mut busy = cold();
+    for n in 0..10_000_u64 {
+        let event = Event {
+            source: Some(n),
+            client: Some(n),
+            destination: Some(n),
+            ..Event::of(op(&format!("GET /{}", n * 7_919 % 1_009)))
+        };
+        let event = Event {
+            object: order(n).object,
+            ..event
+        };
+        busy.observe(&event, Millis(n));
+    }
+    assert!(busy.bytes() <= 8 * 1_024, "{}", busy.bytes());
 }
 
 #[test]
