@@ -243,6 +243,28 @@ async fn what_is_not_exactly_a_pipelines_token_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
+async fn no_letter_of_a_token_can_be_changed() {
+    let issuer = Issuer::new().await;
+    let world = World::trusting(&[&issuer.url]).await;
+    world.identity("pod").await;
+    // One that may be shown again: nothing else would refuse it a second time.
+    trust(&world, "pod", &issuer, MAIN, true).await.unwrap();
+    let token = issuer.token(&issuer.claims());
+    show(&world, &token, &[]).await.token();
+    for place in 0..token.len() {
+        let mut changed = token.clone().into_bytes();
+        changed[place] = match changed[place] {
+            b'A' => b'B',
+            _ => b'A',
+        };
+        let changed = String::from_utf8(changed).unwrap();
+        let answer = show(&world, &changed, &[]).await;
+        assert_eq!(answer.status, 401, "{place}: {changed}");
+    }
+    show(&world, &token, &[]).await.token();
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_unless_its_platform_has_only_one() {
     let issuer = Issuer::new().await;
     let (world, _) = trusting(&issuer).await;
