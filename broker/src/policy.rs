@@ -21,6 +21,7 @@ pub mod rehearsal;
 pub mod respond;
 mod slices;
 mod sources;
+pub mod tighten;
 pub mod trial;
 mod words;
 

@@ -35,6 +35,7 @@ mod shadow;
 mod shards;
 pub mod state;
 mod telling;
+mod used;
 pub mod waiting;
 
 use std::sync::{Arc, OnceLock};
@@ -94,6 +95,7 @@ pub struct Watch {
     learning: learning::Saver,
     kept: Shared<Kept>,
     portraits: Shared<Portraits>,
+    used: Shared<used::Today>,
     recorder: OnceLock<Arc<Recorder>>,
     responding: Responding,
 }
@@ -166,6 +168,7 @@ impl Watch {
             learning,
             kept,
             portraits: Shared::default(),
+            used: Shared::default(),
             recorder: OnceLock::new(),
             responding: Responding::default(),
         };
@@ -179,7 +182,7 @@ impl Watch {
         let entries = report.entries.len() as u64;
         {
             let mut names = self.shards.names.lock();
-            names.hear(gateway, &served, &report.operations);
+            names.hear(gateway, &served, (&report.operations, &report.scopes));
             // Before it is counted: what comes again with its names is this same report.
             if report.named_before && !names.has_told(gateway, report.spoken_of()) {
                 return Err(ReportError::NamesMissing.into());
@@ -368,6 +371,7 @@ impl Watch {
                     Ruling::Counted(events) => {
                         receipt.accepted += 1;
                         consequences.push(events);
+                        consequences.push(self.used(gateway, entry));
                     }
                 }
             }

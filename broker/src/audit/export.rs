@@ -209,8 +209,9 @@ impl Export {
             Event::Booted { boot, version } => {
                 tracing::info!(name: "lanyard.log.booted", rev, boot, version, "booted");
             }
-            // Told when they happened, or of interest to gateways alone.
+            // Told when they happened, or of interest to gateways alone, or to whoever asks what is not used.
             Event::Refused(_)
+            | Event::Used(_)
             | Event::Denied(_)
             | Event::Administered { .. }
             | Event::FloorRaised { .. }

@@ -6,6 +6,7 @@ mod gateway;
 mod identity;
 mod key;
 mod lineage;
+mod rights;
 mod token;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use gateway::GatewayCommand;
 pub use identity::{IdentityCommand, OwnerCommand};
 pub use key::{KeyCommand, SigningKeyCommand};
 pub use lineage::LineageCommand;
+pub use rights::{UnusedRights, UnusedRightsArgs};
 pub use token::TokenCommand;
 
 /// A noun, its verbs, and which broker.

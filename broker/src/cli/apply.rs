@@ -10,6 +10,7 @@ mod file;
 mod grant;
 mod plan;
 mod policies;
+mod registered;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ use super::client::{AdminClient, Connect, Way};
 use super::output::Output;
 use file::Desired;
 use plan::{Present, Step};
+pub(super) use registered::Registrations;
 
 /// `lanyard apply`.
 #[derive(Debug, Args)]

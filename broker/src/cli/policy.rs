@@ -9,11 +9,12 @@ mod folder;
 mod matrix;
 pub(super) mod requests;
 mod test;
+mod tighten;
 
 use clap::Subcommand;
 
 use super::output::Output;
-use super::{CliError, stored};
+use super::{CliError, admin, stored};
 
 /// `lanyard policy …`.
 #[derive(Debug, Subcommand)]
@@ -31,7 +32,11 @@ pub enum PolicyCommand {
     Matrix(matrix::MatrixArgs),
     /// Say what the policies of another folder would change
     Diff(diff::DiffArgs),
-    /// Print the requests of the last days out of the log, for `diff`
+    /// Say what identities have and do not use, and write a patch that takes it from them
+    Tighten(tighten::TightenArgs),
+    /// List what identities are registered for and have not used for long (asks a running broker)
+    Unused(admin::UnusedRightsArgs),
+    /// Print the requests of the last days out of the log, for `diff` and `tighten`
     Requests(stored::Stored<requests::RequestsArgs>),
 }
 
@@ -43,6 +48,8 @@ pub fn run(command: &PolicyCommand, output: Output) -> Result<(), CliError> {
         PolicyCommand::Explain(args) => explain::run(args, output),
         PolicyCommand::Matrix(args) => matrix::run(args, output),
         PolicyCommand::Diff(args) => diff::run(args, output),
+        PolicyCommand::Unused(args) => admin::run::<admin::UnusedRights>(args.clone(), output),
+        PolicyCommand::Tighten(args) => tighten::run(args, output),
         PolicyCommand::Requests(command) => stored::requests(command),
     }
 }

@@ -77,6 +77,7 @@ pub fn routes(rooms: Rooms) -> Router {
         .route("/v1/keys/{credential}/revoke", post(keys::revoke))
         .route("/v1/keys/{credential}/enable", post(keys::enable))
         .route("/v1/unused", get(unused::identities))
+        .route("/v1/unused-rights", get(unused::rights))
         .route("/v1/key-ages", get(unused::key_ages))
         .route(
             "/v1/approvals",

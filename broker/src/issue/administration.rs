@@ -7,6 +7,7 @@ mod approvals;
 mod federation;
 mod input;
 mod lifecycle;
+mod rights;
 mod unused;
 mod view;
 
@@ -27,6 +28,7 @@ pub use approvals::{ApprovalState, ApprovalView, NewApproval};
 pub use federation::NewTrust;
 pub use input::{InvalidInput, Name, NewGateway, NewIdentity, NewOwner};
 pub use lifecycle::{ChangeIdentity, ChangeOwner, Transferred};
+pub use rights::{AskedRights, RightKind, UnusedRight, Witness};
 pub use unused::{KeyAge, LOOK_FOR_UNUSED, REPORTED_AFTER_DAYS, Unused};
 pub use view::{CredentialKind, GatewayView, IdentityView, KeyView, OwnerView};
 

@@ -2,6 +2,7 @@
 //! has been revoked. A projection of the log.
 
 mod book;
+mod rights;
 mod risk;
 mod row;
 mod usage;
@@ -13,7 +14,8 @@ use tokio::sync::Notify;
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 pub use book::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof, Unusable};
-pub use usage::{Awake, Usage};
+pub use rights::{Right, Rights};
+pub use usage::{Awake, Usage, quiet_days, whole_days};
 
 /// The issue room's projection.
 ///
@@ -51,7 +53,7 @@ impl IssueState {
 
 impl Projection for IssueState {
     fn name(&self) -> &'static str {
-        "issue-v2"
+        "issue-v3"
     }
 
     fn apply(&self, record: &Record) {

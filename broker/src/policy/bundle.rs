@@ -90,6 +90,17 @@ impl Bundle {
         Self::of(&Sources::sent(schema, policies))
     }
 
+    /// Reads a folder as if these files of grants had other texts.
+    pub fn load_with(folder: &Path, texts: &BTreeMap<PathBuf, String>) -> Result<Self, Broken> {
+        let mut sources = Sources::read(folder)?;
+        for (_, grant) in &mut sources.grants {
+            if let Some(text) = texts.get(&grant.file) {
+                grant.text = text.clone().into();
+            }
+        }
+        Self::of(&sources)
+    }
+
     pub(super) fn of(sources: &Sources) -> Result<Self, Broken> {
         let Text { file, text } = &sources.schema;
         let schema = Schema::from_cedarschema_str(text)

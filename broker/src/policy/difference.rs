@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use lanyard_token::{Audience, Scope};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::bundle::Bundle;
+use super::grant::Ruling;
 use super::matrix::Row;
 use super::rehearsal::{Untried, rehearse};
 use super::trial::{Asking, Fixture, Fixtures, Outcome, Verdict};
@@ -24,6 +26,33 @@ pub struct Recorded {
     pub actor: Option<Fixture>,
     /// What was asked.
     pub request: Asking,
+    /// Since when the identity is registered for all of that, where it is known.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub since: Option<OffsetDateTime>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Source::is_asked")]
+    pub source: Source,
+}
+
+/// Who says that a request was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// It was asked for.
+    #[default]
+    Asked,
+    /// A gateway saw these scopes used: as if they had been asked for, in the circumstances of the token.
+    Gateway,
+}
+
+impl Source {
+    const fn is_asked(&self) -> bool {
+        matches!(self, Self::Asked)
+    }
 }
 
 const fn once() -> u64 {
@@ -38,6 +67,34 @@ impl Recorded {
             fixtures = fixtures.with(actor.clone());
         }
         rehearse(bundle, &fixtures, &self.request)
+    }
+
+    /// Which permits give each of the scopes that it names.
+    pub(super) fn permits(
+        &self,
+        bundle: &Bundle,
+        audience: &Audience,
+    ) -> Vec<(Scope, Vec<String>)> {
+        let asked = self
+            .request
+            .asked((&self.identity, self.actor.as_ref()), audience);
+        let scopes: Vec<_> = self.request.scopes.iter().flatten().map(Some).collect();
+        let rulings = bundle.rulings(&asked, &scopes).unwrap_or_default();
+        let given = rulings.into_iter().filter(Ruling::is_given);
+        given
+            .filter_map(|ruling| {
+                let permits = ruling.permits.iter().map(|rule| rule.id.clone());
+                Some((ruling.scope?, permits.collect()))
+            })
+            .collect()
+    }
+
+    /// The same request by an identity that is registered otherwise.
+    pub(super) fn registered(&self, identity: Fixture) -> Self {
+        Self {
+            identity,
+            ..self.clone()
+        }
     }
 }
 
@@ -68,15 +125,18 @@ pub struct Changed {
     pub after: Outcome,
 }
 
-/// The requests that would come out otherwise, in their order.
+/// The requests that would come out otherwise, in their order. `registered` says how an identity is registered
+/// afterwards.
 pub fn changed(
     before: &Bundle,
     after: &Bundle,
     requests: &[Recorded],
+    registered: impl Fn(&Fixture) -> Fixture,
 ) -> Result<Vec<Changed>, Untried> {
     let mut found = Vec::new();
     for recorded in requests {
-        let (old, new) = (recorded.through(before)?, recorded.through(after)?);
+        let afterwards = recorded.registered(registered(&recorded.identity));
+        let (old, new) = (recorded.through(before)?, afterwards.through(after)?);
         let ways = ways(&old, &new);
         if !ways.is_empty() {
             found.push(Changed {

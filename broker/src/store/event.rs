@@ -114,6 +114,8 @@ pub enum Event {
     /// An identity that proved who it is got no token: one sample stands for `count` of the same reason
     /// and minute.
     Denied(Box<Denial>),
+    /// A gateway saw an identity use what it was given, as it had not been seen to on that day.
+    Used(Box<Used>),
     /// Decisions from here on are made with these policies.
     PolicyActivated {
         bundle: ContentHash,
@@ -386,6 +388,29 @@ pub struct Denial {
     pub unbound: Vec<String>,
     /// How many in this minute, the sample included.
     pub count: u64,
+}
+
+/// What a gateway saw an identity use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Who.
+    pub identity: NodeId,
+    /// Which gateway says so.
+    pub gateway: NodeId,
+    /// Where.
+    pub audience: Audience,
+    /// Which operations.
+    pub operations: Vec<UsedOperation>,
+}
+
+/// An operation that was called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedOperation {
+    /// As task scopes name it.
+    pub name: String,
+    /// All that a token needs for it.
+    #[serde(default, skip_serializing_if = "ScopeSet::is_empty")]
+    pub scopes: ScopeSet,
 }
 
 /// What administrators are asked to approve.

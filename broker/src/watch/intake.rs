@@ -43,6 +43,10 @@ pub struct Report {
     /// What operations are called that the entries speak of: `GET /orders/{id}`, as task scopes name them.
     #[serde(default)]
     pub operations: Vec<String>,
+    /// What each of `operations` demands, in their order: scopes with spaces between them. Absent from gateways of
+    /// before, and where nothing is demanded.
+    #[serde(skip)]
+    pub scopes: Vec<String>,
     /// Names were told before, of operations that the entries speak of and `operations` leaves out.
     #[serde(skip)]
     pub named_before: bool,
@@ -59,6 +63,7 @@ pub struct Report {
 #[serde(deny_unknown_fields, default)]
 struct Words {
     operations: Vec<String>,
+    scopes: Vec<String>,
     named_before: bool,
     shadow_routes: Vec<ShadowRoute>,
     shown: Vec<ShownToken>,
@@ -193,6 +198,7 @@ impl Report {
             seq: parcel.number,
             entries: parcel.entries.into_iter().map(entry).collect(),
             operations: words.operations,
+            scopes: words.scopes,
             named_before: words.named_before,
             shadow_routes: words.shadow_routes,
             shown: words.shown,
@@ -210,6 +216,7 @@ impl Report {
     fn bounded(self) -> Result<Self, ReportError> {
         if self.entries.len() > MAX_ENTRIES
             || self.operations.len() > MAX_OPERATIONS
+            || self.scopes.len() > self.operations.len()
             || self.shadow_routes.len() > MAX_SHADOW_ROUTES
             || self.shown.len() > MAX_SHOWN
         {

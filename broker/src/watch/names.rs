@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use lanyard_drift::{OperationId, Verdict};
-use lanyard_token::NodeId;
+use lanyard_token::{Audience, NodeId, ScopeSet};
 
 use super::state::Subject;
-use crate::store::event::NamedOperation;
+use crate::store::event::{NamedOperation, UsedOperation};
 
 /// The longest name, in bytes.
 const MAX_BYTES: usize = 256;
@@ -24,29 +24,50 @@ const KEPT: usize = 4_096;
 /// Names of operations, by who told them.
 #[derive(Default)]
 pub(super) struct Names {
+    told: HashMap<NodeId, BTreeMap<OperationId, Told>>,
+}
+
+/// What a gateway told of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
     /// A name that cannot be shown is none, and not asked for again.
-    told: HashMap<NodeId, BTreeMap<OperationId, Option<String>>>,
+    name: Option<String>,
+    audience: Audience,
+    /// What its route demands.
+    scopes: ScopeSet,
 }
 
 impl Names {
-    /// A gateway names what it reports.
-    pub(super) fn hear(&mut self, gateway: NodeId, served: &Subject, names: &[String]) {
+    /// A gateway names what it reports, and says what each demands; which scopes those are is its own affair, and
+    /// what is no scope is none.
+    pub(super) fn hear(
+        &mut self,
+        gateway: NodeId,
+        served: &Subject,
+        (names, scopes): (&[String], &[String]),
+    ) {
         if names.is_empty() {
             return;
         }
         let known = self.told.entry(gateway).or_default();
-        for name in names {
+        let scopes = scopes.iter().map(String::as_str);
+        for (name, scopes) in names.iter().zip(scopes.chain(std::iter::repeat(""))) {
             let shown = Some(name).filter(|name| is_plain(name));
             for audience in &served.audiences {
                 let operation = OperationId::of(&format!("{} {name}", audience.as_str()));
-                if known.get(&operation).map(Option::as_ref) == Some(shown) {
+                let told = Told {
+                    name: shown.cloned(),
+                    audience: audience.clone(),
+                    scopes: scopes.parse().unwrap_or_default(),
+                };
+                if known.get(&operation) == Some(&told) {
                     continue;
                 }
                 if known.len() >= KEPT {
                     // Its routes have changed many times over; those in use come again.
                     known.clear();
                 }
-                known.insert(operation, shown.cloned());
+                known.insert(operation, told);
             }
         }
     }
@@ -61,6 +82,26 @@ impl Names {
         operations.all(|operation| told.is_some_and(|told| told.contains_key(&operation)))
     }
 
+    /// What these operations are, at this audience, as far as the gateway told and it can be shown.
+    pub(super) fn used_at(
+        &self,
+        gateway: NodeId,
+        audience: &Audience,
+        operations: impl Iterator<Item = OperationId>,
+    ) -> Vec<(OperationId, UsedOperation)> {
+        let Some(told) = self.told.get(&gateway) else {
+            return Vec::new();
+        };
+        operations
+            .filter_map(|operation| {
+                let told = told.get(&operation)?;
+                let name = told.name.clone().filter(|_| told.audience == *audience)?;
+                let scopes = told.scopes.clone();
+                Some((operation, UsedOperation { name, scopes }))
+            })
+            .collect()
+    }
+
     /// The names that a verdict needs, as the gateways behind it told them.
     pub(super) fn of(&self, verdict: &Verdict, gateways: &[NodeId]) -> Vec<NamedOperation> {
         let mut names: Vec<NamedOperation> = Vec::new();
@@ -70,7 +111,7 @@ impl Names {
             }
             let told = gateways
                 .iter()
-                .find_map(|gateway| self.told.get(gateway)?.get(&operation)?.as_ref());
+                .find_map(|gateway| self.told.get(gateway)?.get(&operation)?.name.as_ref());
             names.extend(told.map(|name| NamedOperation {
                 operation,
                 name: name.clone(),

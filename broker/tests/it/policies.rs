@@ -7,6 +7,8 @@ mod explained;
 mod recorded;
 mod responses;
 mod suspicious;
+mod tightened;
+mod used;
 
 use std::fs;
 use std::path::{Path, PathBuf};

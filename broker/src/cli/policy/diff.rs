@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::CliError;
+use super::super::apply::Registrations;
 use super::super::output::{Output, table};
 use super::folder::{bundle, counted, trial, untried};
 use crate::policy::Bundle;
@@ -25,14 +26,21 @@ pub struct DiffArgs {
     /// Requests that were made, a line of JSON each
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// A file of `lanyard apply`: B is also that identities are registered as it says; repeatable
+    #[arg(long, value_name = "FILE", requires = "requests")]
+    registrations: Vec<PathBuf>,
 }
 
 /// Runs it.
 pub(super) fn run(args: &DiffArgs, output: Output) -> Result<(), CliError> {
     let (before, after) = (bundle(&args.before)?, bundle(&args.after)?);
     let requests = args.requests.as_deref().map(recorded).transpose()?;
+    let registrations = Registrations::read(&args.registrations)?;
     let changed = match &requests {
-        Some(requests) => changed(&before, &after, requests).map_err(|why| untried(&why))?,
+        Some(requests) => changed(&before, &after, requests, |identity| {
+            registrations.of(identity)
+        })
+        .map_err(|why| untried(&why))?,
         None => Vec::new(),
     };
     let cells = matrices(args, &before, &after)?;
@@ -71,7 +79,7 @@ fn matrices(
     Ok(Some(cells(&of(before)?, &of(after)?, &circumstances)))
 }
 
-fn recorded(file: &Path) -> Result<Vec<Recorded>, CliError> {
+pub(super) fn recorded(file: &Path) -> Result<Vec<Recorded>, CliError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| CliError::Usage(format!("cannot read `{}`: {error}", file.display())))?;
     text.lines()

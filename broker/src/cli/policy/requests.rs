@@ -1,7 +1,8 @@
 //! `lanyard policy requests`: what was asked for, out of the log, for `lanyard policy diff`.
 //!
 //! The log keeps what was asked and who asked, as registered at that moment. Of approvals, and of what was seen of
-//! behaviour, it keeps what counted then, so a request that nobody had approved is tried without.
+//! behaviour, it keeps what counted then, so a request that nobody had approved is tried without. What gateways
+//! saw used stands there as if exactly that had been asked for, in the circumstances of the latest token for that audience.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,10 +19,10 @@ use crate::clock::{Clock, SystemClock, UnixMillis};
 use crate::crypto::SealingRoot;
 use crate::issue::IssueState;
 use crate::issue::identity::Book;
-use crate::policy::difference::Recorded;
+use crate::policy::difference::{Recorded, Source};
 use crate::policy::trial::{Asking, Fixture, Kind, Limits};
 use crate::policy::{AskedBy, Oidc, Risk};
-use crate::store::event::{Decided, Denial, Grant, IssuedToken};
+use crate::store::event::{Decided, Denial, Grant, IssuedToken, Used};
 use crate::store::{Event, Projection, Record, reading};
 
 const MILLIS_A_DAY: u64 = 86_400_000;
@@ -65,6 +66,8 @@ struct Gathered {
     state: IssueState,
     requests: Vec<Recorded>,
     known: HashMap<String, usize>,
+    /// The latest request of each for each audience: the circumstances of what it then used.
+    asked: HashMap<(NodeId, Audience), Asking>,
     unknown: usize,
 }
 
@@ -75,6 +78,7 @@ impl Gathered {
             state: IssueState::new(),
             requests: Vec::new(),
             known: HashMap::new(),
+            asked: HashMap::new(),
             unknown: 0,
         }
     }
@@ -83,13 +87,23 @@ impl Gathered {
         // Who asked is looked up as it was before what else the record says.
         if record.at >= self.since {
             for event in &record.events {
+                let asked = &self.asked;
                 let found = self.state.read(|book| match event {
                     Event::TokenIssued(token) => Some(issued(book, token, record.at)),
                     Event::Denied(denial) => Some(denied(book, denial, record.at)),
+                    Event::Used(used) => Some(seen(book, used, asked, record.at)),
                     _ => None,
                 });
                 match found {
-                    Some(Some(recorded)) => self.add(recorded),
+                    Some(Some(recorded)) => {
+                        if let Event::TokenIssued(token) = event {
+                            let whose = token.claims.lin.identity();
+                            let audience = token.claims.aud.clone();
+                            self.asked
+                                .insert((whose, audience), recorded.request.clone());
+                        }
+                        self.add(recorded);
+                    }
                     Some(None) => self.unknown += 1,
                     None => {}
                 }
@@ -153,6 +167,43 @@ fn denied(book: &Book, denial: &Denial, at: UnixMillis) -> Option<Recorded> {
     made.recorded(book, at)
 }
 
+/// What a gateway saw used, as if exactly that had been asked for.
+fn seen(
+    book: &Book,
+    used: &Used,
+    asked: &HashMap<(NodeId, Audience), Asking>,
+    at: UnixMillis,
+) -> Option<Recorded> {
+    let identity = aged(fixture(book, used.identity)?, book, used.identity, at);
+    let request = asked.get(&(used.identity, used.audience.clone()));
+    let request = request.filter(|request| request.actor.is_none());
+    let scopes = used.operations.iter().flat_map(|one| one.scopes.iter());
+    let request = Asking {
+        audience: Some(used.audience.clone()),
+        scopes: Some(scopes.cloned().collect()),
+        time: hour(at)?,
+        partial: false,
+        ..request
+            .cloned()
+            .unwrap_or_else(|| Asking::of(&identity.name))
+    };
+    Some(Recorded {
+        count: 1,
+        since: since(book, used.identity),
+        source: Source::Gateway,
+        identity,
+        actor: None,
+        request,
+    })
+}
+
+/// The hour that a moment lies in.
+fn hour(at: UnixMillis) -> Option<OffsetDateTime> {
+    let seconds = i64::try_from(at.seconds()).ok()?;
+    let hour = seconds.div_euclid(SECONDS_AN_HOUR) * SECONDS_AN_HOUR;
+    OffsetDateTime::from_unix_timestamp(hour).ok()
+}
+
 /// A request, as an event tells it.
 struct Made<'e> {
     subject: NodeId,
@@ -182,8 +233,6 @@ impl Made<'_> {
             Some(node) => Some(aged(fixture(book, node)?, book, node, at)),
             None => None,
         };
-        let seconds = i64::try_from(at.seconds()).ok()?;
-        let hour = seconds.div_euclid(SECONDS_AN_HOUR) * SECONDS_AN_HOUR;
         let request = Asking {
             audience: match asked.audiences.as_slice() {
                 [] => self.audience.cloned(),
@@ -205,7 +254,7 @@ impl Made<'_> {
             }),
             actor: actor.as_ref().map(|actor| actor.name.clone()),
             network: asked.network.as_deref().and_then(network),
-            time: OffsetDateTime::from_unix_timestamp(hour).ok()?,
+            time: hour(at)?,
             task: self.task.map(limits),
             partial: asked.partial,
             risk: match &asked.risk {
@@ -217,6 +266,8 @@ impl Made<'_> {
         };
         Some(Recorded {
             count: self.count,
+            since: since(book, self.subject),
+            source: Source::Asked,
             identity,
             actor,
             request,
@@ -247,6 +298,12 @@ fn aged(mut fixture: Fixture, book: &Book, node: NodeId, at: UnixMillis) -> Fixt
     fixture.age_days = usage.map(|usage| usage.age_days(at));
     fixture.unused_days = usage.map(|usage| usage.quiet_days(book.awake_since(), at));
     fixture
+}
+
+/// Since when an identity is registered for all that it is registered for.
+fn since(book: &Book, node: NodeId) -> Option<OffsetDateTime> {
+    let at = book.identity(node)?.rights.since()?;
+    OffsetDateTime::from_unix_timestamp(i64::try_from(at.seconds()).ok()?).ok()
 }
 
 /// The first address of a network: all that is known of where from.

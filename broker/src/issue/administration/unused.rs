@@ -174,7 +174,7 @@ fn key_ages(book: &Book, now: UnixMillis) -> Vec<KeyAge> {
     ages
 }
 
-fn owner_name(book: &Book, identity: &Identified) -> String {
+pub(super) fn owner_name(book: &Book, identity: &Identified) -> String {
     book.owner(identity.grant.owner)
         .map_or_else(String::new, |owner| owner.name.clone())
 }

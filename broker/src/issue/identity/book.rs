@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection, Rev};
 use serde::{Deserialize, Serialize};
 
+use super::rights::Rights;
 use super::risk::Seen;
 use super::row::RowKey;
 use super::usage::{Awake, Usage};
@@ -38,6 +39,9 @@ pub struct Identified {
     pub disabled: bool,
     /// Since when, and when last.
     pub usage: Usage,
+    /// What of its registration it uses.
+    #[serde(default)]
+    pub rights: Rights,
 }
 
 /// How an identity proves itself.

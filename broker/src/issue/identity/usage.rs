@@ -50,14 +50,24 @@ impl Usage {
     /// For how many whole days nobody has used it. The day of the last use does not count, nor does the
     /// present one; and days count from `awake` on, before which nobody could have used anything.
     pub fn quiet_days(&self, awake: UnixMillis, now: UnixMillis) -> u64 {
-        let began = day(self.enabled.max(awake)).max(self.last.unwrap_or_default());
-        (day(now).millis_since(began) / DAY_MILLIS).saturating_sub(1)
+        quiet_days(self.enabled.max(awake), self.last, now)
     }
 
     /// For how many whole days it exists.
     pub const fn age_days(&self, now: UnixMillis) -> u64 {
         now.millis_since(self.made) / DAY_MILLIS
     }
+}
+
+/// For how many whole days something was not used that could be used from `began` on.
+pub fn quiet_days(began: UnixMillis, last: Option<UnixMillis>, now: UnixMillis) -> u64 {
+    let began = day(began).max(last.unwrap_or_default());
+    whole_days(began, now).saturating_sub(1)
+}
+
+/// How many days lie between the days of two moments.
+pub const fn whole_days(since: UnixMillis, now: UnixMillis) -> u64 {
+    day(now).millis_since(day(since)) / DAY_MILLIS
 }
 
 /// Since when a broker has been at work.
@@ -88,7 +98,7 @@ impl Awake {
     }
 }
 
-const fn day(at: UnixMillis) -> UnixMillis {
+pub(super) const fn day(at: UnixMillis) -> UnixMillis {
     UnixMillis(at.0 - at.0 % DAY_MILLIS)
 }
 

@@ -1,10 +1,12 @@
 //! Whose an identity is, and what that ends.
 
-use lanyard::issue::administration::{AdminError, ChangeIdentity, NewIdentity, NewOwner};
+use lanyard::issue::administration::{
+    AdminError, AskedRights, ChangeIdentity, NewIdentity, NewOwner, Witness,
+};
 use lanyard::store::Event;
 use lanyard::store::Store;
-use lanyard::store::event::{By, Cause, Kind};
-use lanyard_token::Rev;
+use lanyard::store::event::{By, Cause, Kind, Used, UsedOperation};
+use lanyard_token::{NodeId, Rev};
 
 use super::world::{ORDERS, STOCK, World};
 
@@ -277,6 +279,96 @@ async fn what_nobody_uses_is_reported_after_a_month_and_disabled_after_three() {
         "who enables it means to use it"
     );
     assert!(world.lives(&world.token(&idle).await));
+}
+
+/// A day goes by, and it works.
+async fn a_day(world: &World, holder: &super::world::Holder) {
+    world.clock.advance_millis(24 * 3_600 * 1_000);
+    world.issue.keep_keys().await.unwrap();
+    world.token(holder).await;
+}
+
+/// What a gateway told of it today.
+async fn seen(world: &World, holder: &super::world::Holder, name: &str, scopes: &str) {
+    let used = Used {
+        identity: holder.id,
+        gateway: NodeId::from_u64(7),
+        audience: ORDERS.parse().unwrap(),
+        operations: vec![UsedOperation {
+            name: name.to_owned(),
+            scopes: scopes.parse().unwrap(),
+        }],
+    };
+    let event = Event::Used(Box::new(used));
+    world.store.append(vec![event]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_right_that_no_gateway_saw_used_is_listed_once_it_is_old_enough_with_who_says_so() {
+    let world = World::new().await;
+    let (busy, blind) = (world.identity("busy").await, world.identity("blind").await);
+    let asked = |days, identity: &str| AskedRights {
+        days,
+        identity: Some(identity.to_owned()),
+        owner: None,
+        operations: true,
+    };
+    let listed = |days, identity: &str| -> Vec<_> {
+        let rights = world.issue.unused_rights(&asked(days, identity));
+        let rights = rights.into_iter();
+        rights
+            .map(|one| (one.right, one.witness, one.last_used.is_some()))
+            .collect()
+    };
+    for _ in 0..29 {
+        a_day(&world, &busy).await;
+        world.token(&blind).await;
+        seen(&world, &busy, "GET /orders", "orders:read").await;
+    }
+    assert!(listed(30, "busy").is_empty(), "nothing is thirty days old");
+    seen(&world, &blind, "POST /orders", "orders:write").await;
+    for _ in 0..2 {
+        a_day(&world, &busy).await;
+        world.token(&blind).await;
+        seen(&world, &busy, "GET /orders", "orders:read").await;
+    }
+    assert_eq!(
+        listed(30, "busy"),
+        [
+            (STOCK.to_owned(), Witness::Tokens, false),
+            ("orders:write".to_owned(), Witness::Gateways, false),
+            ("POST /orders".to_owned(), Witness::Gateways, false),
+        ]
+    );
+    // Gateways have told of it for two days only: before, its tokens are all there is to go by.
+    let blind: Vec<_> = listed(30, "blind").into_iter().map(|one| one.0).collect();
+    assert_eq!(blind, [STOCK]);
+    assert!(listed(32, "busy").is_empty());
+}
+
+#[tokio::test]
+async fn without_any_word_of_a_gateway_what_a_token_had_was_used() {
+    let world = World::new().await;
+    let busy = world.identity("busy").await;
+    for _ in 0..40 {
+        world.clock.advance_millis(24 * 3_600 * 1_000);
+        world.issue.keep_keys().await.unwrap();
+        let only = [("scope", "orders:read")];
+        world.token_with(&busy, &only).await;
+    }
+    let asked = AskedRights {
+        days: 30,
+        ..AskedRights::default()
+    };
+    let rights = world.issue.unused_rights(&asked);
+    let rights: Vec<_> = rights
+        .iter()
+        .map(|one| (one.right.as_str(), one.witness))
+        .collect();
+    assert_eq!(
+        rights,
+        [(STOCK, Witness::Tokens), ("orders:write", Witness::Tokens)]
+    );
 }
 
 #[tokio::test]

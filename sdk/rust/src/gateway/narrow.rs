@@ -93,7 +93,7 @@ mod tests {
     /// An identity that has called one operation a thousand times.
     fn habits(gateway: &Gateway) -> Bounds {
         let thresholds = Thresholds::default();
-        let (operation, _) = gateway.routes().named_operations().next().unwrap();
+        let (operation, _, _) = gateway.routes().named_operations().next().unwrap();
         let mut baseline = Baseline::empty();
         for window in 0..10 {
             let mut tracker = Tracker::new(Millis(0), Bounds::cold(&thresholds));

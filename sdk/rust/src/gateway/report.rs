@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 use self::baseline::Baselines;
 pub(super) use self::outbox::hex;
-use self::outbox::{Names, Outbox, Parcel};
+use self::outbox::{Name, Names, Outbox, Parcel};
 use super::Gateway;
 use super::grant::Grant;
 use crate::client::{ClientTokens, random_u64, read_limited};
@@ -106,7 +106,7 @@ impl Reporter {
         let routes = gateway.0.routes.named_operations();
         let names: Arc<Names> = Arc::new(
             routes
-                .map(|(operation, name)| (operation, Box::from(name)))
+                .map(|(operation, name, scopes)| (operation, Name::of(name, scopes)))
                 .collect(),
         );
         Self {

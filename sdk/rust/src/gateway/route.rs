@@ -209,11 +209,11 @@ impl RouteTable {
         self.entries.iter().map(|entry| &*entry.name)
     }
 
-    /// Operations as reports count them, with their names.
-    pub(crate) fn named_operations(&self) -> impl Iterator<Item = (OperationId, &str)> {
+    /// Operations as reports count them, with their names and the scopes that they demand.
+    pub(crate) fn named_operations(&self) -> impl Iterator<Item = (OperationId, &str, &str)> {
         self.entries
             .iter()
-            .map(|entry| (entry.operation, &*entry.name))
+            .map(|entry| (entry.operation, &*entry.name, &*entry.scope_text))
     }
 
     /// The name of the operation a call is, if there is one.

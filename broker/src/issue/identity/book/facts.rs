@@ -6,6 +6,7 @@ use lanyard_token::{Actor, KeyId, NodeId, Rev};
 
 use super::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof};
 use crate::clock::UnixMillis;
+use crate::issue::identity::rights::Rights;
 use crate::issue::identity::row::RowKey;
 use crate::issue::identity::usage::Usage;
 use crate::issue::keys;
@@ -53,14 +54,15 @@ impl Book {
             Event::IdentityCreated {
                 identity, grant, ..
             } => {
-                self.put_identity(
-                    *identity,
-                    Identified {
-                        grant: (**grant).clone(),
-                        disabled: false,
-                        usage: Usage::made(record.at),
-                    },
-                );
+                let mut rights = Rights::default();
+                rights.register(grant, record.at);
+                let row = Identified {
+                    grant: (**grant).clone(),
+                    disabled: false,
+                    usage: Usage::made(record.at),
+                    rights,
+                };
+                self.put_identity(*identity, row);
             }
             Event::KeyIssued {
                 credential,
@@ -117,6 +119,7 @@ impl Book {
             } => {
                 if let Some(row) = self.identities.get_mut(identity) {
                     row.grant = (**grant).clone();
+                    row.rights.register(grant, record.at);
                     self.changed.insert(RowKey::Identity(*identity));
                 }
             }
@@ -127,6 +130,12 @@ impl Book {
             Event::TokenIssued(token) => {
                 self.take_token(token);
                 self.used(token.claims.nodes(), |usage| usage.note(record.at));
+                self.exercised(token.claims.lin.identity(), |rights| {
+                    rights.note_token(token, record.at)
+                });
+            }
+            Event::Used(used) => {
+                self.exercised(used.identity, |rights| rights.note_used(used, record.at));
             }
             Event::Revoked { node, .. } => {
                 self.liveness.apply_watermark(*node, record.rev);
@@ -260,6 +269,15 @@ impl Book {
             {
                 self.changed.insert(RowKey::Credential(node));
             }
+        }
+    }
+
+    /// Notes what an identity used of its rights.
+    fn exercised(&mut self, identity: NodeId, note: impl FnOnce(&mut Rights) -> bool) {
+        if let Some(row) = self.identities.get_mut(&identity)
+            && note(&mut row.rights)
+        {
+            self.changed.insert(RowKey::Identity(identity));
         }
     }
 

@@ -34,7 +34,24 @@ const MAX_SHOWN: usize = 64;
 const PARCEL_ENTRIES: usize = 256;
 
 /// What operations are called.
-pub(super) type Names = HashMap<OperationId, Box<str>>;
+pub(super) type Names = HashMap<OperationId, Name>;
+
+/// What an operation is called, and what it demands of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    name: Box<str>,
+    /// With spaces between them.
+    scopes: Box<str>,
+}
+
+impl Name {
+    pub(super) fn of(name: &str, scopes: &str) -> Self {
+        Self {
+            name: name.into(),
+            scopes: scopes.into(),
+        }
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -226,7 +243,8 @@ mod tests {
     }
 
     fn names() -> Arc<Names> {
-        let names = ["GET /a", "GET /b"].map(|name| (OperationId::of(name), Box::from(name)));
+        let names = ["GET /a", "GET /b"];
+        let names = names.map(|name| (OperationId::of(name), Name::of(name, "")));
         Arc::new(Names::from(names))
     }
 
@@ -256,6 +274,19 @@ mod tests {
         );
         assert!(!outbox.name_all(), "there is nothing more to name");
         assert_eq!(outbox.sealed().unwrap().entries, 1);
+    }
+
+    #[test]
+    fn an_operation_is_named_with_the_scopes_that_it_demands() {
+        let names = [("GET /a", "a:read"), ("GET /b", "")];
+        let names = names.map(|(name, scopes)| (OperationId::of(name), Name::of(name, scopes)));
+        let mut outbox = Outbox::new(Arc::new(Names::from(names)));
+        outbox.put(key(1), report(2));
+        assert!(outbox.seal(1, 1));
+        assert_eq!(
+            words(&outbox),
+            serde_json::json!({"operations": ["GET /a"], "scopes": ["a:read"]})
+        );
     }
 
     #[test]

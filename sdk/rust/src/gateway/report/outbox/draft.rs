@@ -8,9 +8,9 @@ use lanyard_drift::parcel::Packing;
 use lanyard_token::NodeId;
 use serde::Serialize;
 
-use super::{Names, ShadowRoute};
+use super::{Name, Names, ShadowRoute};
 
-/// Bytes of the names of operations in a parcel; operations beyond go without a name, and are named in a
+/// Bytes of the names of operations in a parcel, and of the scopes that they demand; operations beyond go without a name, and are named in a
 /// later one. With as many shown tokens and shadow routes as go into a parcel these are within the bytes of
 /// words that a broker reads.
 const NAMES_BYTES: usize = 32 * 1024;
@@ -46,6 +46,9 @@ pub(super) struct Draft {
 struct Words<'d> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     operations: Vec<&'d str>,
+    /// What each of them demands, in their order; nothing when none demands anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<&'d str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     named_before: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -70,9 +73,15 @@ impl Draft {
     /// The parcel, for a broker that was told what these operations are called.
     pub(super) fn parcel(&self, names: &Names, told: &BTreeSet<OperationId>) -> Parcel {
         let untold = self.spoken_of.difference(told).copied();
-        let (named, operations) = named(untold, names);
+        let (named, told_now): (Vec<_>, Vec<_>) = named(untold, names);
+        let operations = told_now.iter().map(|name| &*name.name).collect();
+        let mut scopes: Vec<&str> = told_now.iter().map(|name| &*name.scopes).collect();
+        if scopes.iter().all(|scopes| scopes.is_empty()) {
+            scopes.clear();
+        }
         let words = Words {
             operations,
+            scopes,
             named_before: self.spoken_of.intersection(told).next().is_some(),
             shadow_routes: &self.shadow_routes,
             shown: &self.shown,
@@ -92,15 +101,22 @@ impl Draft {
     }
 }
 
+/// Of a scope list: its quotes and its comma, which names have been reckoned without.
+const QUOTED: usize = 3;
+
 /// Names, as many as go into a parcel, and what they name.
 fn named(
     operations: impl Iterator<Item = OperationId>,
     names: &Names,
-) -> (Vec<OperationId>, Vec<&str>) {
+) -> (Vec<OperationId>, Vec<&Name>) {
     let mut left = NAMES_BYTES;
+    let bytes = |name: &Name| match name.scopes.len() {
+        0 => name.name.len(),
+        scopes => name.name.len() + scopes + QUOTED,
+    };
     operations
-        .filter_map(|operation| Some((operation, &**names.get(&operation)?)))
-        .take_while(|(_, name)| match left.checked_sub(name.len()) {
+        .filter_map(|operation| Some((operation, names.get(&operation)?)))
+        .take_while(|(_, name)| match left.checked_sub(bytes(name)) {
             Some(rest) => {
                 left = rest;
                 true
@@ -119,10 +135,10 @@ mod tests {
     fn names_leave_room_for_what_they_name() {
         let names: Names = (0..4_096)
             .map(|n| format!("GET /{}/{n}", "long".repeat(50)))
-            .map(|name| (OperationId::of(&name), Box::from(name)))
+            .map(|name| (OperationId::of(&name), Name::of(&name, "")))
             .collect();
         let (operations, told) = named(names.keys().copied(), &names);
-        let bytes: usize = told.iter().map(|name| name.len()).sum();
+        let bytes: usize = told.iter().map(|name| name.name.len()).sum();
         assert!(!told.is_empty() && bytes <= NAMES_BYTES, "{bytes}");
         assert_eq!(operations.len(), told.len());
     }
@@ -142,7 +158,7 @@ mod tests {
         draft.shown = vec![token; super::super::SHOWN_PER_PARCEL];
         let names: Names = (0..NAMES)
             .map(|n| format!("GET /{n:024}"))
-            .map(|name| (OperationId::of(&name), Box::from(name)))
+            .map(|name| (OperationId::of(&name), Name::of(&name, "")))
             .collect();
         draft.spoken_of = names.keys().copied().collect();
         let parcel = draft.parcel(&names, &BTreeSet::new());
