@@ -1,7 +1,7 @@
 //! How long policies take: `cargo bench -p lanyard --bench policy`.
 //!
-//! A thousand policies over a hundred audiences, a hundred thousand identities; then the worst case, all policies in
-//! one slice; then decisions while bundles are exchanged. Prints a table and asserts nothing.
+//! A thousand policies over a hundred audiences, a hundred thousand identities; then slices of a hundred, the most that
+//! a decision is to look at; then the worst case, all policies in one slice; then decisions while bundles are exchanged. Prints a table and asserts nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,8 @@ use time::macros::datetime;
 
 const AUDIENCES: usize = 100;
 const POLICIES_EACH: usize = 10;
+/// Audiences that share all policies where a slice has a hundred.
+const SHARED: usize = 10;
 const IDENTITIES: usize = 100_000;
 const OWNERS: usize = 1_000;
 const LABELS: usize = 200;
@@ -67,6 +69,15 @@ fn main() {
         DECISIONS,
     );
 
+    let hundred = load(folder.path(), "hundred", |audience, number| {
+        hundred_policy(audience, number)
+    });
+    let theirs: Vec<_> = (0..IDENTITIES)
+        .map(|number| identity(number / SHARED * AUDIENCES + number % SHARED))
+        .collect();
+    table("100 in each slice", &hundred, &theirs, 1, DECISIONS);
+    table("100 in each slice", &hundred, &theirs, 4, DECISIONS);
+
     let whole = load(folder.path(), "whole", |audience, number| {
         whole_policy(audience, number)
     });
@@ -104,6 +115,16 @@ fn sliced_policy(audience: usize, number: usize) -> String {
     };
     format!(
         "@id(\"{id}\") permit({who}, action == Lanyard::Action::\"issue\", resource in Lanyard::Audience::\"{at}\") when {{ {condition} }};\n"
+    )
+}
+
+/// The most that a decision is to look at: each policy is for everybody at one of a few audiences.
+fn hundred_policy(audience: usize, number: usize) -> String {
+    let at = format!("https://a{}.example", audience % SHARED);
+    format!(
+        "@id(\"p{audience}-{number}\") permit(principal, action == Lanyard::Action::\"issue\", \
+         resource in Lanyard::Audience::\"{at}\") when {{ principal.scopes.contains(resource.name) && \
+         context.proof == \"api_key\" && context.hour >= 6 && context.risk == \"none\" }};\n"
     )
 }
 
