@@ -304,7 +304,7 @@ fn text(answer: &Value, member: &str, path: &str) -> Result<String, BrokerError>
         .ok_or_else(|| BrokerError::Form(path.to_owned()))
 }
 
-fn beside_this_program() -> PathBuf {
+pub(crate) fn beside_this_program() -> PathBuf {
     std::env::current_exe()
         .ok()
         .and_then(|path| path.parent().map(|folder| folder.join("lanyard")))

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod broker;
 pub mod drift_eval;
 pub mod drift_sim;
+pub mod fleet_rights;
 pub mod golden;
 pub mod load;
 pub mod peers;

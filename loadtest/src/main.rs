@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lanyard_loadtest::{bench, drift_eval, drift_sim, golden, replay, replay_policy, server};
+use lanyard_loadtest::{
+    bench, drift_eval, drift_sim, fleet_rights, golden, replay, replay_policy, server,
+};
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
 #[derive(Parser)]
@@ -24,6 +26,8 @@ enum Command {
     DriftEval(drift_eval::DriftEvalArgs),
     /// A simulated fleet with thieves in it: who is caught, how soon, and what honest callers lose.
     DriftSim(drift_sim::DriftSimArgs),
+    /// How well right-sizing does: a simulated fleet, tightened on twenty days and tried on the ten after them.
+    FleetRights(fleet_rights::FleetRightsArgs),
     /// Whether an issued token is ever taken for a forged one while brokers are killed.
     Golden(golden::GoldenArgs),
     /// What another policy or other thresholds would have done about recorded windows.
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => runtime().and_then(|runtime| runtime.block_on(bench::run(&args))),
         Command::DriftEval(args) => drift_eval::run(&args),
         Command::DriftSim(args) => drift_sim::run(&args),
+        Command::FleetRights(args) => fleet_rights::run(&args),
         Command::Golden(args) => runtime().and_then(|runtime| runtime.block_on(golden::run(&args))),
         Command::ReplayPolicy(args) => replay_policy::run(&args),
         Command::Serve(args) => server::run(&args),

@@ -4,6 +4,7 @@
 
 mod drift_eval;
 mod drift_sim;
+mod fleet_rights;
 mod golden;
 mod replay;
 mod replay_policy;
