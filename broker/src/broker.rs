@@ -5,6 +5,7 @@
 //! ```
 
 mod doors;
+mod dumps;
 mod routes;
 pub mod signals;
 mod tasks;
@@ -14,11 +15,12 @@ use std::sync::Arc;
 
 use lanyard_token::Rev;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, ForeignIssuer};
-use crate::crypto::{CryptoError, SealingRoot};
+use crate::config::{Config, ConfigError, ForeignIssuer, SealKey};
+use crate::crypto::{CryptoError, HeldKey, seal_ring};
 use crate::http::tls::TlsError;
 use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
@@ -28,9 +30,10 @@ use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
 use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
 use crate::store::event::By;
-use crate::store::log::{IndexState, Log, LogConfig, OpenReport};
+use crate::store::log::{IndexState, Log, LogConfig, OpenReport, is_begun};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
+use crate::vault::{MOST_SEALS, Vault, VaultState};
 use crate::watch::baseline::BaselineFile;
 use crate::watch::recorder::{Keeping, Recorder};
 use crate::watch::state::WatchState;
@@ -46,6 +49,7 @@ pub struct Broker {
     issue: Arc<Issue>,
     revoke: Arc<Revoke>,
     watch: Arc<Watch>,
+    vault: Arc<Vault>,
     audit: Arc<Audit>,
     stop: CancellationToken,
 }
@@ -104,20 +108,23 @@ pub enum StartError {
 impl Broker {
     /// Opens the log, replays it into the rooms, and makes signing keys if there are none.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let seal = Arc::new(SealingRoot::from_file(required(
-            &config.seal_key_file,
-            "seal.key_file",
-        )?)?);
+        let sealing_key = sealing_key(&config)?;
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
-            .read(Some(&seal))?;
+            .read(Some(&seal_ring::open(&config.data_dir, &sealing_key)?))?;
         config.check_anchor_folder()?;
         let policies = Arc::new(Policies::open(config.policy_bundle.as_deref())?);
         make_folder(&config.data_dir)?;
+        let seal = Arc::new(if is_begun(&config.data_dir) {
+            seal_ring::open(&config.data_dir, &sealing_key)?
+        } else {
+            seal_ring::begin(&config.data_dir, &sealing_key, clock.now())?
+        });
 
         let counters = Arc::new(Counters::default());
         let issue_state = Arc::new(IssueState::new());
         let revoke_state = Arc::new(RevokeState::new(seal.clone()));
         let watch_state = Arc::new(WatchState::default());
+        let vault_state = Arc::new(VaultState::new());
         let export = Arc::new(Export::new(counters.clone()));
         let meter = Arc::new(LogMeter::new());
         let (log, report) = Log::open(
@@ -128,11 +135,17 @@ impl Broker {
                 issue_state.clone(),
                 revoke_state.clone(),
                 watch_state.clone(),
+                vault_state.clone(),
                 export.clone(),
                 meter.clone(),
             ],
         )?;
         say(&report);
+        drop_old_wraps(&config.data_dir, &sealing_key);
+        if vault_state.sealed_under(seal.newest()) >= MOST_SEALS {
+            let added = seal_ring::add_data_key(&config.data_dir, &sealing_key, clock.now())?;
+            tracing::info!(data_key = %added.newest, "from the next start on, secrets are sealed under a new data key");
+        }
         export.begin();
         meter.go_live();
 
@@ -152,6 +165,13 @@ impl Broker {
             store.clone(),
             clock.clone(),
             config.max_lifetime.as_secs(),
+        ));
+        let vault = Arc::new(Vault::new(
+            vault_state,
+            store.clone(),
+            clock.clone(),
+            seal.clone(),
+            config.issuer.as_str().to_owned(),
         ));
         let keeping = Keeping {
             days: config.drift.windows_days,
@@ -189,6 +209,7 @@ impl Broker {
             issue,
             revoke,
             watch,
+            vault,
             audit,
             stop: CancellationToken::new(),
         })
@@ -222,6 +243,52 @@ impl Broker {
 fn required<'a>(path: &'a Option<PathBuf>, key: &'static str) -> Result<&'a Path, ConfigError> {
     path.as_deref()
         .ok_or_else(|| ConfigError::required(key, "a broker cannot start without it"))
+}
+
+/// Before any key is read. A system that refuses is told of; it is no reason not to serve.
+pub fn no_dumps() {
+    if let Err(error) = dumps::switch_off() {
+        tracing::warn!(%error, "core dumps cannot be switched off: keys would be in them");
+    }
+}
+
+/// Reads the sealing key from where the configuration says it is.
+fn sealing_key(config: &Config) -> Result<HeldKey, StartError> {
+    let Some(source) = &config.seal_key else {
+        return Err(
+            ConfigError::required("seal.key_file", "a broker cannot start without it").into(),
+        );
+    };
+    if let SealKey::Variable(variable) = source {
+        tracing::warn!(
+            variable,
+            "the sealing key comes from the environment, where others may read it: for development only"
+        );
+    }
+    Ok(read_sealing_key(source)?)
+}
+
+/// Reads a sealing key.
+pub fn read_sealing_key(source: &SealKey) -> Result<HeldKey, CryptoError> {
+    match source {
+        SealKey::File(file) => HeldKey::from_file(file),
+        SealKey::Variable(variable) => {
+            let text = std::env::var(variable).ok().map(Zeroizing::new);
+            HeldKey::from_variable(variable, text)
+        }
+    }
+}
+
+/// The log opened under this key: if it is the one that takes another's place, that one is out from here on.
+fn drop_old_wraps(folder: &Path, sealing_key: &HeldKey) {
+    match seal_ring::finish(folder, sealing_key) {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("the sealing key from before opens nothing any more"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the sealing key from before still opens everything; the next start tries again"
+        ),
+    }
 }
 
 /// What lies in it is nobody else's business.

@@ -12,7 +12,8 @@ pub mod demo;
 pub mod dev;
 pub mod output;
 pub mod policy;
-pub mod secrets;
+pub mod root;
+pub mod seal;
 pub mod serve;
 pub mod store;
 pub mod stored;
@@ -52,10 +53,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// The root sealing key, under which everything stored is encrypted
     #[command(subcommand)]
-    Seal(secrets::SealCommand),
+    Seal(seal::SealCommand),
     /// The root key, which delegates to signing keys and is pinned by gateways
     #[command(subcommand)]
-    Root(secrets::RootCommand),
+    Root(root::RootCommand),
     /// Those who answer for identities
     Owner(admin::Noun<admin::OwnerCommand>),
     /// Services, integrations and agents
@@ -74,6 +75,8 @@ enum Command {
     SigningKey(admin::Noun<admin::SigningKeyCommand>),
     /// Verdicts about identities that left their baseline
     Drift(admin::Noun<admin::DriftCommand>),
+    /// Credentials of third parties: kept sealed, never shown
+    Secret(admin::Noun<admin::SecretCommand>),
     /// Policies as files: check, test, explain, compare; no broker needed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -140,8 +143,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args, output),
         Command::Demo(args) => demo::run(&args, output),
-        Command::Seal(command) => secrets::seal(&command, output),
-        Command::Root(command) => secrets::root(&command, output),
+        Command::Seal(command) => seal::run(&command, output),
+        Command::Root(command) => root::run(&command, output),
         Command::Owner(noun) => admin::run(noun, output),
         Command::Identity(noun) => admin::run(noun, output),
         Command::Key(noun) => admin::run(noun, output),
@@ -151,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
+        Command::Secret(noun) => admin::run(noun, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Apply(args) => apply::run(&args, output),
         Command::Status(args) => admin::run::<admin::Status>(args, output),

@@ -43,7 +43,7 @@ pub struct Config {
     /// Certificate of the admin listener.
     pub admin_tls: Option<TlsFiles>,
     /// The root sealing key.
-    pub seal_key_file: Option<PathBuf>,
+    pub seal_key: Option<SealKey>,
     /// The private root key that signs delegations.
     pub root_key_file: Option<PathBuf>,
     /// A second copy of the log's head, on another disk: with it, an older copy of the whole data
@@ -69,6 +69,30 @@ pub struct Config {
     pub limits: Limits,
     /// Logs and OTLP.
     pub telemetry: Telemetry,
+}
+
+/// Where the root sealing key is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SealKey {
+    /// In this file, mode 0400.
+    File(PathBuf),
+    /// In the environment variable of this name: for development.
+    Variable(String),
+}
+
+impl SealKey {
+    /// As it was said; `None`: it was not.
+    pub fn said(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+        let file = settings.path("seal.key_file")?;
+        let variable = settings.text("seal.key_variable").map(str::to_owned);
+        match (file, variable) {
+            (Some(_), Some(_)) => Err(ConfigError::refused(
+                "seal.key_variable",
+                "and `seal.key_file` are both set: one key, one place",
+            )),
+            (file, variable) => Ok(file.map(Self::File).or(variable.map(Self::Variable))),
+        }
+    }
 }
 
 /// A certificate chain and its private key, both PEM.
@@ -147,7 +171,7 @@ impl Config {
             admin_tls: tls_files(settings, "admin_tls.cert_file", "admin_tls.key_file")?
                 .or_else(|| tls.clone()),
             tls,
-            seal_key_file: settings.path("seal.key_file")?,
+            seal_key: SealKey::said(settings)?,
             root_key_file: settings.path("trust.root_key_file")?,
             anchor_file: settings.path("store.anchor_file")?,
             reserve_bytes: settings.within("store.reserve_bytes", 64 * 1024, 1 << 30)?,
@@ -213,13 +237,15 @@ impl Config {
 
     /// What `serve` demands beyond a newcomer's broker: keys that are kept apart from the data.
     pub fn check_serve(&self) -> Result<(), ConfigError> {
-        let Some(key_file) = &self.seal_key_file else {
+        let Some(key) = &self.seal_key else {
             return Err(ConfigError::required(
                 "seal.key_file",
                 "make a key with `lanyard seal init FILE`, on another disk or in a secret store than the data folder",
             ));
         };
-        if lies_within(key_file, &self.data_dir) {
+        if let SealKey::File(file) = key
+            && lies_within(file, &self.data_dir)
+        {
             return Err(ConfigError::refused(
                 "seal.key_file",
                 "lies inside `data_dir`: whoever copies the data would have its key too",

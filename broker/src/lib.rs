@@ -13,4 +13,5 @@ pub mod policy;
 pub mod revoke;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
 pub mod watch;

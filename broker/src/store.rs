@@ -69,6 +69,11 @@ pub trait Projection: Send + Sync + 'static {
     fn changed_rows(&self) -> Vec<Row>;
     /// Takes one saved row; an error means the index is damaged and will be rebuilt.
     fn load_row(&self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow>;
+    /// Whether the rows that were loaded can be all of its own. One that an index was saved without finds
+    /// none there, and only a replay fills it; so it saves one row from the beginning, and misses that.
+    fn is_filled(&self) -> bool {
+        true
+    }
     /// Forgets everything: a replay from the beginning follows.
     fn reset(&self);
 }
@@ -151,7 +156,7 @@ pub enum StoreError {
     Damaged(String),
     /// Not one segment was sealed under the key that was given: give the log's own.
     #[error(
-        "this is not the sealing key of this log, or its first header was forged; nothing was changed: try another sealing key (`--seal-key`, or `seal.key_file`)"
+        "this is not the sealing key of this log, its `seal.ring` is missing, or its first header was forged; nothing was changed: try another sealing key (`--seal-key`, or `seal.key_file`)"
     )]
     OtherKey,
     /// It is not this broker's to open: another trust domain, a newer format, in use.

@@ -209,6 +209,43 @@ impl Export {
             Event::Booted { boot, version } => {
                 tracing::info!(name: "lanyard.log.booted", rev, boot, version, "booted");
             }
+            Event::SecretCreated {
+                secret, owner, by, ..
+            } => tracing::info!(
+                name: "lanyard.log.secret_created",
+                rev, "lanyard.secret" = %secret, "lanyard.node" = %owner, by = ?by, "secret created"
+            ),
+            Event::SecretTransferred {
+                secret, owner, by, ..
+            } => tracing::info!(
+                name: "lanyard.log.secret_transferred",
+                rev, "lanyard.secret" = %secret, "lanyard.node" = %owner, by = ?by, "secret transferred"
+            ),
+            Event::SecretVersionAdded(added) => tracing::info!(
+                name: "lanyard.log.secret_version_added",
+                rev, "lanyard.secret" = %added.secret, version = added.version.0, by = ?added.by, "a version was kept"
+            ),
+            Event::SecretVersionMoved {
+                secret,
+                version,
+                state,
+                by,
+                ..
+            } => tracing::info!(
+                name: "lanyard.log.secret_version_moved",
+                rev, "lanyard.secret" = %secret, version = version.0, state = state.word(), by = ?by,
+                "a version stands elsewhere"
+            ),
+            Event::SecretLeased {
+                secret,
+                version,
+                to,
+                until,
+            } => tracing::info!(
+                name: "lanyard.log.secret_leased",
+                rev, "lanyard.secret" = %secret, version = version.0, "lanyard.identity" = %to, until = until.0,
+                "a version was handed out"
+            ),
             // Told when they happened, or of interest to gateways alone, or to whoever asks what is not used.
             Event::Refused(_)
             | Event::Used(_)

@@ -50,6 +50,7 @@ impl Broker {
         let rooms = admin::Rooms {
             issue: self.issue.clone(),
             revoke: self.revoke.clone(),
+            vault: self.vault.clone(),
             confirmations,
             pulse,
             clock: self.clock.clone(),

@@ -7,6 +7,7 @@ mod identity;
 mod key;
 mod lineage;
 mod rights;
+mod secret;
 mod token;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use identity::{IdentityCommand, OwnerCommand};
 pub use key::{KeyCommand, SigningKeyCommand};
 pub use lineage::LineageCommand;
 pub use rights::{UnusedRights, UnusedRightsArgs};
+pub use secret::SecretCommand;
 pub use token::TokenCommand;
 
 /// A noun, its verbs, and which broker.

@@ -9,7 +9,7 @@ use lanyard_token::Rev;
 use super::CliError;
 use super::output::{self, Output};
 use crate::clock::SystemClock;
-use crate::crypto::SealingRoot;
+use crate::crypto::{HeldKey, seal_ring};
 use crate::store::StoreError;
 use crate::store::backup::{backup, backup_what_is_left};
 use crate::store::event::By;
@@ -63,20 +63,23 @@ pub fn run_restore(
     args: &RestoreArgs,
     folder: &Path,
     anchor_file: Option<&Path>,
-    root: Arc<SealingRoot>,
+    sealing_key: &HeldKey,
     output: Output,
 ) -> Result<(), CliError> {
+    let keys = seal_ring::for_restore(&args.dir, folder, sealing_key)
+        .map_err(|error| CliError::failed(&error))?;
     let task = Restore {
         from: &args.dir,
         to: folder,
         anchor_file,
         last_seen: args.last_seen,
         accept_rollback: args.accept_rollback,
+        data_keys: keys.file,
         by: By::Socket {
             uid: rustix::process::getuid().as_raw(),
         },
     };
-    let report = restore(&task, root, Arc::new(SystemClock)).map_err(|error| match error {
+    let report = restore(&task, Arc::new(keys.root), Arc::new(SystemClock)).map_err(|error| match error {
         StoreError::RolledBack { found, expected } => CliError::Failed(format!(
             "the copy ends at rev {found}, but rev {expected} was acknowledged: restore a newer copy, or run \
              `lanyard restore DIR --accept-rollback`, which ends every token issued so far"

@@ -318,6 +318,10 @@ fn next_after_missing(words: &str) -> &'static str {
         ("signing key", "; see `lanyard signing-key list`"),
         ("verdict", "; see `lanyard drift list`"),
         ("approval", "; see `lanyard approval list`"),
+        (
+            "secret",
+            "; keep one with `lanyard secret put NAME --owner OWNER`, or see `lanyard secret list`",
+        ),
     ];
     let missing = words.strip_prefix("there is no ");
     let kind = missing

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::CliError;
 use super::output::{self, Output};
-use crate::broker::federation_settings;
+use crate::broker::{federation_settings, read_sealing_key};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Settings};
-use crate::crypto::SealingRoot;
+use crate::crypto::seal_ring;
 use crate::issue::keys::RootKeyFile;
 use crate::issue::proof::oidc::Federation;
 
@@ -130,7 +130,8 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), CliError> {
 
 /// Opens what a broker would open: that the keys are there, nobody else's to read, and keys.
 fn check_keys(config: &Config) -> Result<(), CliError> {
-    let seal = config.seal_key_file.as_deref().map(SealingRoot::from_file);
+    let open = |key| seal_ring::open(&config.data_dir, &read_sealing_key(key)?);
+    let seal = config.seal_key.as_ref().map(open);
     let seal = seal.transpose().map_err(|error| CliError::usage(&error))?;
     if let Some(file) = &config.root_key_file {
         RootKeyFile::at(file)

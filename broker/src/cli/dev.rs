@@ -12,8 +12,8 @@ use clap::Args;
 use super::CliError;
 use super::config::{PlaceFlags, variables};
 use super::output::{self, Output};
-use crate::broker::Broker;
 use crate::broker::signals;
+use crate::broker::{self, Broker};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Settings};
 use crate::crypto::SealingRoot;
@@ -41,6 +41,7 @@ async fn serve(args: &DevArgs, output: Output) -> Result<(), CliError> {
     let (config, mut folder) = prepare(args)?;
     let telemetry =
         telemetry::start(&(&config.telemetry).into()).map_err(|error| CliError::usage(&error))?;
+    broker::no_dumps();
     let (config, doors) = folder.open_doors(config)?;
     let place = folder.path.clone();
     let admin_url = format!(

@@ -8,7 +8,7 @@ use super::CliError;
 use super::config::ConfigFlags;
 use super::output;
 use crate::broker::signals;
-use crate::broker::{Broker, Doors};
+use crate::broker::{self, Broker, Doors};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::telemetry;
@@ -28,6 +28,7 @@ pub fn run(args: &ServeArgs) -> Result<(), CliError> {
     let served = runtime.block_on(async {
         let telemetry = telemetry::start(&(&config.telemetry).into())
             .map_err(|error| CliError::usage(&error))?;
+        broker::no_dumps();
         let served = serve(config, &args.flags).await;
         tokio::task::spawn_blocking(move || telemetry.stop())
             .await

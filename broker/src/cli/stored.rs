@@ -1,7 +1,7 @@
-//! Which log `lanyard store`, `backup`, `restore` and `policy requests` mean: the one a configuration, or a folder, names.
+//! Which log `lanyard store`, `backup`, `restore`, `seal` and `policy requests` mean: the one a configuration, or a
+//! folder, names.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -9,10 +9,12 @@ use super::backup::{self, BackupArgs, RestoreArgs};
 use super::config::variables;
 use super::output::{self, Output};
 use super::policy::requests::{self, RequestsArgs};
+use super::seal::{self, RotateArgs, StatusArgs};
 use super::store::{self, StoreArgs};
 use super::{CliError, config};
-use crate::config::{ConfigError, Settings};
-use crate::crypto::SealingRoot;
+use crate::broker::read_sealing_key;
+use crate::config::{ConfigError, SealKey, Settings};
+use crate::crypto::{HeldKey, SealingRoot, seal_ring};
 
 /// A command about a log on this machine's disk.
 #[derive(Debug, Args)]
@@ -66,14 +68,26 @@ pub fn requests(command: &Stored<RequestsArgs>) -> Result<(), CliError> {
 /// `lanyard restore …`.
 pub fn restore(command: &Stored<RestoreArgs>, output: Output) -> Result<(), CliError> {
     let place = command.which.place()?;
-    let seal = Arc::new(place.seal()?);
+    let key = place.sealing_key()?;
     backup::run_restore(
         &command.args,
         &place.folder,
         place.anchor_file.as_deref(),
-        seal,
+        &key,
         output,
     )
+}
+
+/// `lanyard seal rotate`.
+pub fn rotate_seal(command: &Stored<RotateArgs>, output: Output) -> Result<(), CliError> {
+    let place = command.which.place()?;
+    seal::rotate(&command.args, &place.folder, &place.sealing_key()?, output)
+}
+
+/// `lanyard seal status`.
+pub fn seal_status(command: &Stored<StatusArgs>, output: Output) -> Result<(), CliError> {
+    let place = command.which.place()?;
+    seal::status(&place.folder, &place.sealing_key()?, output)
 }
 
 struct Place {
@@ -81,7 +95,7 @@ struct Place {
     /// The folder of the broker whose anchor that is.
     anchored_folder: PathBuf,
     anchor_file: Option<PathBuf>,
-    seal_key_file: Option<PathBuf>,
+    seal_key: Option<SealKey>,
 }
 
 impl Which {
@@ -138,7 +152,7 @@ impl Place {
         let own = Some(folder.join("seal.key")).filter(|own| own.exists());
         Ok(Self {
             anchor_file: settings.path("store.anchor_file")?,
-            seal_key_file: settings.path("seal.key_file")?.or(own),
+            seal_key: SealKey::said(&settings)?.or(own.map(SealKey::File)),
             anchored_folder,
             folder,
         })
@@ -158,17 +172,22 @@ impl Place {
     }
 
     fn seal(&self) -> Result<SealingRoot, CliError> {
+        seal_ring::open(&self.folder, &self.sealing_key()?)
+            .map_err(|error| CliError::failed(&error))
+    }
+
+    fn sealing_key(&self) -> Result<HeldKey, CliError> {
         let missing = || {
             ConfigError::required(
                 "seal.key_file",
                 "a log can only be read with its sealing key",
             )
         };
-        let file = self
-            .seal_key_file
-            .as_deref()
+        let source = self
+            .seal_key
+            .as_ref()
             .ok_or_else(|| CliError::usage(&missing()))?;
-        SealingRoot::from_file(file).map_err(|error| CliError::failed(&error))
+        read_sealing_key(source).map_err(|error| CliError::failed(&error))
     }
 }
 

@@ -61,6 +61,11 @@ pub const ALL: &[Setting] = &[
         "the root sealing key, outside data_dir: lanyard seal init FILE",
     ),
     setting(
+        "seal.key_variable",
+        None,
+        "development only: the environment variable that holds it, 64 hexadecimal digits",
+    ),
+    setting(
         "trust.root_key_file",
         None,
         "the root key that delegates to signing keys: lanyard root init FILE",

@@ -11,6 +11,7 @@ mod keys;
 mod lineage;
 mod owners;
 mod policy;
+mod secrets;
 mod signing_keys;
 mod status;
 mod switch;
@@ -26,6 +27,7 @@ use super::oauth::Confirmations;
 use crate::clock::Clock;
 use crate::issue::Issue;
 use crate::revoke::Revoke;
+use crate::vault::Vault;
 
 /// The rooms behind this door.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct Rooms {
     pub issue: Arc<Issue>,
     /// Ending and pausing.
     pub revoke: Arc<Revoke>,
+    /// Credentials of third parties.
+    pub vault: Arc<Vault>,
     /// What gateways confirmed.
     pub confirmations: Arc<dyn Confirmations>,
     /// How the broker is.
@@ -98,6 +102,7 @@ pub fn routes(rooms: Rooms) -> Router {
             post(signing_keys::compromise),
         )
         .route("/v1/status", get(status::status))
+        .merge(secrets::routes())
         .with_state(rooms)
 }
 

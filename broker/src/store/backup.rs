@@ -2,9 +2,12 @@
 //!
 //! Segments never change once a successor has begun, and the last one only grows, so a copy up to the
 //! acknowledged head is consistent by itself: nothing is locked and nobody waits. The copy holds the
-//! segments and a manifest with sizes and hashes; the index is left out, because it can be rebuilt, and
-//! the sealing key is never in it: who has a backup has nothing without the key, and an operator keeps
-//! the two apart. No key is needed to make one either.
+//! segments, the wrapped data keys and a manifest with sizes and hashes; the index is left out, because it
+//! can be rebuilt, and the sealing key is never in it: who has a backup has nothing without the key, and an
+//! operator keeps the two apart. No key is needed to make one either.
+//!
+//! The data keys are copied after the segments: keys are only ever added, so the file that is there then
+//! opens all of them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -20,6 +23,7 @@ use super::log::anchor_path;
 use super::log::disk::{failed, sync_folder};
 use super::log::fields::hex;
 use super::log::segments::{FOLDER, Segment, is_reserve, survey, walk};
+use crate::crypto::seal_ring;
 
 /// The manifest's name inside a backup; it is written last, so a copy without one is not finished.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -43,6 +47,9 @@ pub struct Manifest {
     pub hash: String,
     /// The segments, in the order of the chain.
     pub segments: Vec<BackedUp>,
+    /// The wrapped data keys; absent: the sealing key is the only key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_keys: Option<BackedUp>,
 }
 
 /// One file of a backup.
@@ -88,7 +95,7 @@ fn copy_log(folder: &Path, target: &Path, accept_rollback: bool) -> Result<Manif
         });
     }
     prepare_target(folder, target)?;
-    let done = copy_all(target, &first.header.trust_domain, copied);
+    let done = copy_all(folder, target, &first.header.trust_domain, copied);
     if done.is_err() {
         remove_unfinished(target);
     }
@@ -138,6 +145,7 @@ fn measure(chain: &[Segment], acknowledged: Option<Rev>) -> Result<Measured<'_>,
 }
 
 fn copy_all(
+    source: &Path,
     target: &Path,
     trust_domain: &str,
     measured: Measured<'_>,
@@ -163,6 +171,7 @@ fn copy_all(
         epoch: measured.head.epoch(),
         hash: hex(&measured.hash),
         segments: copied,
+        data_keys: copy_data_keys(source, target)?,
     };
     sync_folder(&folder).map_err(failed("sync the backup"))?;
     let path = target.join(MANIFEST);
@@ -176,6 +185,26 @@ fn copy_all(
         .and_then(|()| sync_folder(target))
         .map_err(failed("write the manifest"))?;
     Ok(manifest)
+}
+
+fn copy_data_keys(source: &Path, target: &Path) -> Result<Option<BackedUp>, StoreError> {
+    let from = source.join(seal_ring::FILE);
+    let action = || format!("copy `{}`", from.display());
+    // Read as one: it may be exchanged for another meanwhile, of another length.
+    let bytes = match std::fs::read(&from) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(action())(error)),
+    };
+    new_file(&target.join(seal_ring::FILE))
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .map_err(failed(action()))?;
+    let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+    Ok(Some(BackedUp {
+        name: seal_ring::FILE.to_owned(),
+        bytes: bytes.len() as u64,
+        sha256: hex(hash.as_ref()),
+    }))
 }
 
 /// Copies the first `length` bytes, durably, and says what they were.
@@ -288,6 +317,7 @@ fn lies_within(path: &Path, folder: &Path) -> bool {
 fn remove_unfinished(target: &Path) {
     // Without a manifest it is refused by `restore` anyway; this only gives the space back.
     let _ = std::fs::remove_dir_all(target.join(FOLDER));
+    let _ = std::fs::remove_file(target.join(seal_ring::FILE));
     let _ = std::fs::remove_file(target.join(MANIFEST));
 }
 
@@ -314,7 +344,16 @@ pub(crate) fn verify(from: &Path) -> Result<Manifest, StoreError> {
         if file.name.contains('/') || !file.name.ends_with(".seg") {
             return Err(refused(format!("`{}` is not a segment's name", file.name)));
         }
-        let path = from.join(FOLDER).join(&file.name);
+    }
+    let segments = manifest
+        .segments
+        .iter()
+        .map(|file| (from.join(FOLDER).join(&file.name), file));
+    let data_keys = manifest
+        .data_keys
+        .iter()
+        .map(|file| (from.join(seal_ring::FILE), file));
+    for (path, file) in segments.chain(data_keys) {
         let bytes = std::fs::read(&path)
             .map_err(|error| refused(format!("cannot read `{}`: {error}", file.name)))?;
         let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);

@@ -4,6 +4,8 @@
 //! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
 //! words or new optional members.
 
+mod secrets;
+
 pub use lanyard_drift::ladder::{Abuse, Response, Rung};
 use lanyard_drift::{OperationId, Thresholds, Verdict};
 pub use lanyard_token::KeyUse;
@@ -12,6 +14,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::UnixMillis;
+pub use secrets::{Reference, SecretVersion, Version, VersionState};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -203,6 +206,40 @@ pub enum Event {
         identity: NodeId,
         verdict: NodeId,
         reach: f64,
+    },
+
+    /// A credential of a third party has a place here; names are paths.
+    SecretCreated {
+        secret: NodeId,
+        name: String,
+        owner: NodeId,
+        by: By,
+    },
+    /// Another owner answers for a secret from here on.
+    SecretTransferred {
+        secret: NodeId,
+        owner: NodeId,
+        by: By,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A version of a secret, sealed; pending until a word moves it.
+    SecretVersionAdded(Box<SecretVersion>),
+    /// A version stands elsewhere from here on.
+    SecretVersionMoved {
+        secret: NodeId,
+        version: Version,
+        state: VersionState,
+        by: By,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A version was handed out, for use until then.
+    SecretLeased {
+        secret: NodeId,
+        version: Version,
+        to: NodeId,
+        until: UnixMillis,
     },
 
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
@@ -638,6 +675,10 @@ impl Event {
                 | Self::Suspended { .. }
                 | Self::SigningKeyRemoved { .. }
                 | Self::Responded { .. }
+                | Self::SecretVersionMoved {
+                    state: VersionState::Retired,
+                    ..
+                }
         )
     }
 }

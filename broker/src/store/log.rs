@@ -80,6 +80,24 @@ pub(crate) fn index_mac(root: &SealingRoot, trust_domain: &str) -> Result<Mac, S
         .map_err(|error| StoreError::Refused(error.to_string()))
 }
 
+/// Whether a log was begun in this folder. What was begun keeps the keys that it was begun with.
+pub fn is_begun(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder.join(segments::FOLDER)) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|ending| ending == "seg")
+    })
+}
+
+/// Whether these are the keys of the log in this folder; an error says what is there instead.
+pub fn opens(folder: &Path, root: &SealingRoot) -> Result<(), StoreError> {
+    segments::survey(folder, Some(root)).map(drop)
+}
+
 impl Log {
     /// Opens the log and brings the projections, which must be new, up to date; begins one in an empty
     /// folder. Answers after the record of this boot is durable.

@@ -29,6 +29,7 @@ use super::sled::{FOLDER as INDEX, Standing};
 use super::{Event, Projections, StoreError};
 use crate::clock::Clock;
 use crate::crypto::SealingRoot;
+use crate::crypto::seal_ring::{self, Exchange};
 use known::Known;
 
 /// Boots after a restore begin at a multiple of this: more boots than anybody loses between two backups.
@@ -46,6 +47,8 @@ pub struct Restore<'a> {
     pub last_seen: Option<Rev>,
     /// Whether an older copy may be put in place, and all tokens ended.
     pub accept_rollback: bool,
+    /// What becomes of the target's data keys.
+    pub data_keys: Exchange,
     /// Who does this.
     pub by: By,
 }
@@ -273,6 +276,7 @@ fn install(
         }
         set_aside = Some(aside);
     }
+    exchange_data_keys(to, &restore.data_keys, set_aside.as_deref())?;
     // Between these two steps the folder has an anchor and no log: a broker refuses to start on that, and
     // restoring again puts it right.
     std::fs::rename(restoring.join(FOLDER), to.join(FOLDER)).map_err(failed(action()))?;
@@ -289,6 +293,26 @@ fn install(
     sync_folder(to).map_err(failed(action()))?;
     let _ = std::fs::remove_dir_all(restoring);
     Ok(set_aside)
+}
+
+/// Before the segments that need them. The ones from before stay with the log from before.
+fn exchange_data_keys(
+    to: &Path,
+    data_keys: &Exchange,
+    aside: Option<&Path>,
+) -> Result<(), StoreError> {
+    let present = to.join(seal_ring::FILE);
+    let replaced = *data_keys != Exchange::Stays && present.exists();
+    if let Some(aside) = aside.filter(|_| replaced) {
+        let kept = aside.join(seal_ring::FILE);
+        std::fs::copy(&present, &kept)
+            .and_then(|_| std::fs::File::open(&kept)?.sync_all())
+            .map_err(failed("set the data keys aside"))?;
+    }
+    seal_ring::exchange(to, data_keys).map_err(|error| StoreError::Io {
+        action: "put the data keys in place".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn move_anchor(

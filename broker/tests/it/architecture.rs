@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the broker may name as `crate::…`. A part that is not listed is refused, so a new
 /// folder has to find its place here first.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("clock", &[]),
     ("crypto", &["clock", "store"]),
     ("store", &["clock", "crypto"]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("issue", &["policy", "store", "crypto", "clock"]),
     ("watch", &["policy", "store", "crypto", "clock"]),
     ("revoke", &["store", "crypto", "clock"]),
+    ("vault", &["store", "crypto", "clock"]),
     ("audit", &["store", "crypto", "clock"]),
     ("telemetry", &["store", "clock"]),
     ("config", &["clock", "store", "telemetry"]),
@@ -23,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "issue",
             "watch",
             "revoke",
+            "vault",
             "audit",
             "policy",
             "store",
@@ -38,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "issue",
             "watch",
             "revoke",
+            "vault",
             "audit",
             "policy",
             "store",
@@ -55,6 +58,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "issue",
             "watch",
             "revoke",
+            "vault",
             "audit",
             "policy",
             "store",

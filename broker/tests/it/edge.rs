@@ -10,4 +10,6 @@ pub(crate) mod harness;
 mod life;
 mod narrowed;
 mod routes;
+mod sealing;
+mod secrets;
 mod serving;

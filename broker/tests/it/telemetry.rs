@@ -6,3 +6,4 @@ mod injection;
 mod kills;
 mod receiver;
 mod sinks;
+mod vault;

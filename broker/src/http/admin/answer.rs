@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use lanyard_token::NodeId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use crate::http::problem::Problem;
 use crate::http::wording;
@@ -63,9 +64,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
             // A list would be read as the members in their order, without their names.
             return Err(Problem::invalid_request("the body is a JSON object").because("body"));
         }
-        serde_json::from_slice(text)
+        let document = serde_json::from_slice(text)
             .map(Self)
-            .map_err(|error| Problem::invalid_request(wording::of_json(&error)))
+            .map_err(|error| Problem::invalid_request(wording::of_json(&error)));
+        if let Ok(mut body) = body.try_into_mut() {
+            // There may have been a secret in it.
+            body.zeroize();
+        }
+        document
     }
 }
 

@@ -55,10 +55,18 @@ pub(super) async fn transfer(
     Part(owner): Part,
     Document(Transfer { to, reason }): Document<Transfer>,
 ) -> Answer {
+    let (from, heir) = (
+        rooms.issue.find_owner(&owner)?,
+        rooms.issue.find_owner(&to)?,
+    );
     let transfer = rooms
         .issue
-        .transfer_owner(&owner, &to, by, reason.as_deref());
-    ok(transfer.await?)
+        .transfer_owner(&owner, &to, by.clone(), reason.as_deref());
+    let transferred = transfer.await?;
+    // After the identities: an heir that may not be given anything was refused by then.
+    let secrets = rooms.vault.transfer_all(from, heir, &by, reason.as_deref());
+    secrets.await?;
+    ok(transferred)
 }
 
 fn shown(rooms: &Rooms, id: NodeId) -> Answer {

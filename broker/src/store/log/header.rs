@@ -64,9 +64,24 @@ pub(crate) enum HeaderFault {
 }
 
 impl Header {
-    /// The key that seals the segment's records.
+    /// The key that seals the records of a new segment.
     pub(crate) fn seal(&self, root: &SealingRoot) -> Result<SequenceSeal, CryptoError> {
         root.sequence(PURPOSE, &self.salt)
+    }
+
+    /// The key that this header, read as `bytes`, was written under; `None`: none of ours.
+    pub(crate) fn sealed_by(
+        &self,
+        bytes: &[u8; HEADER_BYTES],
+        root: &SealingRoot,
+    ) -> Result<Option<SequenceSeal>, CryptoError> {
+        for seal in root.sequences(PURPOSE, &self.salt) {
+            let seal = seal?;
+            if Self::is_sealed_by(bytes, &seal) {
+                return Ok(Some(seal));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn encode(&self, seal: &SequenceSeal) -> Result<Vec<u8>, CryptoError> {
@@ -152,7 +167,7 @@ impl Header {
     }
 
     /// Whether it was written under this key.
-    pub(crate) fn is_sealed_by(bytes: &[u8; HEADER_BYTES], seal: &SequenceSeal) -> bool {
+    fn is_sealed_by(bytes: &[u8; HEADER_BYTES], seal: &SequenceSeal) -> bool {
         let (place, rest) = bytes.split_at(TAG_AT);
         let mut tag = rest
             .get(..SequenceSeal::OVERHEAD)

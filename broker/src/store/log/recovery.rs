@@ -229,7 +229,7 @@ impl Replay<'_> {
     }
 
     fn load(&self, index: &Index) -> Result<u64, Unusable> {
-        index.load(|name, key, value| {
+        let rows = index.load(|name, key, value| {
             // Rows of a projection that is gone, or of an older format of one that is not, would leave
             // that one empty: only a replay fills it.
             let projection = self
@@ -241,7 +241,12 @@ impl Replay<'_> {
             projection
                 .load_row(key, value)
                 .map_err(|error| Unusable(format!("{error} (of `{name}`)")))
-        })
+        })?;
+        let mut unfilled = self.projections.iter().filter(|known| !known.is_filled());
+        match unfilled.next() {
+            Some(new) => Err(Unusable(format!("it has no rows of `{}` yet", new.name()))),
+            None => Ok(rows),
+        }
     }
 
     fn check_anchors(&self, outcome: &Outcome) -> Result<(), StoreError> {

@@ -188,11 +188,11 @@ fn read_header(path: &Path, root: Option<&SealingRoot>) -> Result<Found, StoreEr
     let mut seal = None;
     if let Some(root) = root {
         let key = header
-            .seal(root)
+            .sealed_by(&bytes, root)
             .map_err(|error| damaged(&error.to_string()))?;
-        if !Header::is_sealed_by(&bytes, &key) {
+        let Some(key) = key else {
             return Ok(Found::Foreign(name));
-        }
+        };
         seal = Some(Arc::new(key));
     }
     let header_hash = Header::hash(&bytes);

@@ -5,7 +5,7 @@ use std::path::Path;
 use lanyard_token::Rev;
 
 use super::{Copy, Restore};
-use crate::crypto::SealingRoot;
+use crate::crypto::{SealingRoot, seal_ring};
 use crate::store::StoreError;
 use crate::store::backup::Manifest;
 use crate::store::log::anchor::{self, Anchored};
@@ -100,7 +100,7 @@ fn refuse_foreign_folder(folder: &Path) -> Result<(), StoreError> {
         std::fs::read_dir(folder).map_err(failed(format!("read `{}`", folder.display())))?;
     for name in entries.flatten().map(|entry| entry.file_name()) {
         let name = name.to_string_lossy();
-        let ours = ["lock", "restoring", "admin.sock"].contains(&&*name)
+        let ours = ["lock", "restoring", "admin.sock", seal_ring::FILE].contains(&&*name)
             || ["before-restore", "index.damaged-"]
                 .iter()
                 .any(|start| name.starts_with(start));

@@ -130,12 +130,22 @@ impl Running {
         said.lock().unwrap().clone()
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end and says the exit code.
-    pub(crate) fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(self) -> Option<i32> {
+        self.status().code()
+    }
+
+    /// Waits for its end and says how it was.
+    pub(crate) fn status(mut self) -> std::process::ExitStatus {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(30) {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
+                return status;
             }
             std::thread::sleep(Duration::from_millis(20));
         }

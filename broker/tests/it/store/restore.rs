@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lanyard::clock::SystemClock;
+use lanyard::crypto::seal_ring::Exchange;
 use lanyard::store::backup::{Manifest, backup, backup_what_is_left};
 use lanyard::store::check::check;
 use lanyard::store::event::By;
@@ -41,6 +42,7 @@ fn put(
         anchor_file: None,
         last_seen,
         accept_rollback,
+        data_keys: Exchange::Stays,
         by: By::Broker,
     };
     restore(&task, root(), Arc::new(SystemClock))
@@ -155,6 +157,7 @@ fn what_a_gateway_has_last_seen_or_the_anchor_outside_counts_when_the_folder_is_
         anchor_file: Some(&anchor),
         last_seen: None,
         accept_rollback,
+        data_keys: Exchange::Stays,
         by: By::Broker,
     };
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `lanyard seal init` and `lanyard root init`: keys are made before a broker first starts.
+//! `lanyard root init`: the trust root is made before a broker first starts.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,6 @@ use super::CliError;
 use super::output::{self, Output};
 use crate::crypto::SealingRoot;
 use crate::issue::keys::RootKeyFile;
-
-/// `lanyard seal …`.
-#[derive(Debug, Subcommand)]
-pub enum SealCommand {
-    /// Make a new sealing key in a file only its owner can read; back it up apart from the data
-    Init {
-        /// A new file, outside the data folder
-        file: PathBuf,
-    },
-}
 
 /// `lanyard root …`.
 #[derive(Debug, Subcommand)]
@@ -33,19 +23,8 @@ pub enum RootCommand {
     },
 }
 
-/// Runs `lanyard seal …`.
-pub fn seal(command: &SealCommand, output: Output) -> Result<(), CliError> {
-    let SealCommand::Init { file } = command;
-    SealingRoot::generate(file).map_err(|error| CliError::failed(&error))?;
-    output.print(&json!({"file": file}), |_| file.display().to_string());
-    output::message(format_args!(
-        "set `seal.key_file` to it; without this key the log cannot be read, so keep a copy elsewhere"
-    ));
-    Ok(())
-}
-
 /// Runs `lanyard root …`.
-pub fn root(command: &RootCommand, output: Output) -> Result<(), CliError> {
+pub fn run(command: &RootCommand, output: Output) -> Result<(), CliError> {
     let RootCommand::Init { file, seal_key } = command;
     let seal = seal_key
         .as_deref()

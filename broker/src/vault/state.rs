@@ -1,0 +1,412 @@
+//! What the vault knows from the log: secrets, how their versions stand, and who had which.
+//!
+//! Values lie here as sealed as in the log; what is retired lies only there.
+
+mod record;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use lanyard_token::NodeId;
+
+use self::record::{SecretRecord, VersionRecord};
+use self::rows::Key;
+use super::VaultError;
+use super::lease::{LeaseRefused, may_be_leased, may_be_out};
+use super::name::name_or_mark;
+use super::usage::{MOST_SPANS, Spans};
+use super::versions::{self, MoveRefused, Wish};
+use super::view::{Holder, SecretView, VersionView, WhoView};
+use crate::clock::UnixMillis;
+use crate::crypto::DataKeyId;
+use crate::store::event::{Version, VersionState};
+use crate::store::{DamagedRow, Event, Projection, Record, Row};
+
+/// The vault's projection of the log.
+#[derive(Default)]
+pub struct VaultState {
+    inner: RwLock<Inner>,
+    /// Only this secret, and all of it; `None`: all secrets, as far as they are kept in memory.
+    only: Option<NodeId>,
+}
+
+struct Inner {
+    /// Whether it has its rows, or was filled by a replay.
+    filled: bool,
+    owners: HashMap<NodeId, Owner>,
+    identities: HashMap<NodeId, String>,
+    secrets: BTreeMap<NodeId, SecretRecord>,
+    by_name: HashMap<String, NodeId>,
+    spans: HashMap<NodeId, Spans>,
+    changed: BTreeSet<Key>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            filled: false,
+            owners: HashMap::new(),
+            identities: HashMap::new(),
+            secrets: BTreeMap::new(),
+            by_name: HashMap::new(),
+            spans: HashMap::new(),
+            changed: BTreeSet::from([Key::Filled]),
+        }
+    }
+}
+
+/// Somebody who answers for secrets.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct Owner {
+    name: String,
+    disabled: bool,
+}
+
+/// A secret that is there.
+pub(super) struct Known {
+    pub(super) secret: NodeId,
+    pub(super) owner: NodeId,
+    pub(super) next_version: Version,
+}
+
+/// The version in force, sealed.
+pub(super) struct Offer {
+    pub(super) name: String,
+    pub(super) version: Version,
+    pub(super) sealed: String,
+}
+
+impl VaultState {
+    /// Empty, before the first record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For one secret alone, without forgetting anything.
+    pub(super) fn of_one(secret: NodeId) -> Self {
+        Self {
+            only: Some(secret),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn find(&self, text: &str) -> Option<NodeId> {
+        let inner = self.read();
+        let by_number = || {
+            let number = text.parse().ok()?;
+            inner.secrets.contains_key(&number).then_some(number)
+        };
+        inner.by_name.get(text).copied().or_else(by_number)
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<Known> {
+        let inner = self.read();
+        let secret = *inner.by_name.get(name)?;
+        let record = inner.secrets.get(&secret)?;
+        Some(Known {
+            secret,
+            owner: record.owner,
+            next_version: record.next_version(),
+        })
+    }
+
+    /// An owner, by name or number.
+    pub(super) fn owner(&self, text: &str) -> Result<NodeId, VaultError> {
+        let inner = self.read();
+        let named = inner.owners.iter().find(|(_, owner)| owner.name == text);
+        let by_number = || {
+            let id = text.parse().ok();
+            id.filter(|id| inner.owners.contains_key(id))
+        };
+        named
+            .map(|(id, _)| *id)
+            .or_else(by_number)
+            .ok_or_else(|| VaultError::NotFound {
+                kind: "owner",
+                name: name_or_mark(text),
+            })
+    }
+
+    /// An owner that may be given something.
+    pub(super) fn living_owner(&self, text: &str) -> Result<NodeId, VaultError> {
+        let id = self.owner(text)?;
+        let disabled = |owner: &Owner| owner.disabled;
+        if self.read().owners.get(&id).is_some_and(disabled) {
+            return Err(VaultError::OwnerDisabled {
+                owner: text.to_owned(),
+            });
+        }
+        Ok(id)
+    }
+
+    pub(super) fn owner_name(&self, owner: NodeId) -> String {
+        self.read().owner_name(owner)
+    }
+
+    /// The secrets that an owner answers for.
+    pub(super) fn of_owner(&self, owner: NodeId) -> Vec<NodeId> {
+        self.read().of_owner(owner).collect()
+    }
+
+    pub(super) fn list(&self) -> Vec<SecretView> {
+        let inner = self.read();
+        let mut all: Vec<_> = inner
+            .secrets
+            .iter()
+            .map(|(id, record)| inner.view(*id, record))
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    pub(super) fn show(&self, secret: NodeId) -> Option<SecretView> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret)?;
+        Some(inner.view(secret, record))
+    }
+
+    /// The moves that a wish about a secret's versions comes to.
+    pub(super) fn plan(
+        &self,
+        secret: NodeId,
+        wish: Wish,
+    ) -> Result<Vec<(Version, VersionState)>, MoveRefused> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        let known = record.into_iter().flat_map(SecretRecord::states);
+        versions::plan(known, wish)
+    }
+
+    /// The version that may be handed out.
+    pub(super) fn offer(&self, secret: NodeId) -> Result<Offer, LeaseRefused> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        let offered = record.and_then(|record| {
+            let (version, active) = record.find(may_be_leased)?;
+            Some(Offer {
+                name: record.name.clone(),
+                version,
+                sealed: active.sealed.clone()?,
+            })
+        });
+        offered.ok_or(LeaseRefused::NoneInForce)
+    }
+
+    /// Whether a version that was just handed out may be.
+    pub(super) fn still_out(&self, secret: NodeId, version: Version) -> Result<(), LeaseRefused> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        let state = record
+            .and_then(|record| record.version(version))
+            .map(|version| version.state);
+        match state {
+            Some(state) if may_be_out(state) => Ok(()),
+            _ => Err(LeaseRefused::RetiredMeanwhile(version)),
+        }
+    }
+
+    /// Who had a secret at an instant; `None`: that is not kept in memory any more, or never was.
+    pub(super) fn who(&self, secret: NodeId, at: UnixMillis) -> Option<WhoView> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret)?;
+        let had = inner.spans.get(&secret).map(|spans| spans.at(at));
+        let mut holders: Vec<_> = had
+            .unwrap_or_else(|| Some(Vec::new()))?
+            .into_iter()
+            .map(|span| Holder {
+                identity: span.to,
+                name: inner.identities.get(&span.to).cloned().unwrap_or_default(),
+                version: span.version,
+                from: span.from,
+                until: span.until,
+            })
+            .collect();
+        holders.sort_by_key(|holder| (holder.version, holder.identity));
+        Some(WhoView {
+            secret,
+            name: record.name.clone(),
+            at,
+            active: record.in_state_at(VersionState::Active, at).next(),
+            draining: record.in_state_at(VersionState::Draining, at).collect(),
+            holders,
+        })
+    }
+
+    /// How many versions were ever sealed under a data key.
+    pub fn sealed_under(&self, data_key: DataKeyId) -> u64 {
+        let inner = self.read();
+        let versions = inner.secrets.values().flat_map(SecretRecord::versions);
+        let under = versions.filter(|(_, version)| version.data_key == Some(data_key));
+        under.count() as u64
+    }
+
+    /// Takes a record, as [`Projection::apply`] does.
+    pub(super) fn take(&self, record: &Record) {
+        let mut inner = self.write();
+        for event in &record.events {
+            inner.take(event, record.at, self.only);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        // A panic while applying stops the store; what is read here is whole.
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn take(&mut self, event: &Event, at: UnixMillis, only: Option<NodeId>) {
+        let wanted = |secret: &NodeId| only.is_none_or(|only| only == *secret);
+        match event {
+            Event::OwnerCreated { owner, name, .. } => {
+                let (name, disabled) = (name.clone(), false);
+                self.owners.insert(*owner, Owner { name, disabled });
+                self.changed.insert(Key::Owner(*owner));
+            }
+            Event::IdentityCreated {
+                identity, grant, ..
+            } => {
+                self.identities.insert(*identity, grant.name.clone());
+                self.changed.insert(Key::Identity(*identity));
+            }
+            Event::Revoked { node, .. } => self.ended(*node, at),
+            Event::Enabled { node, .. } => {
+                if let Some(owner) = self.owners.get_mut(node) {
+                    owner.disabled = false;
+                    self.changed.insert(Key::Owner(*node));
+                }
+            }
+            Event::SecretCreated {
+                secret,
+                name,
+                owner,
+                ..
+            } if wanted(secret) => {
+                self.by_name.insert(name.clone(), *secret);
+                let record = SecretRecord::new(name.clone(), *owner, at);
+                self.secrets.insert(*secret, record);
+                self.changed.insert(Key::Secret(*secret));
+            }
+            Event::SecretTransferred { secret, owner, .. } => {
+                if let Some(record) = self.secrets.get_mut(secret) {
+                    record.owner = *owner;
+                    self.changed.insert(Key::Secret(*secret));
+                }
+            }
+            Event::SecretVersionAdded(added) => {
+                if let Some(record) = self.secrets.get_mut(&added.secret) {
+                    record.add(added, at);
+                    self.changed
+                        .insert(Key::Version(added.secret, added.version));
+                }
+            }
+            Event::SecretVersionMoved {
+                secret,
+                version,
+                state,
+                ..
+            } => {
+                if let Some(record) = self.secrets.get_mut(secret) {
+                    record.move_to(*version, *state, at);
+                    self.changed.insert(Key::Secret(*secret));
+                    self.changed.insert(Key::Version(*secret, *version));
+                }
+            }
+            Event::SecretLeased {
+                secret,
+                version,
+                to,
+                until,
+            } if self.secrets.contains_key(secret) => {
+                let most = only.map_or(MOST_SPANS, |_| usize::MAX);
+                let spans = self.spans.entry(*secret);
+                let spans = spans.or_insert_with(|| Spans::keeping(most));
+                let taken = spans.take(*to, *version, at, *until);
+                self.changed.insert(Key::Span(*secret, taken.changed));
+                if let Some(forgotten) = taken.forgotten {
+                    self.changed.insert(Key::Span(*secret, forgotten));
+                    self.changed.insert(Key::Forgotten(*secret));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An owner that ended may have kept copies: what it answers for should be exchanged.
+    fn ended(&mut self, node: NodeId, at: UnixMillis) {
+        let Some(owner) = self.owners.get_mut(&node) else {
+            return;
+        };
+        owner.disabled = true;
+        self.changed.insert(Key::Owner(node));
+        for (secret, record) in &mut self.secrets {
+            if record.owner == node && record.rotation_queued.is_none() {
+                record.rotation_queued = Some(at);
+                self.changed.insert(Key::Secret(*secret));
+            }
+        }
+    }
+
+    fn of_owner(&self, owner: NodeId) -> impl Iterator<Item = NodeId> {
+        let owned =
+            move |(id, record): (&NodeId, &SecretRecord)| (record.owner == owner).then_some(*id);
+        self.secrets.iter().filter_map(owned)
+    }
+
+    fn owner_name(&self, owner: NodeId) -> String {
+        let known = self.owners.get(&owner);
+        known.map_or_else(|| owner.to_string(), |owner| owner.name.clone())
+    }
+
+    fn view(&self, id: NodeId, record: &SecretRecord) -> SecretView {
+        let shown = |(version, known): (Version, &VersionRecord)| VersionView {
+            version,
+            state: known.state,
+            since: known.since(),
+            added_at: known.added_at,
+            reference: known.reference.clone(),
+            data_key: known.data_key,
+        };
+        SecretView {
+            id,
+            name: record.name.clone(),
+            owner: self.owner_name(record.owner),
+            created_at: record.created_at,
+            active: record.find(may_be_leased).map(|(version, _)| version),
+            rotation_queued: record.rotation_queued,
+            versions: record.versions().map(shown).collect(),
+        }
+    }
+}
+
+impl Projection for VaultState {
+    fn name(&self) -> &'static str {
+        "vault-v1"
+    }
+
+    fn apply(&self, record: &Record) {
+        self.take(record);
+    }
+
+    fn changed_rows(&self) -> Vec<Row> {
+        self.write().changed_rows()
+    }
+
+    fn load_row(&self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
+        self.write().load_row(key, value)
+    }
+
+    fn is_filled(&self) -> bool {
+        self.read().filled
+    }
+
+    fn reset(&self) {
+        *self.write() = Inner::default();
+    }
+}

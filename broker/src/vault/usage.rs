@@ -1,0 +1,199 @@
+//! Who had which version of a secret, and when: leases, joined into spans.
+//!
+//! Whoever uses a secret asks for it anew every minute, so a lease that begins before the last one of the
+//! same holder and version ended only makes it longer. A span therefore says as much as the leases it is
+//! made of, for every instant, in the space of one.
+//!
+//! *What is forgotten:* beyond [`MOST_SPANS`] of a secret, those that ended first. Up to when something is
+//! missing is remembered, and a question about the time before is answered from the log. *Why not every
+//! lease:* a busy egress takes one a minute, half a million a year, for one secret.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use lanyard_token::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::store::event::Version;
+
+/// Spans that are kept in memory for each secret.
+pub(super) const MOST_SPANS: usize = 1_024;
+
+/// Somebody had a version, without a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Who.
+    pub to: NodeId,
+    /// Which version.
+    pub version: Version,
+    /// Since when.
+    pub from: UnixMillis,
+    /// Until when: the end of the last lease.
+    pub until: UnixMillis,
+    /// How many leases it is made of.
+    pub leases: u64,
+}
+
+/// The spans of one secret.
+pub(super) struct Spans {
+    most: usize,
+    spans: BTreeMap<u64, Span>,
+    /// The newest of each holder and version: the one that may become longer.
+    newest: HashMap<(NodeId, Version), u64>,
+    by_end: BTreeSet<(UnixMillis, u64)>,
+    next: u64,
+    /// Before this, something is missing.
+    forgotten: UnixMillis,
+}
+
+/// What a lease changed: the span, and one that was forgotten for it.
+pub(super) struct Taken {
+    pub(super) changed: u64,
+    pub(super) forgotten: Option<u64>,
+}
+
+impl Spans {
+    pub(super) fn keeping(most: usize) -> Self {
+        Self {
+            most,
+            spans: BTreeMap::new(),
+            newest: HashMap::new(),
+            by_end: BTreeSet::new(),
+            next: 0,
+            forgotten: UnixMillis(0),
+        }
+    }
+
+    /// A lease was given at `at`.
+    pub(super) fn take(
+        &mut self,
+        to: NodeId,
+        version: Version,
+        at: UnixMillis,
+        until: UnixMillis,
+    ) -> Taken {
+        let key = (to, version);
+        let open = self.newest.get(&key).copied();
+        if let Some(number) = open
+            && let Some(span) = self.spans.get_mut(&number)
+            && at <= span.until
+        {
+            self.by_end.remove(&(span.until, number));
+            span.until = span.until.max(until);
+            span.leases = span.leases.saturating_add(1);
+            self.by_end.insert((span.until, number));
+            return Taken {
+                changed: number,
+                forgotten: None,
+            };
+        }
+        let span = Span {
+            to,
+            version,
+            from: at,
+            until,
+            leases: 1,
+        };
+        let number = self.next;
+        self.put(number, span);
+        Taken {
+            changed: number,
+            forgotten: self.forget(),
+        }
+    }
+
+    /// As it was saved.
+    pub(super) fn put(&mut self, number: u64, span: Span) {
+        self.next = self.next.max(number.saturating_add(1));
+        self.by_end.insert((span.until, number));
+        let newest = self.newest.entry((span.to, span.version)).or_insert(number);
+        *newest = number.max(*newest);
+        self.spans.insert(number, span);
+    }
+
+    /// Before this, something is missing.
+    pub(super) const fn forgotten(&self) -> UnixMillis {
+        self.forgotten
+    }
+
+    pub(super) fn set_forgotten(&mut self, until: UnixMillis) {
+        self.forgotten = self.forgotten.max(until);
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Span> {
+        self.spans.get(&number)
+    }
+
+    /// Who had it at an instant; `None`: that is not known here any more.
+    pub(super) fn at(&self, at: UnixMillis) -> Option<Vec<Span>> {
+        let had = |span: &&Span| span.from <= at && at < span.until;
+        (at >= self.forgotten).then(|| self.spans.values().filter(had).copied().collect())
+    }
+
+    fn forget(&mut self) -> Option<u64> {
+        if self.spans.len() <= self.most {
+            return None;
+        }
+        let (end, number) = self.by_end.pop_first()?;
+        self.forgotten = self.forgotten.max(end);
+        let span = self.spans.remove(&number)?;
+        if self.newest.get(&(span.to, span.version)) == Some(&number) {
+            self.newest.remove(&(span.to, span.version));
+        }
+        Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Leased = (u64, u32, u64, u64);
+
+    fn any_leases() -> impl Strategy<Value = Vec<Leased>> {
+        proptest::collection::vec((1_u64..4, 1_u32..3, 0_u64..90, 1_u64..60), 0..80)
+    }
+
+    proptest! {
+        /// The spans say the same as the leases themselves, wherever they say anything.
+        #[test]
+        fn a_span_says_for_every_instant_what_its_leases_say(leases in any_leases(), most in 1_usize..6) {
+            let mut spans = Spans::keeping(most);
+            let mut all = Vec::new();
+            let mut now = 0;
+            for (to, version, pause, length) in leases {
+                now += pause;
+                let (to, version) = (NodeId::from_u64(to), Version(version));
+                spans.take(to, version, UnixMillis(now), UnixMillis(now + length));
+                all.push((to, version, now, now + length));
+            }
+            for at in 0..now + 70 {
+                let Some(said) = spans.at(UnixMillis(at)) else { continue };
+                let mut said: Vec<_> = said.iter().map(|span| (span.to, span.version)).collect();
+                let mut had: Vec<_> = all
+                    .iter()
+                    .filter(|(_, _, from, until)| (*from..*until).contains(&at))
+                    .map(|(to, version, _, _)| (*to, *version))
+                    .collect();
+                said.sort();
+                had.sort();
+                had.dedup();
+                prop_assert_eq!(said, had, "at {}", at);
+            }
+            prop_assert!(spans.spans.len() <= most && spans.by_end.len() == spans.spans.len());
+        }
+    }
+
+    #[test]
+    fn a_year_of_use_by_one_holder_is_one_span() {
+        let mut spans = Spans::keeping(8);
+        for minute in 0..525_600_u64 {
+            let at = UnixMillis(minute * 60_000);
+            spans.take(NodeId::from_u64(1), Version(1), at, at.plus_millis(60_000));
+        }
+        assert_eq!(spans.spans.len(), 1);
+        assert_eq!(spans.spans[&0].leases, 525_600);
+    }
+}
