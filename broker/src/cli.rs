@@ -12,6 +12,7 @@ pub mod demo;
 pub mod dev;
 pub mod output;
 pub mod policy;
+pub mod probe;
 pub mod root;
 pub mod seal;
 pub mod serve;
@@ -82,6 +83,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Make owners, identities and gateways what files say
     Apply(apply::ApplyArgs),
+    /// How long a revocation takes here: canaries that are minted, revoked and refused
+    Probe(probe::ProbeArgs),
     /// How the broker is doing
     Status(admin::StatusArgs),
     /// A one-hour administrator's token for the admin listener (through the Unix socket only)
@@ -157,6 +160,7 @@ pub fn run() -> ExitCode {
         Command::Secret(noun) => admin::run(noun, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Apply(args) => apply::run(&args, output),
+        Command::Probe(args) => probe::run(&args, output),
         Command::Status(args) => admin::run::<admin::Status>(args, output),
         Command::AdminToken(args) => admin::run::<admin::AdminToken>(args, output),
         Command::Store(command) => stored::check(&command, output),

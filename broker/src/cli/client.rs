@@ -1,6 +1,6 @@
 //! The way to a broker's administration: its Unix socket on this machine, or its admin listener.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -110,6 +110,21 @@ pub(super) fn is_confidential(url: &Url) -> bool {
     url.scheme() == "https" || loopback
 }
 
+/// An HTTP client that believes this authority beside those the system trusts.
+pub(super) fn http(ca_file: Option<&Path>) -> Result<Client, CliError> {
+    let mut builder = builder();
+    if let Some(path) = ca_file {
+        let pem = std::fs::read(path)
+            .map_err(|error| CliError::cannot(format_args!("read `{}`", path.display()), &error))?;
+        for certificate in
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| CliError::failed(&error))?
+        {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    builder.build().map_err(|error| CliError::failed(&error))
+}
+
 impl Local {
     /// `otherwise` is what to do when there is no socket.
     fn over_socket(&self, otherwise: &str) -> Result<AdminClient, CliError> {
@@ -145,18 +160,7 @@ impl Connect {
                 "`{url}` would send the token unencrypted: use https"
             )));
         }
-        let mut builder = builder();
-        if let Some(path) = &self.ca_file {
-            let pem = std::fs::read(path).map_err(|error| {
-                CliError::cannot(format_args!("read `{}`", path.display()), &error)
-            })?;
-            for certificate in reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| CliError::failed(&error))?
-            {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        let http = builder.build().map_err(|error| CliError::failed(&error))?;
+        let http = http(self.ca_file.as_deref())?;
         let mut base = url.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));

@@ -4,6 +4,7 @@ mod arriving;
 mod canaries;
 mod injection;
 mod kills;
+mod probe;
 mod receiver;
 mod sinks;
 mod vault;
