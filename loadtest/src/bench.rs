@@ -5,12 +5,18 @@
 //! the report shows the lowest, the median and the highest of them.
 
 mod allocations;
+mod asked;
 mod broker;
+mod curve;
 mod flood;
 mod gateway;
+mod guard;
+mod memory;
 mod micro;
 mod noted;
 mod refused;
+mod report;
+mod revocation;
 mod seen;
 mod shared;
 mod target;
@@ -24,8 +30,10 @@ use serde::Serialize;
 
 use crate::broker::BrokerArgs;
 use crate::load::machine_load;
+use curve::Curve;
+use report::Report;
 use target::Target;
-use turns::{Measured, Turns};
+use turns::Turns;
 
 /// `lanyard-loadtest bench`.
 #[derive(Debug, clap::Args)]
@@ -39,9 +47,19 @@ pub struct BenchArgs {
     /// Connections to a server.
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// Writes the figures as JSON as well.
+    /// Tokens that are tracked, and that a restarted broker had issued. A million is what is asked for; it takes
+    /// minutes and gigabytes.
+    #[arg(long, default_value_t = 100_000)]
+    tokens: usize,
+    /// Nodes of the storm of revocations.
+    #[arg(long, default_value_t = 1_000_000)]
+    nodes: usize,
+    /// Writes the figures as JSON as well: every target that is asked for, measured or not.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes pictures and `report.md` into this folder.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     #[command(flatten)]
     broker: BrokerArgs,
 }
@@ -55,6 +73,10 @@ enum What {
     Gateway,
     /// The token endpoint, beside other issuers.
     Broker,
+    /// How soon what is revoked is refused everywhere.
+    Revocation,
+    /// What it takes to remember tokens, and to start again with them.
+    Memory,
     /// All of them.
     All,
 }
@@ -63,18 +85,40 @@ impl What {
     fn includes(self, part: Self) -> bool {
         self == part || self == Self::All
     }
+
+    /// As the command line has it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Micro => "micro",
+            Self::Gateway => "gateway",
+            Self::Broker => "broker",
+            Self::Revocation => "revocation",
+            Self::Memory => "memory",
+            Self::All => "all",
+        }
+    }
 }
 
-/// Everything that was measured.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    /// Threads that wanted to run when it began, on average over a minute.
-    machine_load: Option<f64>,
+/// What a part found out.
+#[derive(Debug, Default)]
+struct Findings {
     targets: Vec<Target>,
-    checks: Vec<Ratio>,
-    servers: Vec<Measured>,
-    /// Peers that were not there, and why: their figures are missing.
+    curves: Vec<Curve>,
+    notes: Vec<String>,
     missing: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, target: impl IntoIterator<Item = Target>) {
+        self.targets.extend(target);
+    }
+
+    /// Something that whoever reads the figures must know, when it is so.
+    fn note(&mut self, so: bool, words: String) {
+        if so {
+            self.notes.push(words);
+        }
+    }
 }
 
 /// How much cheaper ours is than the baseline.
@@ -101,52 +145,53 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     if let Some(load) = report.machine_load {
         println!("note: {load} threads wanted to run on this machine when it began");
     }
+    let whole = args.rounds.unwrap_or(5).max(1);
+    // First, before anything else has used memory.
+    if args.what.includes(What::Memory) {
+        report.add(memory::measure(&args.broker, whole, args.tokens.max(1)).await?);
+    }
     if args.what.includes(What::Micro) {
         let (checks, targets) = micro::measure(args.rounds.unwrap_or(60).max(3))?;
         micro::print(&checks);
         report.checks = checks;
         report.targets.extend(targets);
+        report.add(guard::measure()?);
     }
     let turns = Turns {
-        rounds: args.rounds.unwrap_or(5).max(1),
+        rounds: whole,
         lasting: Duration::from_secs(1),
         connections: args.connections.max(1),
     };
     if args.what.includes(What::Gateway) {
         let outcome = gateway::measure(&args.broker, turns).await?;
-        report.add(outcome.measured, outcome.targets, &outcome.missing);
+        turns::print(&outcome.measured);
+        report.add_servers(outcome);
     }
     if args.what.includes(What::Broker) {
         let outcome = broker::measure(&args.broker, turns).await?;
-        report.add(outcome.measured, outcome.targets, &outcome.missing);
+        turns::print(&outcome.measured);
+        report.add_servers(outcome);
+    }
+    if args.what.includes(What::Revocation) {
+        report.add(revocation::measure(&args.broker, whole, args.nodes.max(1)).await?);
     }
     println!();
+    for why in &report.missing {
+        println!("missing: {why}");
+    }
+    for note in &report.notes {
+        println!("note: {note}");
+    }
     for target in &report.targets {
         println!("{target}");
     }
     if let Some(file) = &args.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
+        report.write_json(args.what, file)?;
+    }
+    if let Some(folder) = &args.svg {
+        report.write_pictures(args.what, folder)?;
     }
     Ok(())
-}
-
-impl Report {
-    #[expect(clippy::print_stdout, reason = "the tables are this command's answer")]
-    fn add(
-        &mut self,
-        servers: Vec<Measured>,
-        targets: Vec<Target>,
-        missing: &[crate::peers::Missing],
-    ) {
-        println!();
-        turns::print(&servers);
-        for why in missing {
-            println!("missing: {why}");
-            self.missing.push(why.to_string());
-        }
-        self.servers.extend(servers);
-        self.targets.extend(targets);
-    }
 }
 
 impl Ratio {

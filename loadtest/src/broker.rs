@@ -2,19 +2,24 @@
 
 mod mortal;
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_sdk::{Enrolment, Secret};
+use lanyard_token::NodeId;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::load::ProcessorTime;
+use crate::load::{ProcessorTime, Question, resident_bytes};
 
 pub use mortal::Mortal;
 
@@ -33,6 +38,18 @@ pub struct BrokerArgs {
     /// The `lanyard` program; default: beside this program, else on the PATH.
     #[arg(long, env = "LANYARD_PROGRAM")]
     lanyard: Option<PathBuf>,
+}
+
+impl BrokerArgs {
+    /// Whether one was named that runs already.
+    pub const fn is_running(&self) -> bool {
+        self.admin_url.is_some()
+    }
+
+    /// The program, where it was named.
+    pub fn program(&self) -> Option<PathBuf> {
+        self.lanyard.clone()
+    }
 }
 
 /// A broker and its administrator's door.
@@ -98,6 +115,14 @@ struct Ready {
 impl Broker {
     /// Connects, or starts one.
     pub async fn open(args: &BrokerArgs) -> Result<Self, BrokerError> {
+        Self::open_with(args, &[]).await
+    }
+
+    /// Connects, or starts one with these variables set.
+    pub async fn open_with(
+        args: &BrokerArgs,
+        variables: &[(&str, &OsStr)],
+    ) -> Result<Self, BrokerError> {
         match (&args.admin_url, &args.issuer, &args.admin_token_file) {
             (Some(admin_url), Some(issuer), Some(file)) => {
                 let token = std::fs::read_to_string(file).map_err(BrokerError::Token)?;
@@ -109,11 +134,11 @@ impl Broker {
                     process: None,
                 })
             }
-            _ => Self::start(args).await,
+            _ => Self::start(args, variables).await,
         }
     }
 
-    async fn start(args: &BrokerArgs) -> Result<Self, BrokerError> {
+    async fn start(args: &BrokerArgs, variables: &[(&str, &OsStr)]) -> Result<Self, BrokerError> {
         let program = args.lanyard.clone().unwrap_or_else(beside_this_program);
         let unstartable = |source| BrokerError::Start {
             program: program.clone(),
@@ -131,6 +156,7 @@ impl Broker {
                 "--data-dir",
             ])
             .arg(folder.path().join("data"))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -159,6 +185,41 @@ impl Broker {
     pub fn processor_time(&self) -> Option<Duration> {
         let (process, _) = self.process.as_ref()?;
         ProcessorTime::of(process.id()?).used()
+    }
+
+    /// Memory it has resident; nothing of a broker that was not started here.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let (process, _) = self.process.as_ref()?;
+        resident_bytes(process.id()?)
+    }
+
+    /// Its process; nothing of a broker that was not started here.
+    pub fn process(&self) -> Option<u32> {
+        self.process.as_ref()?.0.id()
+    }
+
+    /// Stops it as a frozen machine stops, until [`Broker::go_on`].
+    pub fn stand_still(&self) -> std::io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> std::io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        let process = self.process().and_then(|id| i32::try_from(id).ok());
+        let process = process.and_then(Pid::from_raw).ok_or_else(|| {
+            std::io::Error::other("only a broker that was started here can be stopped")
+        })?;
+        Ok(kill_process(process, signal)?)
+    }
+
+    /// Replaces a signing key.
+    pub async fn rotate(&self, body: &Value) -> Result<(), BrokerError> {
+        let _: Value = self.post("v1/signing-keys/rotate", body).await?;
+        Ok(())
     }
 
     /// Where it keeps its data; nothing of a broker that was not started here.
@@ -249,6 +310,23 @@ impl Broker {
         url.socket_addrs(|| None).ok()?.into_iter().next()
     }
 
+    /// Where its administrator's door is.
+    pub fn admin_address(&self) -> Result<SocketAddr, BrokerError> {
+        let url = url::Url::parse(&self.admin_url).ok();
+        let addresses = url.and_then(|url| url.socket_addrs(|| None).ok());
+        addresses
+            .and_then(|all| all.into_iter().next())
+            .ok_or_else(|| BrokerError::Form("the admin URL".to_owned()))
+    }
+
+    /// The request that revokes these nodes, for the administrator's door.
+    pub fn revocation(&self, nodes: &[NodeId]) -> Question {
+        let bearer = format!("Bearer {}", self.token.expose());
+        let headers = [("authorization", bearer.as_str())];
+        let body = json!({"nodes": nodes, "reason": "a measurement"}).to_string();
+        Question::post_json("localhost", "/v1/revoke", &headers, &body)
+    }
+
     /// Reads from the admin API.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, BrokerError> {
         let request = self
@@ -289,6 +367,16 @@ async fn answered<T: DeserializeOwned>(
         .json()
         .await
         .map_err(|_| BrokerError::Form(path.to_owned()))
+}
+
+/// The number of an access token, as it says itself.
+pub fn token_id(token: &str) -> Result<NodeId, BrokerError> {
+    let odd = || BrokerError::Form("oauth/token".to_owned());
+    let claims = token.split('.').nth(1).ok_or_else(odd)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| odd())?;
+    let claims: Value = serde_json::from_slice(&claims).map_err(|_| odd())?;
+    let id = text(&claims, "jti", "oauth/token")?;
+    id.parse().map_err(|_| odd())
 }
 
 /// A client that never asks a proxy: everything measured is on this machine.

@@ -16,5 +16,6 @@ pub mod load;
 pub mod peers;
 pub mod replay;
 pub mod replay_policy;
+pub mod run;
 pub mod server;
 pub mod world;

@@ -19,7 +19,7 @@ mod question;
 pub use closed::closed;
 pub use connection::{Connection, ConnectionError};
 pub use open::open;
-pub use processor::{ProcessorTime, machine_load};
+pub use processor::{ProcessorTime, machine_load, resident_bytes};
 pub use question::Question;
 
 use std::time::Duration;
@@ -87,11 +87,27 @@ impl Answers {
     }
 }
 
+/// How waits are spread, for a picture: to the right one in ten, one in a hundred, one in a thousand; upwards
+/// milliseconds.
+pub fn quantiles(waits: &Histogram<u64>) -> Vec<(f64, f64)> {
+    // Up to one in as many as there are: beyond, the picture would be of luck.
+    let most = (waits.len().max(1) as f64).log10();
+    let steps = (most * 10.0) as u32;
+    (0..=steps)
+        .map(|step| {
+            let rarity = 10_f64.powf(f64::from(step) / 10.0);
+            let nanos = waits.value_at_quantile(1.0 - 1.0 / rarity);
+            (rarity, nanos as f64 / 1e6)
+        })
+        .collect()
+}
+
+/// For waits in nanoseconds. One without bounds takes the longest wait for the shortest when it saturates.
 #[expect(
     clippy::expect_used,
     reason = "the bounds are constants; a test makes one"
 )]
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     let most = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
     Histogram::new_with_bounds(1, most, DIGITS).expect("bounds that fit one another")
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lanyard_loadtest::{
-    bench, drift_eval, drift_sim, fleet_rights, golden, replay, replay_policy, server,
+    bench, drift_eval, drift_sim, fleet_rights, golden, replay, replay_policy, run, server,
 };
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
@@ -22,6 +22,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// What a check costs, beside a baseline in the same run.
     Bench(bench::BenchArgs),
+    /// What good callers notice while something happens: storms, floods, outages.
+    Run(run::RunArgs),
     /// How well drift is recognised in recorded behaviour whose outcome is known.
     DriftEval(drift_eval::DriftEvalArgs),
     /// A simulated fleet with thieves in it: who is caught, how soon, and what honest callers lose.
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
         Command::Bench(args) => runtime().and_then(|runtime| runtime.block_on(bench::run(&args))),
+        Command::Run(args) => runtime().and_then(|runtime| runtime.block_on(run::run(&args))),
         Command::DriftEval(args) => drift_eval::run(&args),
         Command::DriftSim(args) => drift_sim::run(&args),
         Command::FleetRights(args) => fleet_rights::run(&args),

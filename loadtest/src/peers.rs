@@ -4,12 +4,14 @@
 //! the report by name; it is never left out silently. Every one is ended by its own process id when it is dropped.
 
 mod envoy;
+mod guarded;
 mod home;
 mod nginx;
 mod oidc_provider;
 mod openbao;
 
 pub use envoy::{Envoy, Filter};
+pub use guarded::Guarded;
 pub use home::home;
 pub use nginx::{Auth, nginx};
 pub use oidc_provider::{OidcProvider, oidc_provider};
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::load::ProcessorTime;
+use crate::load::{ProcessorTime, resident_bytes};
 
 /// The slowest (Node, a fresh OpenBao) needs about two seconds here.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -71,6 +73,16 @@ impl Peer {
     /// Processor time it has used.
     pub fn processor_time(&self) -> Option<Duration> {
         ProcessorTime::of(self.process.id()?).used()
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Memory it has resident.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        resident_bytes(self.process.id()?)
     }
 
     /// Starts a program and waits until something accepts connections there.

@@ -22,6 +22,8 @@ use tokio::net::TcpListener;
 
 /// Where the one answer is.
 pub const PATH: &str = "/orders/4711";
+/// Where an answer is that does not end, behind Lanyard's layer.
+pub const EVENTS: &str = "/events";
 /// What a token needs for it.
 pub const SCOPE: &str = "orders:read";
 /// What it is for.
@@ -97,6 +99,19 @@ pub fn run(args: &ServeArgs) -> Result<(), Box<dyn Error>> {
         axum::serve(listener, service).await?;
         Ok(())
     })
+}
+
+/// Lets this process and those it starts have as many files open as the system allows; how many that is.
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        maximum: limits.maximum,
+    };
+    // Refused, it stays as it is: what is read back counts.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 async fn router(args: &ServeArgs) -> Result<Router, Box<dyn Error>> {

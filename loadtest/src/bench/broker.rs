@@ -2,14 +2,17 @@
 //! theirs in memory.
 
 mod device;
+mod policies;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::curve::{Curve, Line};
 use super::target::{Goal, Target};
 use super::turns::{self, Case, Measured, Outcome, Turns, beside};
 use crate::broker::{Broker, BrokerArgs, Member};
@@ -82,12 +85,31 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
     drop(cases);
     let mut targets = targets(&measured);
     let questions: Arc<[Question]> = Arc::from(asked.mint);
+    let mut curves = vec![by_connections(address, &questions).await];
+    curves.extend(policies::curve(args).await?);
     targets.extend(waits_for_the_disk(&broker, &questions, turns).await?);
     Ok(Outcome {
         measured,
         targets,
         missing,
+        curves,
     })
+}
+
+/// Mints a second by number of connections: the more of them, the more share a write to the disk.
+async fn by_connections(to: SocketAddr, questions: &Arc<[Question]>) -> Curve {
+    let mut points = Vec::new();
+    for connections in [1, 4, 16, 64, 128, 256] {
+        let lasting = Duration::from_secs(1);
+        let answers = closed(to, Arc::clone(questions), connections, lasting).await;
+        points.push((connections as f64, answers.per_second()));
+    }
+    Curve::of(
+        "broker-connections",
+        "Durable mints a second, by number of connections",
+        ("connections", "mints/s"),
+        vec![Line::new(MINT, points)],
+    )
 }
 
 /// What is asked of our broker.

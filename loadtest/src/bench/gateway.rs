@@ -5,11 +5,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::curve::{Curve, Line};
 use super::target::{Goal, Target};
 use super::turns::{self, Case, Measured, Outcome, Turns, beside};
 use crate::broker::{Broker, BrokerArgs};
-use crate::load::Question;
-use crate::peers::{self, Auth, Envoy, Filter, Missing, Peer};
+use crate::load::{Question, closed, open, quantiles};
+use crate::peers::{self, Auth, Envoy, Filter, Guarded, Missing, Peer};
 use crate::server::{AUDIENCE, Kind, PATH, SCOPE};
 
 const COMMAND: &str = "lanyard-loadtest bench gateway";
@@ -32,33 +33,17 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
     let member = broker
         .add_member("bench-gateway-caller", &owner, AUDIENCE, SCOPE)
         .await?;
-    let enrolment = broker
-        .add_gateway_file("bench-gateway", &owner, AUDIENCE)
-        .await?;
     let token = broker
         .token(&member, &[("requested_lifetime", "3600")])
         .await?;
     let jwks = broker.jwks().await?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("enrolment.json");
-    std::fs::write(&file, enrolment.expose())?;
 
     let issuer = ["--issuer", broker.issuer.as_str()];
     let hello = peers::home(Kind::Hello, [""; 0]).await?;
     let door = peers::home(Kind::Hello, [""; 0]).await?;
     let decoding = peers::home(Kind::Jsonwebtoken, issuer).await?;
     let remembering = peers::home(Kind::SeenMap, issuer).await?;
-    let state = folder.path().join("state");
-    let layer = peers::home(
-        Kind::Lanyard,
-        [
-            "--enrolment".as_ref(),
-            file.as_os_str(),
-            "--state".as_ref(),
-            state.as_os_str(),
-        ],
-    )
-    .await?;
+    let layer = Guarded::start(&broker, &owner, "bench-gateway").await?;
 
     let mut missing = Vec::new();
     let mut present = |peer: Result<Peer, Missing>| peer.map_err(|why| missing.push(why)).ok();
@@ -79,7 +64,7 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
         case(HELLO, &hello, None, &questions),
         case(JSONWEBTOKEN, &decoding, None, &questions),
         case(SEEN_MAP, &remembering, None, &questions),
-        case(LANYARD, &layer, None, &questions),
+        case(LANYARD, layer.peer(), None, &questions),
     ];
     let others = [
         (ENVOY, &envoy, None),
@@ -97,11 +82,58 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
     }
     let measured = turns::take(&cases, turns).await;
     drop(cases);
+    let curves = vec![
+        by_connections(&hello, &layer, &questions).await,
+        waits(&hello, &layer, &questions).await,
+    ];
     Ok(Outcome {
         targets: targets(&measured),
         measured,
         missing,
+        curves,
     })
+}
+
+/// How many connections ask at once.
+const CONNECTIONS: [usize; 6] = [1, 4, 16, 64, 128, 256];
+
+/// Requests a second by number of connections, each for a second.
+async fn by_connections(hello: &Peer, layer: &Guarded, questions: &Arc<[Question]>) -> Curve {
+    let mut lines = Vec::new();
+    for (name, to) in [(HELLO, hello.address), (LANYARD, layer.address())] {
+        let mut points = Vec::new();
+        for connections in CONNECTIONS {
+            let lasting = Duration::from_secs(1);
+            let answers = closed(to, Arc::clone(questions), connections, lasting).await;
+            points.push((connections as f64, answers.per_second()));
+        }
+        lines.push(Line::new(name, points));
+    }
+    Curve::of(
+        "gateway-connections",
+        "Requests a second, by number of connections",
+        ("connections", "requests/s"),
+        lines,
+    )
+}
+
+/// So many requests a second leave both servers idle most of the time.
+const CALM_PER_SECOND: f64 = 2_000.0;
+
+/// How waits are spread while requests are due at fixed instants.
+async fn waits(hello: &Peer, layer: &Guarded, questions: &Arc<[Question]>) -> Curve {
+    let mut lines = Vec::new();
+    for (name, to) in [(HELLO, hello.address), (LANYARD, layer.address())] {
+        let lasting = Duration::from_secs(5);
+        let answers = open(to, Arc::clone(questions), 16, CALM_PER_SECOND, lasting).await;
+        lines.push(Line::new(name, quantiles(&answers.waits)));
+    }
+    Curve::of(
+        "gateway-waits",
+        "Waits at two thousand requests a second",
+        ("1 / (1 - share of requests)", "ms"),
+        lines,
+    )
 }
 
 fn question(token: &str) -> Question {

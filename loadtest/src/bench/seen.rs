@@ -13,7 +13,7 @@ use lanyard_drift::Outcome;
 use lanyard_sdk::gateway::{Capacity, GatewayLayer};
 use lanyard_sdk::{Clock, Decision, DriftMode, Gateway, Now, Request, Route, SystemClock};
 use lanyard_token::testing::{TestIssuer, install_reference_provider};
-use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, NodeId, RootKey, TrustedKeys};
+use lanyard_token::{Algorithm, Claims, Delegation, KeyUse, NodeId, Rev, RootKey, TrustedKeys};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
@@ -21,11 +21,18 @@ use super::{Ratio, processor_time};
 
 const ISSUER: &str = "https://broker.example";
 const AUDIENCE: &str = "https://orders.example";
+/// What is called, as the drift engine names it.
+pub(super) const OPERATION: &str = "https://orders.example GET /orders/{id}";
 /// Long enough that a clock of 1 ns resolution does not matter, short enough to take turns often.
 const OURS_PER_ROUND: u32 = 20_000;
 const BASELINE_PER_ROUND: u32 = 200;
 /// Each call is two notes, and a ring of the journal holds four thousand.
 pub(super) const CALLS_A_PORTION: u32 = 1_000;
+
+/// What is called.
+const PLACE: &str = "/orders/4711";
+/// The first token's number.
+const FIRST_NUMBER: u64 = 1_000;
 
 /// How many tokens take turns, and with which algorithm they are signed. What many tokens cost is the way to
 /// memory, and that is the same for both algorithms.
@@ -88,28 +95,58 @@ impl Subject {
         mode: DriftMode,
     ) -> Result<Self, Box<dyn Error>> {
         let now = SystemClock.now();
-        let issuer = TestIssuer::new(algorithm, ISSUER, AUDIENCE, now.wall.seconds());
-        let gateway = gateway(&issuer, count, mode)?;
-        let numbers = 1_000..1_000 + count as u64;
-        let tokens: Vec<String> = numbers
-            .map(|jti| {
-                issuer.token_of(&Claims {
-                    jti: NodeId::from_u64(jti),
-                    ..issuer.claims.clone()
-                })
-            })
+        let mut subject = Self::empty(algorithm, count, mode)?;
+        subject.tokens = (0..count)
+            .map(|number| subject.token_numbered(number))
             .collect();
-        for portion in tokens.chunks(CALLS_A_PORTION as usize) {
+        for portion in subject.tokens.chunks(CALLS_A_PORTION as usize) {
             for token in portion {
-                check(&gateway, token, now)?;
+                check(&subject.gateway, token, now)?;
             }
-            gateway.observe_now();
+            subject.gateway.observe_now();
         }
+        Ok(subject)
+    }
+
+    /// A gateway with room for so many tokens, which has seen none yet.
+    pub(super) fn empty(
+        algorithm: Algorithm,
+        count: usize,
+        mode: DriftMode,
+    ) -> Result<Self, Box<dyn Error>> {
+        let now = SystemClock.now();
+        let issuer = TestIssuer::new(algorithm, ISSUER, AUDIENCE, now.wall.seconds());
         Ok(Self {
+            gateway: gateway(&issuer, count, mode)?,
             issuer,
-            gateway,
-            tokens,
+            tokens: Vec::new(),
         })
+    }
+
+    /// The token with this number.
+    pub(super) fn token_numbered(&self, number: usize) -> String {
+        self.issuer.token_of(&Claims {
+            jti: NodeId::from_u64(FIRST_NUMBER + number as u64),
+            ..self.issuer.claims.clone()
+        })
+    }
+
+    /// Sees a token for the first time, and keeps nothing of it here; its length.
+    pub(super) fn see(&self, number: usize) -> Result<usize, Box<dyn Error>> {
+        let token = self.token_numbered(number);
+        check(&self.gateway, &token, self.gateway.now())?;
+        Ok(token.len())
+    }
+
+    /// Asks for an object.
+    pub(super) fn walk(&self, token: &str, object: u64) -> Result<(), Box<dyn Error>> {
+        let path = format!("/orders/{object}");
+        check_at(&self.gateway, token, &path, self.gateway.now())
+    }
+
+    /// How many tokens the gateway has in mind.
+    pub(super) fn kept(&self) -> usize {
+        self.gateway.tokens_kept()
     }
 
     fn token(&self, turn: usize) -> &str {
@@ -133,7 +170,7 @@ impl Subject {
 
     /// Whether a text is taken for a good token.
     pub(super) fn allows(&self, token: &str) -> bool {
-        let decision = decide(&self.gateway, token, self.gateway.now());
+        let decision = decide(&self.gateway, token, PLACE, self.gateway.now());
         matches!(decision, Decision::Allow(_))
     }
 
@@ -163,6 +200,18 @@ impl Subject {
             self.gateway.observe_now();
         }
         Ok(sum / f64::from(portions.max(1)))
+    }
+
+    /// Ends a token as the feed would, and asks with it once more: it is to be refused.
+    pub(super) fn end_and_be_refused(&self, turn: usize) -> Result<(), Box<dyn Error>> {
+        let node = NodeId::from_u64(FIRST_NUMBER + turn as u64);
+        self.gateway
+            .feed()
+            .end(node, Rev::from_u64(1).unwrap_or(Rev::ZERO));
+        match check(&self.gateway, self.token(turn), self.gateway.now()) {
+            Ok(()) => Err("a token outlived its end".into()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Notes that were lost: figures with any would flatter.
@@ -197,10 +246,10 @@ fn nanoseconds_each(
     Ok((processor_time() - start) / f64::from(count))
 }
 
-fn decide(gateway: &Gateway, token: &str, now: Now) -> Decision {
+fn decide(gateway: &Gateway, token: &str, path: &str, now: Now) -> Decision {
     let request = Request {
         method: &Method::GET,
-        path: "/orders/4711",
+        path,
         query: None,
         source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))),
         user_agent: Some("orders-client/1.0"),
@@ -210,7 +259,11 @@ fn decide(gateway: &Gateway, token: &str, now: Now) -> Decision {
 }
 
 fn check(gateway: &Gateway, token: &str, now: Now) -> Result<(), Box<dyn Error>> {
-    match decide(gateway, token, now) {
+    check_at(gateway, token, PLACE, now)
+}
+
+fn check_at(gateway: &Gateway, token: &str, path: &str, now: Now) -> Result<(), Box<dyn Error>> {
+    match decide(gateway, token, path, now) {
         Decision::Allow(lease) => {
             let outcome = Outcome {
                 status: Some(200),

@@ -67,12 +67,32 @@ impl Target {
     }
 }
 
+impl Target {
+    /// A line of a Markdown table: id, goal, middle, lowest, highest, and whether it is reached.
+    pub(super) fn row(&self) -> String {
+        let word = match self.is_reached() {
+            true => "reached",
+            false => "**missed**",
+        };
+        let (id, unit, goal) = (self.id, self.unit, self.goal);
+        format!(
+            "| {id} | {goal} {unit} | {:.3} {unit} | {:.3} | {:.3} | {word}, `{}` |",
+            self.measured, self.minimum, self.maximum, self.command
+        )
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(goal) => write!(f, ">= {goal}"),
+            Self::AtMost(goal) => write!(f, "<= {goal}"),
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, goal) = match self.goal {
-            Goal::AtLeast(goal) => (">=", goal),
-            Goal::AtMost(goal) => ("<=", goal),
-        };
         let word = if self.is_reached() {
             "reached"
         } else {
@@ -80,8 +100,8 @@ impl fmt::Display for Target {
         };
         write!(
             f,
-            "{:<24} {:>10.3} {:<3} ({:.3} to {:.3}), goal {sign} {goal} {}: {word}",
-            self.id, self.measured, self.unit, self.minimum, self.maximum, self.unit
+            "{:<24} {:>10.3} {:<3} ({:.3} to {:.3}), goal {} {}: {word}",
+            self.id, self.measured, self.unit, self.minimum, self.maximum, self.goal, self.unit
         )
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::curve::Curve;
 use super::target::Target;
 use crate::load::{Answers, Question, closed};
 use crate::peers::Missing;
@@ -46,6 +47,7 @@ pub(super) struct Outcome {
     pub(super) measured: Vec<Measured>,
     pub(super) targets: Vec<Target>,
     pub(super) missing: Vec<Missing>,
+    pub(super) curves: Vec<Curve>,
 }
 
 /// How long and how wide.
@@ -133,20 +135,39 @@ pub(super) fn print(all: &[Measured]) {
         "", "requests/s", "p50 us", "p99 us", "cpu us each", "failed"
     );
     for measured in all {
-        let middle = |pick: fn(&Round) -> f64| {
-            let mut values: Vec<f64> = measured.rounds.iter().map(pick).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        let failed: u64 = measured.rounds.iter().map(|round| round.failed).sum();
         println!(
             "{:<44} {:>10.0} {:>9.0} {:>9.0} {:>12.2} {:>8}",
             measured.name,
-            middle(|round| round.per_second),
-            middle(|round| round.p50_us),
-            middle(|round| round.p99_us),
-            middle(|round| round.processor_us),
-            failed
+            measured.middle(|round| round.per_second),
+            measured.middle(|round| round.p50_us),
+            measured.middle(|round| round.p99_us),
+            measured.middle(|round| round.processor_us),
+            measured.failed()
         );
+    }
+}
+
+impl Measured {
+    /// A line of a Markdown table.
+    pub(super) fn row(&self) -> String {
+        format!(
+            "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {} |",
+            self.name,
+            self.middle(|round| round.per_second),
+            self.middle(|round| round.p50_us),
+            self.middle(|round| round.p99_us),
+            self.middle(|round| round.processor_us),
+            self.failed()
+        )
+    }
+
+    fn middle(&self, pick: fn(&Round) -> f64) -> f64 {
+        let mut values: Vec<f64> = self.rounds.iter().map(pick).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn failed(&self) -> u64 {
+        self.rounds.iter().map(|round| round.failed).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! Processor time of a process, as the kernel accounts it.
+//! Processor time and memory of a process, as the kernel accounts them.
 
 use std::fs;
 use std::time::Duration;
@@ -31,6 +31,14 @@ impl ProcessorTime {
         }
         Some(Duration::from_nanos(nanos))
     }
+}
+
+/// Memory of a process that is resident now. Nothing where `/proc` is not to be had.
+pub fn resident_bytes(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 /// How many threads wanted to run, on average over the last minute: told beside every figure. Nothing where `/proc`

@@ -38,6 +38,11 @@ impl Question {
         self
     }
 
+    /// The status that is the right answer.
+    pub const fn expected(&self) -> StatusCode {
+        self.expected
+    }
+
     /// As sent.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

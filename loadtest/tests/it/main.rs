@@ -8,3 +8,4 @@ mod fleet_rights;
 mod golden;
 mod replay;
 mod replay_policy;
+mod run;

@@ -1,0 +1,131 @@
+//! What a run of benchmarks came to, for programs and for people.
+
+mod picture;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::asked::{self, Listed};
+use super::curve::Curve;
+use super::target::Target;
+use super::turns::{Measured, Outcome};
+use super::{Findings, Ratio, What};
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Threads that wanted to run when it began, on average over a minute.
+    pub(super) machine_load: Option<f64>,
+    pub(super) targets: Vec<Target>,
+    pub(super) checks: Vec<Ratio>,
+    pub(super) servers: Vec<Measured>,
+    pub(super) curves: Vec<Curve>,
+    /// What limits the figures, such as a smaller number than was asked for.
+    pub(super) notes: Vec<String>,
+    /// Peers that were not there, and why: their figures are missing.
+    pub(super) missing: Vec<String>,
+}
+
+/// As the file has it.
+#[derive(Serialize)]
+struct Written<'a> {
+    machine_load: Option<f64>,
+    targets: Vec<Listed>,
+    notes: &'a [String],
+    missing: &'a [String],
+    checks: &'a [Ratio],
+    servers: &'a [Measured],
+    curves: &'a [Curve],
+}
+
+impl Report {
+    pub(super) fn add_servers(&mut self, outcome: Outcome) {
+        self.missing
+            .extend(outcome.missing.iter().map(ToString::to_string));
+        self.servers.extend(outcome.measured);
+        self.targets.extend(outcome.targets);
+        self.curves.extend(outcome.curves);
+    }
+
+    pub(super) fn add(&mut self, findings: Findings) {
+        self.targets.extend(findings.targets);
+        self.curves.extend(findings.curves);
+        self.notes.extend(findings.notes);
+        self.missing.extend(findings.missing);
+    }
+
+    /// All targets and what stands behind them.
+    pub(super) fn write_json(&self, ran: What, file: &Path) -> Result<(), Box<dyn Error>> {
+        let written = Written {
+            machine_load: self.machine_load,
+            targets: asked::all(ran, &self.targets, &self.missing),
+            notes: &self.notes,
+            missing: &self.missing,
+            checks: &self.checks,
+            servers: &self.servers,
+            curves: &self.curves,
+        };
+        std::fs::write(file, serde_json::to_vec_pretty(&written)?)?;
+        Ok(())
+    }
+
+    /// A picture for each curve, and `report.md` which has them and the tables.
+    pub(super) fn write_pictures(&self, ran: What, folder: &Path) -> Result<(), Box<dyn Error>> {
+        std::fs::create_dir_all(folder)?;
+        for curve in &self.curves {
+            picture::draw(&folder.join(format!("{}.svg", curve.id)), curve)?;
+        }
+        std::fs::write(folder.join("report.md"), self.markdown(ran))?;
+        Ok(())
+    }
+
+    fn markdown(&self, ran: What) -> String {
+        let mut text = String::from("# What was measured\n\n");
+        // Writing to a string cannot fail.
+        let mut line = |words: std::fmt::Arguments<'_>| {
+            let _ = writeln!(text, "{words}");
+        };
+        if let Some(load) = self.machine_load {
+            line(format_args!(
+                "{load} threads wanted to run on this machine when it began.\n"
+            ));
+        }
+        line(format_args!(
+            "| target | goal | measured | lowest | highest | |"
+        ));
+        line(format_args!("| --- | --- | --- | --- | --- | --- |"));
+        for listed in asked::all(ran, &self.targets, &self.missing) {
+            match listed {
+                Listed::Measured(target) => line(format_args!("{}", target.row())),
+                Listed::Missing(missing) => {
+                    line(format_args!(
+                        "| {} | | | | | {} |",
+                        missing.id, missing.reason
+                    ));
+                }
+            }
+        }
+        for note in self.notes.iter().chain(&self.missing) {
+            line(format_args!("\n- {note}"));
+        }
+        if !self.servers.is_empty() {
+            line(format_args!(
+                "\n## Servers that took turns\n\n| | requests/s | p50 us | p99 us | processor us | failed |\n\
+                 | --- | --- | --- | --- | --- | --- |"
+            ));
+        }
+        for measured in &self.servers {
+            line(format_args!("{}", measured.row()));
+        }
+        for curve in &self.curves {
+            line(format_args!(
+                "\n## {}\n\n![]({}.svg)",
+                curve.title, curve.id
+            ));
+        }
+        text
+    }
+}

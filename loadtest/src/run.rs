@@ -1,0 +1,131 @@
+//! `lanyard-loadtest run SCENARIO`: what good callers notice while something happens.
+//!
+//! ```text
+//! good traffic:   ── alone ──│── alone ──────│── beside it ──│      open loop, timed from when it was due
+//! the scenario:              warm-up          │── happens ───│
+//! memory:                                    base ──► highest
+//! ```
+//! A broker and a service behind the gateway's layer, each a process of its own, started here or named. Good callers
+//! call the service with tokens that it has seen, and ask the broker for new ones, at fixed instants. First alone, then
+//! while the scenario happens: what counts is the second as a multiple of the first, in one run, and by how much the
+//! two processes grew. Whoever attacks shares the machine with whoever is attacked, so that what an attack costs its
+//! sender is in these figures as well.
+
+mod attack;
+mod good;
+mod happening;
+mod outcome;
+mod stage;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::broker::BrokerArgs;
+use crate::load::machine_load;
+use happening::Happening;
+use outcome::Outcome;
+use stage::{Sampler, Stage};
+
+/// `lanyard-loadtest run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// What happens.
+    #[arg(value_enum)]
+    scenario: Scenario,
+    /// Seconds alone, and as many while it happens.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Good calls at the service, a second.
+    #[arg(long, default_value_t = 300.0)]
+    calls: f64,
+    /// Good requests for a new token, a second.
+    #[arg(long, default_value_t = 30.0)]
+    mints: f64,
+    /// How much of the scenario happens, a second: exchanges, hundreds of revoked nodes, junk, distinct paths.
+    #[arg(long, default_value_t = 500.0)]
+    pressure: f64,
+    /// Slow clients at each door.
+    #[arg(long, default_value_t = 500)]
+    slow: usize,
+    /// A route behind a running gateway of the same broker, instead of a service started here.
+    #[arg(long, value_name = "URL", requires_all = ["audience", "scope"])]
+    target: Option<url::Url>,
+    /// Whom tokens for --target are for.
+    #[arg(long, value_name = "URI")]
+    audience: Option<String>,
+    /// What --target needs.
+    #[arg(long)]
+    scope: Option<String>,
+    /// Writes the figures as JSON as well.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Nothing.
+    Steady,
+    /// Everybody exchanges tokens.
+    ExchangeStorm,
+    /// Nodes are revoked in bulk.
+    RevocationStorm,
+    /// Signing keys are replaced.
+    KeyRotation,
+    /// The broker stands still: no feed, no tokens.
+    FeedOutage,
+    /// Junk and well-formed forgeries, no two alike, at both doors.
+    JunkFlood,
+    /// A valid token calls what nobody called before, each time as somebody else.
+    CardinalityBomb,
+    /// Connections that send a byte now and then, at both doors.
+    SlowClients,
+    /// A little of everything.
+    MixedDay,
+}
+
+impl Scenario {
+    /// What an attacker may cost others: twice the wait of one in a hundred, and 64 MiB.
+    const fn is_attack(self) -> bool {
+        matches!(
+            self,
+            Self::JunkFlood | Self::CardinalityBomb | Self::SlowClients
+        )
+    }
+}
+
+/// Runs a scenario and prints what came of it.
+#[expect(clippy::print_stdout, reason = "the table is this command's answer")]
+pub async fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
+    if let Some(load) = machine_load() {
+        println!("note: {load} threads wanted to run on this machine when it began");
+    }
+    let lasting = Duration::from_secs(args.seconds.max(1));
+    let allowed = crate::server::raise_open_files();
+    let stage = Stage::set(args).await?;
+    let happening = Happening::prepare(args, &stage, lasting, allowed).await?;
+    let good = good::Good::new(args, &stage);
+    // A cold cache is nobody's fault.
+    good.traffic(lasting / 4).await;
+    let alone = good.traffic(lasting).await;
+    let base = stage.resident();
+    let sampler = Sampler::start(&stage);
+    let (beside, happened) = tokio::join!(good.traffic(lasting), happening.happen(&stage, lasting));
+    let highest = sampler.stop().await;
+    let outcome = Outcome {
+        scenario: args.scenario,
+        alone,
+        beside,
+        base,
+        highest,
+        happened: happened?,
+    };
+    println!("{outcome}");
+    if let Some(file) = &args.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&outcome.json())?)?;
+    }
+    Ok(())
+}
