@@ -12,7 +12,8 @@ use super::folder::{bundle, counted, trial, untried};
 use crate::policy::Bundle;
 use crate::policy::difference::{Cell, Changed, Recorded, Way, cells, changed};
 use crate::policy::matrix::rows;
-use crate::policy::trial::{Outcome, Verdict};
+use crate::policy::respond::matrix as responses;
+use crate::policy::trial::{Outcome, Trial, Verdict};
 
 /// `lanyard policy diff`.
 #[derive(Debug, Args)]
@@ -43,30 +44,33 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<(), CliError> {
         .map_err(|why| untried(&why))?,
         None => Vec::new(),
     };
-    let cells = matrices(args, &before, &after)?;
+    let trial = trial(&args.after)?;
+    let cells = matrices(&trial, &before, &after)?;
+    let steps = match &trial.classes {
+        Some(classes) => {
+            responses::changed(&before, &after, classes).map_err(|why| untried(&why))?
+        }
+        None => Vec::new(),
+    };
     let answer = json!({
         "requests": requests.as_ref().map(Vec::len),
         "changed": changed,
         "matrix": cells,
+        "responses": steps,
     });
     output.print(&answer, |_| {
-        text(requests.as_deref(), &changed, cells.as_deref())
+        text(requests.as_deref(), &changed, cells.as_deref()) + &answers(&steps)
     });
-    if changed.is_empty() && cells.is_none_or(|cells| cells.is_empty()) {
+    if changed.is_empty() && steps.is_empty() && cells.is_none_or(|cells| cells.is_empty()) {
         return Ok(());
     }
     Err(CliError::Failed(
-        "the policies differ in what they give".to_owned(),
+        "the policies differ in what they give, or do about drift".to_owned(),
     ))
 }
 
 /// Both matrices for the classes of the folder as it would be: otherwise classes would differ, not policies.
-fn matrices(
-    args: &DiffArgs,
-    before: &Bundle,
-    after: &Bundle,
-) -> Result<Option<Vec<Cell>>, CliError> {
-    let trial = trial(&args.after)?;
+fn matrices(trial: &Trial, before: &Bundle, after: &Bundle) -> Result<Option<Vec<Cell>>, CliError> {
     let Some(classes) = &trial.classes else {
         return Ok(None);
     };
@@ -128,6 +132,32 @@ fn text(requests: Option<&[Recorded]>, changed: &[Changed], cells: Option<&[Cell
         }
     }
     text
+}
+
+/// What would be done otherwise about drift; nothing where all stays.
+fn answers(steps: &[responses::Changed]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            json!({
+                "class": step.class,
+                "who": step.who.word(),
+                "abuse": step.abuse,
+                "rung": step.rung,
+                "before": step.before,
+                "after": step.after,
+            })
+        })
+        .collect();
+    let columns = ["class", "who", "abuse", "rung", "before", "after"];
+    let number = counted(steps.len(), "place");
+    format!(
+        "what is done about drift differs in {number}\n{}",
+        table(&rows, &columns)
+    )
 }
 
 fn request(change: &Changed) -> Value {

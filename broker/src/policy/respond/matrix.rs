@@ -42,7 +42,8 @@ pub enum Who {
 }
 
 impl Who {
-    const fn word(self) -> &'static str {
+    /// As the matrix has it.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::InShare => "in share",
@@ -108,6 +109,61 @@ fn steps(
         policies.extend(choice.policies);
     }
     Ok((chosen, policies))
+}
+
+/// A step that other policies would take otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Whose.
+    pub class: String,
+    /// For which of them.
+    pub who: Who,
+    /// What it looks like.
+    pub abuse: &'static str,
+    /// How far it has gone.
+    pub rung: &'static str,
+    /// The step that is asked for.
+    pub before: &'static str,
+    /// The one that would be.
+    pub after: &'static str,
+}
+
+/// Steps that differ, class by class; a bundle without a word about responses has those of the program.
+pub fn changed(
+    before: &Bundle,
+    after: &Bundle,
+    classes: &Classes,
+) -> Result<Vec<Changed>, Untried> {
+    let catalogue: Vec<Audience> = after.catalogue().keys().cloned().collect();
+    let mut found = Vec::new();
+    for class in &classes.classes {
+        for abuse in Abuse::ALL {
+            let of = |met| {
+                let (old, _) = steps(before, (class, &catalogue), abuse, met)?;
+                let (new, _) = steps(after, (class, &catalogue), abuse, met)?;
+                Ok::<_, Untried>((old, new))
+            };
+            let (met, unmet) = (of(true)?, of(false)?);
+            let kinds = if met == unmet {
+                vec![(Who::All, met)]
+            } else {
+                vec![(Who::InShare, met), (Who::Others, unmet)]
+            };
+            for (who, (old, new)) in kinds {
+                let rungs = Rung::ALL.into_iter().zip(old.into_iter().zip(new));
+                let differing = rungs.filter(|(_, (old, new))| old != new);
+                found.extend(differing.map(|(rung, (old, new))| Changed {
+                    class: class.class.clone(),
+                    who,
+                    abuse: abuse.word(),
+                    rung: rung.word(),
+                    before: old.word(),
+                    after: new.word(),
+                }));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Policies that no row shows.

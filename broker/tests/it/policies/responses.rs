@@ -171,3 +171,29 @@ fn a_case_about_nobody_or_a_rung_that_there_is_not_is_refused_with_its_place() {
         "{said}"
     );
 }
+
+#[test]
+fn a_difference_in_what_is_done_about_drift_is_told_by_class_kind_and_rung() {
+    let folder = Copied::new();
+    folder.replace(
+        "response/policy.cedar",
+        "resource != Lanyard::Abuse::\"scraping\"",
+        "true",
+    );
+    let ours = super::ours();
+    let (code, told, said) = folder.policy(&["diff", ours.to_str().unwrap(), "policies"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        told.contains("what is done about drift differs in 9 places"),
+        "{told}"
+    );
+    let row = told
+        .lines()
+        .find(|line| line.starts_with("partner "))
+        .unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(
+        cells,
+        ["partner", "all", "scraping", "then", "suspend", "revoke"]
+    );
+}
