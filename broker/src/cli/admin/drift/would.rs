@@ -63,8 +63,9 @@ pub(super) fn thresholds(file: &Path) -> Result<Value, CliError> {
 pub(super) fn text(answer: &Value) -> String {
     let rehearsal = answer.get("rehearsal").unwrap_or(&Value::Null);
     let mut text = format!(
-        "rehearsal {}\n{} windows of {} identities, {} calls{}; statistics {}\n\n",
+        "rehearsal {}\n{}{} windows of {} identities, {} calls{}; statistics {}\n\n",
         output::line(text_of(answer, "id")),
+        policies(answer),
         output::shown("windows", rehearsal.get("windows")),
         output::shown("identities", rehearsal.get("identities")),
         output::shown("calls", rehearsal.get("calls")),
@@ -123,6 +124,14 @@ pub(super) fn in_force(answer: &Value) -> String {
         })
         .collect();
     output::table(&rows, &["kind", "hash", "at", "rehearsal"])
+}
+
+/// Which policies of responses were asked.
+fn policies(answer: &Value) -> String {
+    match answer.get("bundle").and_then(Value::as_str) {
+        Some(bundle) => format!("policies {}\n", output::line(bundle)),
+        None => String::new(),
+    }
 }
 
 fn between(rehearsal: &Value) -> String {
@@ -184,7 +193,7 @@ mod tests {
             "also_done": false, "sentence": "anomalous: more calls than usual\u{1b}",
         });
         let answer = json!({
-            "id": "ab12", "mode": "enforce", "kinds": ["service"], "unrehearsed": true, "cut": 1,
+            "id": "ab12", "bundle": "5f2a", "mode": "enforce", "kinds": ["service"], "unrehearsed": true, "cut": 1,
             "rehearsal": {
                 "windows": 40, "calls": 4_000, "identities": 2,
                 "between": [1_767_225_600_000_u64, 1_767_229_200_000_u64],
@@ -196,6 +205,7 @@ mod tests {
         });
         let expected = "\
 rehearsal ab12
+policies 5f2a
 40 windows of 2 identities, 4000 calls, 2026-01-01T00:00:00Z to 2026-01-01T01:00:00Z; statistics act
 
 RESPONSE  WOULD  DID  BOTH
