@@ -1,6 +1,6 @@
 //! A folder of policies, read and checked once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,6 +12,8 @@ use super::asked::Binding;
 use super::broken::Broken;
 use super::catalogue::{self, Catalogue};
 use super::contradiction;
+use super::mentions::Mentions;
+use super::remembered::Remembered;
 use super::respond::Responses;
 use super::respond::marks::Marks;
 use super::slices::{Slices, actions};
@@ -72,6 +74,9 @@ pub struct Bundle {
     catalogue: Catalogue,
     remarks: Vec<Broken>,
     hash: ContentHash,
+    /// What policies read of the circumstances that change; most read nothing of them.
+    mentions: HashMap<PolicyId, Mentions>,
+    pub(super) remembered: Remembered,
 }
 
 impl Bundle {
@@ -129,6 +134,10 @@ impl Bundle {
         let slices = Slices::of(policies.policies(), &words)
             .map_err(|error| Broken::file(file, error.to_string()))?;
         let responses = Responses::of(&policies, &rules, &words)?;
+        let mentions = policies
+            .policies()
+            .map(|policy| (policy.id().clone(), Mentions::of(policy)))
+            .filter(|(_, mentions)| !mentions.is_none());
         Ok(Self {
             words,
             slices,
@@ -137,6 +146,8 @@ impl Bundle {
             catalogue: catalogue::read(sources.catalogue.as_ref())?,
             remarks,
             hash: sources.hash(),
+            mentions: mentions.collect(),
+            remembered: Remembered::default(),
         })
     }
 
@@ -169,6 +180,16 @@ impl Bundle {
     pub fn is_about_issuing(&self, rule: &Rule) -> bool {
         let policy = self.slices.policy(&PolicyId::new(&rule.id));
         policy.is_some_and(|policy| actions(policy, &self.words).contains(&self.words.issue))
+    }
+
+    /// What a set of them reads of the circumstances that change.
+    pub(super) fn mentions_of(&self, policies: &PolicySet) -> Mentions {
+        if self.mentions.is_empty() {
+            return Mentions::default();
+        }
+        let all = policies.policies().map(|policy| policy.id());
+        let all = all.filter_map(|id| self.mentions.get(id).copied());
+        all.fold(Mentions::default(), Mentions::and)
     }
 
     /// In how many slices the policies are, and how many the largest has.

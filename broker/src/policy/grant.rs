@@ -13,6 +13,7 @@ use lanyard_token::{Scope, ScopeSet};
 
 use super::asked::{Asked, Binding};
 use super::bundle::{Bundle, Effect, Rule};
+use super::mentions::Mentions;
 use super::words::Unfit;
 
 /// What is given.
@@ -52,6 +53,8 @@ pub struct Ruling<'b> {
     pub faults: Vec<String>,
     /// How many policies were looked at.
     pub looked_at: usize,
+    /// What they read of the circumstances that change.
+    mentions: Mentions,
 }
 
 impl Ruling<'_> {
@@ -68,11 +71,28 @@ impl Ruling<'_> {
 }
 
 impl Bundle {
-    /// Decides.
+    /// Decides, or remembers what was decided.
     pub fn grant(&self, asked: &Asked<'_>) -> Result<Given, NotGiven> {
-        let wanted = self.wanted(asked);
-        let rulings = self.rulings(asked, &wanted).map_err(unfit)?;
-        let (given, denied): (Vec<_>, Vec<_>) = rulings.into_iter().partition(Ruling::is_given);
+        self.remembered.or_decide(asked, || self.decide(asked))
+    }
+
+    /// Decides, and says what the policies looked at read of the circumstances that change.
+    pub(super) fn decide(&self, asked: &Asked<'_>) -> (Result<Given, NotGiven>, Mentions) {
+        let mut mentions = Mentions::default();
+        let decided = self.judge(asked, &mut mentions);
+        (decided, mentions)
+    }
+
+    fn judge(&self, asked: &Asked<'_>, mentions: &mut Mentions) -> Result<Given, NotGiven> {
+        let mut look = |scopes: &[Option<&Scope>]| {
+            let rulings = self.rulings(asked, scopes).map_err(unfit)?;
+            let all = rulings.iter().map(|ruling| ruling.mentions);
+            *mentions = all.fold(*mentions, Mentions::and);
+            Ok(rulings)
+        };
+        let (given, denied): (Vec<_>, Vec<_>) = look(&self.wanted(asked))?
+            .into_iter()
+            .partition(Ruling::is_given);
         let is_enough = match asked.scopes {
             // Whoever asks for everything gets what there is.
             None => !given.is_empty(),
@@ -85,7 +105,7 @@ impl Bundle {
         if !asks_for_none {
             return Err(refused(&denied));
         }
-        let bare = self.rulings(asked, &[None]).map_err(unfit)?;
+        let bare = look(&[None])?;
         if bare.iter().all(Ruling::is_given) {
             Ok(gathered(&bare))
         } else {
@@ -128,10 +148,12 @@ impl Bundle {
                 forbids: Vec::new(),
                 faults: Vec::new(),
                 looked_at: 0,
+                mentions: Mentions::default(),
             };
             let resources = [&resource, &audience];
             for slice in self.slices.fitting(&words.issue, &resources, &principals) {
                 ruling.looked_at += slice.num_of_policies();
+                ruling.mentions = ruling.mentions.and(self.mentions_of(slice));
                 let response = authorizer.is_authorized(&request, slice, &entities);
                 let diagnostics = response.diagnostics();
                 let rules = diagnostics.reason().filter_map(|id| self.rule(id.as_ref()));
