@@ -46,6 +46,7 @@ use policy::Lifetimes;
 use proof::access_token::{self, Proven, Wanted};
 use proof::api_key::KeyHasher;
 use proof::oidc::{Federation, FederationError, FederationSettings};
+use proof::seen::SeenTokens;
 
 /// What the operator decided about issuing.
 #[derive(Clone, Debug)]
@@ -96,6 +97,7 @@ pub struct Issue {
     root: Arc<RootSigner>,
     ring: KeyRing,
     hasher: KeyHasher,
+    seen: SeenTokens,
     limits: Limits,
     federation: Federation,
     policies: Arc<Policies>,
@@ -132,6 +134,7 @@ impl Issue {
             admin_audience: audience(format!("{}/admin", settings.issuer))?,
             ring: KeyRing::new(Arc::clone(&seal)),
             hasher: KeyHasher::new(seal.pepper()?),
+            seen: SeenTokens::default(),
             limits: Limits::new(settings.limits),
             federation: Federation::open(&settings.federation, clock.now())?,
             policies: Arc::clone(&settings.policies),
@@ -205,7 +208,7 @@ impl Issue {
             .act
             .as_ref()
             .map_or(proven.claims.lin.identity(), |actor| actor.sub());
-        Ok((holder, proven.claims.jti, proven.claims.scope))
+        Ok((holder, proven.claims.jti, proven.claims.scope.clone()))
     }
 
     /// The room's own work until the task is dropped: keeps signing keys ready, every minute and as soon
@@ -244,9 +247,11 @@ impl Issue {
         token: &str,
         wanted: Wanted<'_>,
         now: UnixMillis,
-    ) -> Result<Proven, Rejection> {
+    ) -> Result<Arc<Proven>, Rejection> {
         let keys = self.state.read(identity::Book::mint_keys);
         let longest = self.settings.lifetimes.longest;
-        access_token::verify(token, &keys, &self.settings.issuer, longest, wanted, now)
+        self.seen.or_check(token, &keys, wanted, now, || {
+            access_token::verify(token, &keys, &self.settings.issuer, longest, wanted, now)
+        })
     }
 }

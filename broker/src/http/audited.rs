@@ -78,7 +78,7 @@ pub fn audited(
 }
 
 async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) -> Response {
-    let network = source::settle(&mut request, wrapper.behind_proxy).to_string();
+    let network = source::settle(&mut request, wrapper.behind_proxy);
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -108,6 +108,7 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
     if let Some(OperatorReason(reason)) = response.extensions().get() {
         span.record("lanyard.reason", reason);
         // Within the span, so that the sample leads to its trace.
+        let network = network.to_string();
         span.in_scope(|| wrapper.audit.refused(reason, &route, &network, None));
     }
     if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {

@@ -6,6 +6,7 @@
 //! `actor_token`, the client is the subject or the actor, and both tokens end the child.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lanyard_token::{Actor, Claims, Lineage, NodeId};
 
@@ -49,7 +50,7 @@ pub struct Exchange<'a> {
 
 /// The subject, proven.
 enum Proof {
-    Token(Box<Proven>),
+    Token(Arc<Proven>),
     Key(Client),
 }
 
@@ -84,7 +85,7 @@ impl Issue {
                 let proven = self
                     .verify(text, Wanted::Any, now)
                     .map_err(Refused::Subject)?;
-                (Proof::Token(Box::new(proven)), client)
+                (Proof::Token(proven), client)
             }
             Subject::ApiKey(text) => {
                 let holder = self.holder(text, exchange.address.map(Network::of))?;
@@ -105,7 +106,7 @@ impl Issue {
         };
         let Sight { look, act, party } = self
             .state
-            .read(|book| self.see(book, &proof, actor.as_ref(), &client, now))?;
+            .read(|book| self.see(book, &proof, actor.as_deref(), &client, now))?;
         let circumstances = Circumstances {
             grant: Grant::TokenExchange,
             proof: match &proof {

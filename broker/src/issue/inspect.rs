@@ -1,9 +1,11 @@
 //! Looking at a token (RFC 7662) and ending it (RFC 7009).
 
+use std::sync::Arc;
+
 use lanyard_token::{Actor, Claims, NodeId, Rev};
 
 use super::limits::Network;
-use super::proof::access_token::Wanted;
+use super::proof::access_token::{Proven, Wanted};
 use super::proof::api_key::ApiKey;
 use super::{Client, Issue};
 use crate::store::event::{By, Cause};
@@ -34,11 +36,11 @@ pub enum EndRefused {
 
 impl Issue {
     /// What a token says, if it lives.
-    pub fn introspect(&self, token: &str) -> Option<Claims> {
+    pub fn introspect(&self, token: &str) -> Option<Arc<Proven>> {
         let now = self.clock.now();
         let proven = self.verify(token, Wanted::Any, now).ok()?;
         self.state.read(|book| proven.check_alive(book, now)).ok()?;
-        Some(proven.claims)
+        Some(proven)
     }
 
     /// Ends a token, or an API key, on the wish of a client it belongs to. `None`: there was nothing
@@ -79,7 +81,7 @@ impl Issue {
         self.state
             .read(|book| book.check_not_ended(&proven.claims, proven.digest))
             .ok()?;
-        Some(proven.claims)
+        Some(proven.claims.clone())
     }
 
     /// The thing behind a token or API key that is not ended yet, whether it is the client's, and

@@ -3,3 +3,4 @@
 pub mod access_token;
 pub mod api_key;
 pub mod oidc;
+pub mod seen;

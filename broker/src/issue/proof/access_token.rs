@@ -1,8 +1,10 @@
 //! Access tokens as proof: the strict gate, then the liveness rule, then the log.
 
+use std::sync::OnceLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_token::{Audience, Claims, Expectations, KeySet, Rejection, UnverifiedToken};
+use lanyard_token::{Audience, Claims, Expectations, KeyId, KeySet, Rejection, UnverifiedToken};
 
 use crate::clock::UnixMillis;
 use crate::issue::identity::Book;
@@ -25,12 +27,46 @@ pub struct Proven {
     pub claims: Claims,
     /// Of what was signed.
     pub digest: TokenDigest,
+    /// The key that signed it.
+    pub key: KeyId,
+    json: OnceLock<String>,
 }
 
 impl Proven {
+    /// The claims as a JSON object; written once, however often the token is looked at.
+    pub fn claims_json(&self) -> &str {
+        // Claims that were read can be written.
+        self.json
+            .get_or_init(|| serde_json::to_string(&self.claims).unwrap_or_default())
+    }
+
     /// Whether the token was issued here and lives.
     pub fn check_alive(&self, book: &Book, now: UnixMillis) -> Result<(), Rejection> {
         book.check_alive(&self.claims, self.digest, now)
+    }
+
+    /// Whether a token that passed the gate before passes it again: whatever can have changed since.
+    pub fn passes_again(
+        &self,
+        keys: &KeySet,
+        wanted: Wanted<'_>,
+        now: UnixMillis,
+    ) -> Result<(), Rejection> {
+        let now = now.seconds();
+        if keys.get_at(&self.key, now).is_none() {
+            return Err(Rejection::UnknownKey);
+        }
+        if matches!(wanted, Wanted::Exactly(audience) if self.claims.aud != *audience) {
+            return Err(Rejection::Audience);
+        }
+        // The clock may have been set back.
+        if self.claims.iat > now || self.claims.nbf.is_some_and(|start| start > now) {
+            return Err(Rejection::NotYetValid);
+        }
+        if self.claims.exp <= now {
+            return Err(Rejection::Expired);
+        }
+        Ok(())
     }
 }
 
@@ -52,9 +88,12 @@ pub fn verify(
     let expected = Expectations::new(issuer, audience).with_max_lifetime(longest_lifetime);
     let verified = unverified.verify(keys, &expected, now.seconds())?;
     let digest = TokenDigest(verified.digest());
+    let key = *verified.key_id();
     Ok(Proven {
         claims: verified.into_claims(),
         digest,
+        key,
+        json: OnceLock::new(),
     })
 }
 

@@ -157,7 +157,7 @@ impl World {
 
     async fn revoke(&self, token: &str) {
         let issue = self.broker.issue();
-        let jti = issue.introspect(token).unwrap().jti;
+        let jti = issue.introspect(token).unwrap().claims.jti;
         let request = Request::post("/v1/revoke")
             .extension(PeerUid(0))
             .header("content-type", "application/json")

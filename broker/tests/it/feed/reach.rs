@@ -167,7 +167,8 @@ async fn client(issue: &Issue, name: &str, owner: &str) -> lanyard::issue::Clien
 }
 
 fn as_known(issue: &Issue, token: &str) -> Known {
-    let claims = issue.introspect(token).expect("it lives");
+    let proven = issue.introspect(token).expect("it lives");
+    let claims = &proven.claims;
     Known {
         rev: claims.rev,
         nodes: claims.nodes().collect(),

@@ -256,7 +256,11 @@ impl World {
 
     /// What a living token says; panics when it is dead.
     pub(super) fn claims(&self, token: &str) -> Claims {
-        self.issue.introspect(token).expect("the token lives")
+        self.issue
+            .introspect(token)
+            .expect("the token lives")
+            .claims
+            .clone()
     }
 
     pub(super) fn lives(&self, token: &str) -> bool {
