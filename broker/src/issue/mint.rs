@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_token::{Claims, ClaimsFault, MAX_TOKEN_BYTES, signing_input, token_digest};
+use lanyard_token::{Claims, ClaimsFault, MAX_TOKEN_BYTES, token_digest};
 use zeroize::Zeroizing;
 
 use super::keys::{KeyError, MintKey};
@@ -27,8 +27,16 @@ impl AccessToken {
 pub struct Signed {
     /// The token.
     pub token: AccessToken,
-    /// By which gateways report it when they first see it.
-    pub digest: TokenDigest,
+    /// How much of it was signed.
+    signed: usize,
+}
+
+impl Signed {
+    /// By which gateways report it when they first see it: for the log.
+    pub fn digest(&self) -> TokenDigest {
+        let signed = self.token.expose().get(..self.signed);
+        TokenDigest(token_digest(signed.unwrap_or_default()))
+    }
 }
 
 /// Why there is no token.
@@ -53,8 +61,8 @@ pub enum MintError {
 /// Serialises the claims once and signs them.
 pub fn sign(claims: &Claims, key: &MintKey) -> Result<Signed, MintError> {
     claims.check().map_err(MintError::Claims)?;
-    let mut text = Zeroizing::new(signing_input(claims, key.algorithm, &key.kid));
-    let digest = TokenDigest(token_digest(&text));
+    let mut text = Zeroizing::new(key.header.signing_input(claims));
+    let signed = text.len();
     let signature = key.pair.sign(text.as_bytes()).map_err(KeyError::from)?;
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut text);
@@ -63,7 +71,7 @@ pub fn sign(claims: &Claims, key: &MintKey) -> Result<Signed, MintError> {
     }
     Ok(Signed {
         token: AccessToken(text),
-        digest,
+        signed,
     })
 }
 
@@ -75,16 +83,16 @@ pub async fn mint(
     grant: Grant,
     decided: Decided,
 ) -> Result<AccessToken, MintError> {
-    let Signed { token, digest } = sign(&claims, key)?;
+    let signed = sign(&claims, key)?;
     let issued = IssuedToken {
         claims,
         key: key.kid,
-        digest,
+        digest: signed.digest(),
         grant,
         decided: Some(Box::new(decided)),
     };
     store
         .append(vec![Event::TokenIssued(Box::new(issued))])
         .await?;
-    Ok(token)
+    Ok(signed.token)
 }

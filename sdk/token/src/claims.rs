@@ -140,19 +140,42 @@ impl<'de> Deserialize<'de> for Claims {
     }
 }
 
-/// What is signed for these claims: `base64url(header) . base64url(claims)` (RFC 7515 section 5.1).
-///
-/// The token is this text, a full stop and the base64url of the 64-byte signature. A mint makes
-/// sure that the whole is no longer than [`MAX_TOKEN_BYTES`](crate::MAX_TOKEN_BYTES).
+/// The header of every access token that one key signs, ready to be put before claims.
+#[derive(Clone, Debug)]
+pub struct SigningHeader(String);
+
+impl SigningHeader {
+    /// Of this key.
+    pub fn new(algorithm: Algorithm, kid: &KeyId) -> Self {
+        let mut text = base64url::encode(header::access_token_json(algorithm, kid).as_bytes());
+        text.push('.');
+        Self(text)
+    }
+
+    /// What is signed for these claims: `base64url(header) . base64url(claims)` (RFC 7515 section 5.1), with room
+    /// for the signature behind it.
+    ///
+    /// The token is this text, a full stop and the base64url of the 64-byte signature. A mint makes
+    /// sure that the whole is no longer than [`MAX_TOKEN_BYTES`](crate::MAX_TOKEN_BYTES).
+    pub fn signing_input(&self, claims: &Claims) -> String {
+        /// More than most claims take.
+        const USUAL_BYTES: usize = 640;
+        /// A full stop and 86 characters.
+        const SIGNATURE_BYTES: usize = 87;
+        let mut payload = Vec::with_capacity(USUAL_BYTES);
+        // Every member is a string, a number or a list of them: writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut payload, claims);
+        let length = self.0.len() + payload.len().div_ceil(3) * 4;
+        let mut text = String::with_capacity(length + SIGNATURE_BYTES);
+        text.push_str(&self.0);
+        base64url::encode_into(&payload, &mut text);
+        text
+    }
+}
+
+/// What is signed for these claims, with a header made for this once: see [`SigningHeader`].
 pub fn signing_input(claims: &Claims, algorithm: Algorithm, kid: &KeyId) -> String {
-    let header = header::access_token_json(algorithm, kid);
-    // Every member is a string, a number or a list of them: writing them to memory cannot fail.
-    let payload = serde_json::to_vec(claims).unwrap_or_default();
-    let mut text = String::with_capacity((header.len() + payload.len()) * 4 / 3 + 8);
-    base64url::encode_into(header.as_bytes(), &mut text);
-    text.push('.');
-    base64url::encode_into(&payload, &mut text);
-    text
+    SigningHeader::new(algorithm, kid).signing_input(claims)
 }
 
 fn is_name(text: &str) -> bool {

@@ -35,7 +35,7 @@ pub mod testing;
 
 pub use actor::{Actor, InvalidActor};
 pub use audience::{Audience, InvalidAudience};
-pub use claims::{Claims, ClaimsFault, Confirmation, signing_input};
+pub use claims::{Claims, ClaimsFault, Confirmation, SigningHeader, signing_input};
 pub use delegation::{Delegation, DelegationFault, InvalidRootKey, KeyUse, RootKey};
 pub use frame::{
     Checkpoint, Entry, FeedKeys, FeedMessage, Frame, FrameError, Heartbeat, MAX_ENTRIES,

@@ -46,9 +46,35 @@ impl NodeId {
     }
 }
 
+/// Sixteen digits.
+struct Text([u8; 16]);
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Only digits are ever stored.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl NodeId {
+    /// By hand: a token holds six of them at least, and formatting takes ten times as long.
+    fn text(self) -> Text {
+        let mut digits = [0; 16];
+        let mut left = self.0;
+        for place in digits.iter_mut().rev() {
+            let digit = (left & 0xf) as u8;
+            *place = digit + if digit < 10 { b'0' } else { b'a' - 10 };
+            left >>= 4;
+        }
+        Text(digits)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(&self.text())
     }
 }
 
@@ -82,7 +108,7 @@ impl FromStr for NodeId {
 
 impl Serialize for NodeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -112,6 +138,14 @@ mod tests {
         assert_eq!(node.to_string(), "000007000000002a");
         assert_eq!(node.to_string().parse(), Ok(node));
         assert_eq!(node.boot(), 7);
+        for number in [0, 0x0123_4567_89ab_cdef, u64::MAX] {
+            let node = NodeId::from_u64(number);
+            assert_eq!(node.to_string(), format!("{number:016x}"));
+            assert_eq!(
+                serde_json::to_string(&node).unwrap(),
+                format!("\"{number:016x}\"")
+            );
+        }
     }
 
     #[test]

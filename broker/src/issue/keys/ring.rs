@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lanyard_token::{Algorithm, KeyId};
+use lanyard_token::{Algorithm, KeyId, SigningHeader};
 
 use super::{KeyError, in_force};
 use crate::clock::UnixMillis;
@@ -17,6 +17,7 @@ pub struct MintKey {
     pub kid: KeyId,
     /// What headers say it signs with.
     pub algorithm: Algorithm,
+    pub(in crate::issue) header: SigningHeader,
     pub(in crate::issue) pair: SigningKeyPair,
 }
 
@@ -27,6 +28,7 @@ impl MintKey {
         Ok(Self {
             kid: key.key,
             algorithm: key.algorithm,
+            header: SigningHeader::new(key.algorithm, &key.key),
             pair,
         })
     }
