@@ -6,6 +6,7 @@
 //! reads is always the `rev` of a record.
 
 pub mod backup;
+pub mod block;
 pub mod check;
 #[cfg(test)]
 mod conformance;

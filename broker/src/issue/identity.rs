@@ -53,7 +53,7 @@ impl IssueState {
 
 impl Projection for IssueState {
     fn name(&self) -> &'static str {
-        "issue-v3"
+        "issue-v4"
     }
 
     fn apply(&self, record: &Record) {

@@ -331,6 +331,8 @@ mod tests {
     }
 
     proptest! {
+        // A bundle is read for each.
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn what_is_remembered_is_what_would_be_decided(
             questions in prop::collection::vec(wanted(), 1..60)

@@ -28,6 +28,7 @@ pub use subjects::{Registered, Subject};
 pub use verdicts::{Clearing, Taken, VerdictRecord};
 
 use crate::clock::UnixMillis;
+use crate::store::block::Block;
 use crate::store::event::{Cause, ContentHash, Kind, TokenDigest};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 use crate::watch::opaque::{millis, place, subject};
@@ -226,7 +227,7 @@ impl WatchState {
 
 impl Projection for WatchState {
     fn name(&self) -> &'static str {
-        "watch-v4"
+        "watch-v5"
     }
 
     fn apply(&self, record: &Record) {
@@ -278,7 +279,7 @@ impl Inner {
             Event::TokenIssued(token) => {
                 let jti = token.claims.jti;
                 self.issued.add(jti, Issued::new(token, place));
-                self.changed.insert(Key::Issued(jti));
+                self.changed.insert(Key::Issued(Block::of(jti)));
             }
             Event::Revoked { node, cause, .. } => {
                 self.issued.end(*node, record.rev);
@@ -487,7 +488,7 @@ impl Inner {
     /// Forgets by the log's own time, so that a replay forgets the same.
     fn forget(&mut self, now: UnixMillis) {
         for token in self.issued.forget(now) {
-            self.changed.insert(Key::Issued(token));
+            self.changed.insert(Key::Issued(Block::of(token)));
         }
         if self.keys.forget(now) {
             self.changed.insert(Key::SigningKeys);

@@ -12,6 +12,7 @@ mod crash;
 mod damage;
 mod full;
 mod power;
+mod prepared;
 mod restore;
 
 use std::collections::BTreeMap;

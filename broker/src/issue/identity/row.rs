@@ -1,4 +1,6 @@
-//! How the state lies in the index: one row per thing, JSON behind a one-letter key.
+//! How the state lies in the index: one row per thing, JSON behind a one-letter key; tokens lie in blocks.
+
+mod tokens;
 
 use lanyard_token::{KeyId, NodeId, Rev};
 use serde::de::DeserializeOwned;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::book::Book;
 use super::usage::Awake;
 use crate::clock::UnixMillis;
+use crate::store::block::Block;
 use crate::store::event::SigningKey;
 use crate::store::{DamagedRow, Row};
 
@@ -17,7 +20,7 @@ pub(super) enum RowKey {
     Owner(NodeId),
     Identity(NodeId),
     Credential(NodeId),
-    Token(NodeId),
+    Tokens(Block),
     Watermark(NodeId),
     Suspension(NodeId),
     Behaviour(NodeId),
@@ -40,7 +43,7 @@ impl RowKey {
             Self::Owner(node) => (b'o', node_bytes(node)),
             Self::Identity(node) => (b'i', node_bytes(node)),
             Self::Credential(node) => (b'c', node_bytes(node)),
-            Self::Token(node) => (b't', node_bytes(node)),
+            Self::Tokens(block) => (b't', block.to_bytes().to_vec()),
             Self::Watermark(node) => (b'w', node_bytes(node)),
             Self::Suspension(node) => (b's', node_bytes(node)),
             Self::Behaviour(node) => (b'b', node_bytes(node)),
@@ -62,7 +65,7 @@ impl RowKey {
             b'o' => Self::Owner(node()?),
             b'i' => Self::Identity(node()?),
             b'c' => Self::Credential(node()?),
-            b't' => Self::Token(node()?),
+            b't' => Self::Tokens(Block::parse(rest)?),
             b'w' => Self::Watermark(node()?),
             b's' => Self::Suspension(node()?),
             b'b' => Self::Behaviour(node()?),
@@ -99,7 +102,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Owner(node) => json(book.owners.get(&node)),
         RowKey::Identity(node) => json(book.identities.get(&node)),
         RowKey::Credential(node) => json(book.credentials.get(&node)),
-        RowKey::Token(node) => json(book.tokens.get(&node)),
+        RowKey::Tokens(block) => tokens::write(block, |node| book.tokens.get(&node)),
         RowKey::Watermark(node) => json(book.liveness.watermark(node).as_ref()),
         RowKey::Suspension(node) => json(book.suspended.get(&node)),
         RowKey::Behaviour(node) => json(book.behaviour.get(&node)),
@@ -125,9 +128,9 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Owner(node) => book.put_owner(node, parse(value)?),
         RowKey::Identity(node) => book.put_identity(node, parse(value)?),
         RowKey::Credential(node) => book.put_credential(node, parse(value)?),
-        RowKey::Token(node) => {
-            book.tokens.insert(node, parse(value)?);
-        }
+        RowKey::Tokens(block) => tokens::read(block, value, |node, token| {
+            book.tokens.insert(node, token);
+        })?,
         RowKey::Watermark(node) => book.liveness.apply_watermark(node, parse(value)?),
         RowKey::Suspension(node) => {
             book.suspended.insert(node, parse::<UnixMillis>(value)?);

@@ -21,6 +21,10 @@ use super::segments::Segment;
 use crate::clock::UnixMillis;
 use crate::crypto::{SealingRoot, SequenceSeal, random};
 
+/// The most that is prepared at once, ten thousand tokens or so: whoever comes just then waits some hundredths of a
+/// second, and must be fewer than one in a hundred.
+const PREPARE_MOST: u64 = 16 << 20;
+
 /// Why a record was not written.
 #[derive(Debug)]
 pub(crate) enum NotWritten {
@@ -58,6 +62,8 @@ struct Current {
     mark: Mark,
     /// Of a preallocated segment.
     capacity: Option<u64>,
+    /// Up to here the file holds zeros or records: writing there makes it no longer.
+    prepared: u64,
 }
 
 pub(crate) struct Appender {
@@ -68,6 +74,7 @@ pub(crate) struct Appender {
     epoch: u16,
     boot: u32,
     segment_bytes: u64,
+    prepare_from: u64,
     tail: Tail,
     current: Option<Current>,
     begun: Vec<Segment>,
@@ -87,6 +94,7 @@ impl Appender {
         epoch: u16,
         boot: u32,
         segment_bytes: u64,
+        prepare_from: u64,
         tail: Tail,
         reserves: Reserves,
     ) -> Self {
@@ -99,6 +107,7 @@ impl Appender {
             epoch,
             boot,
             segment_bytes,
+            prepare_from,
             tail,
             current,
             begun,
@@ -125,6 +134,7 @@ impl Appender {
             return Err(NotWritten::TooLarge);
         }
         self.make_room(needed, at, from_reserve)?;
+        self.prepare(needed)?;
         let previous = self.before_first(self.tail.rev);
         let Some(current) = &mut self.current else {
             return Err(NotWritten::Full);
@@ -170,6 +180,56 @@ impl Appender {
             mark,
             begun: std::mem::take(&mut self.begun),
         })
+    }
+
+    /// Gives back what was prepared and not used. What is left of it after a crash are zeros, which count as
+    /// nothing.
+    pub(crate) fn trim(&mut self) {
+        if let Some(current) = &mut self.current
+            && current.capacity.is_none()
+            && current.prepared > current.mark.offset
+            && current.file.set_len(current.mark.offset).is_ok()
+        {
+            current.prepared = current.mark.offset;
+        }
+    }
+
+    /// Writes zeros ahead of the records, when a segment has shown that it is written a lot.
+    ///
+    /// Syncing a record that makes its file longer waits for the journal of the file system, and with it for
+    /// whatever else is being written there; syncing one that replaces zeros only waits for the device.
+    fn prepare(&mut self, needed: u64) -> Result<(), NotWritten> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let offset = current.mark.offset;
+        if current.capacity.is_some()
+            || offset < self.prepare_from
+            || offset.saturating_add(needed) <= current.prepared
+        {
+            return Ok(());
+        }
+        let begin = current.prepared.max(offset);
+        // As much as there is already, so that at most half of a file is zeros.
+        let ahead = offset.min(PREPARE_MOST);
+        let end = begin
+            .saturating_add(ahead)
+            .min(self.segment_bytes.max(offset.saturating_add(needed)));
+        let zeros = vec![0; usize::try_from(end.saturating_sub(begin)).unwrap_or(0)];
+        if let Err(error) = self.disk.write_at(&current.file, &zeros, begin) {
+            if !is_full(&error) {
+                return Err(fatal("prepare the log")(error));
+            }
+            // The record itself may still fit: it gets what space there is, and this is not tried again here.
+            let _ = current.file.set_len(offset);
+            current.prepared = u64::MAX;
+            return Ok(());
+        }
+        self.disk
+            .sync(&current.file)
+            .map_err(|e| fatal("sync the log")(e))?;
+        current.prepared = end;
+        Ok(())
     }
 
     /// Leaves the current segment, so that the next record begins a new one.
@@ -267,6 +327,7 @@ impl Appender {
             seal,
             mark,
             capacity: reserve.map(|_| self.reserves.bytes()),
+            prepared: mark.offset,
         });
         self.begun.push(segment);
         Ok(())

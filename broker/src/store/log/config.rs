@@ -23,6 +23,9 @@ pub struct LogConfig {
     pub reserve_bytes: u64,
     /// Bytes after which a new segment is begun.
     pub segment_bytes: u64,
+    /// From so many bytes on a segment is prepared ahead of its records, with zeros: one that holds less is not
+    /// written a lot.
+    pub prepare_from: u64,
     /// The index is saved after this many records,
     pub checkpoint_records: u64,
     /// or after this long, if there are any.
@@ -94,6 +97,7 @@ impl LogConfig {
             trust_domain: trust_domain.into(),
             reserve_bytes: 1 << 20,
             segment_bytes: 64 << 20,
+            prepare_from: 256 << 10,
             checkpoint_records: 10_000,
             checkpoint_pause: Duration::from_secs(30),
             on_stop: None,

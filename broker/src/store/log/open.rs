@@ -255,6 +255,7 @@ fn appender(
         beginning.epoch.unwrap_or(last_epoch),
         beginning.boot,
         config.segment_bytes,
+        config.prepare_from,
         tail,
         reserves,
     ))

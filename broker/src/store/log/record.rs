@@ -209,9 +209,10 @@ impl<R: Read> Cursor<R> {
     }
 }
 
-/// Whether an intact record of the same epoch begins anywhere in `bytes`, other than at the front.
-pub(crate) fn holds_intact_record(bytes: &[u8], after: Rev) -> bool {
-    (1..bytes.len()).any(|start| {
+/// Whether an intact record of the same epoch begins anywhere in the first `written` of these bytes, other than at
+/// the front: behind them there are only zeros, and no record begins with one.
+pub(crate) fn holds_intact_record(bytes: &[u8], written: usize, after: Rev) -> bool {
+    (1..written).any(|start| {
         bytes
             .get(start..)
             .is_some_and(|rest| begins_record(rest, after))
@@ -329,8 +330,8 @@ mod tests {
     fn an_intact_record_behind_a_broken_one_is_found() {
         let (_, mut bytes) = three_records();
         bytes[20] ^= 1;
-        assert!(holds_intact_record(&bytes, start().rev));
-        let third = bytes.len() * 2 / 3 + 1;
-        assert!(!holds_intact_record(&bytes[third..], start().rev));
+        assert!(holds_intact_record(&bytes, bytes.len(), start().rev));
+        let last = &bytes[bytes.len() * 2 / 3 + 1..];
+        assert!(!holds_intact_record(last, last.len(), start().rev));
     }
 }

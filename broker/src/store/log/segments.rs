@@ -296,8 +296,8 @@ pub(crate) fn file_length(segment: &Segment) -> Result<u64, StoreError> {
         .len())
 }
 
-/// Judges what stands behind the last whole record of the last segment: nothing (or the zeros of a
-/// reserve), a write that was never finished, or damage in the middle. One record is written at a time
+/// Judges what stands behind the last whole record of the last segment: nothing (or zeros that
+/// were written ahead), a write that was never finished, or damage in the middle. One record is written at a time
 /// and the next only after it is durable, so an unfinished write is always the last thing there is.
 fn tail(segment: &Segment, mark: &Mark, reason: &str) -> Result<u64, StoreError> {
     let action = || format!("read the segment `{}`", segment.name());
@@ -310,7 +310,7 @@ fn tail(segment: &Segment, mark: &Mark, reason: &str) -> Result<u64, StoreError>
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
-    if holds_intact_record(&rest, mark.rev) {
+    if holds_intact_record(&rest, written, mark.rev) {
         return Err(segment.damaged(
             mark.offset,
             &format!("{reason}, and intact records follow it"),

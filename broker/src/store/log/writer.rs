@@ -1,8 +1,9 @@
 //! The one thread that writes: it takes what is waiting, makes one record of it, and answers when the
 //! record is durable and every projection has applied it.
 //!
-//! Group commit needs no timer: while one record is being synced the next callers queue up, so under load
-//! a sync is shared by hundreds, and a lone caller waits for nobody.
+//! While one record is being synced the next callers queue up, so under load a sync is shared by hundreds, and a lone
+//! caller waits for nobody. Only after a group of several the writer lets a moment pass before the next: those who were
+//! just answered ask again one by one, and whoever came first would have a sync for himself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,9 +19,14 @@ use super::appender::{Appender, NotWritten, Written};
 use super::checkpoint::Job;
 use super::reader::Reader;
 use crate::clock::Clock;
+use crate::crypto::SequenceSeal;
 use crate::store::sled::Standing;
 use crate::store::{Event, MAX_EVENTS, Projections, Record, StoreError};
 
+/// So many callers in one record show that more are about to come.
+const BUSY: usize = 4;
+/// About as long as a sync takes: nobody waits for more than one more of them.
+const MOMENT: Duration = Duration::from_micros(250);
 /// While the disk is full, space is looked for at least this often.
 const TICK: Duration = Duration::from_secs(1);
 /// And, however many callers ask, at most this often.
@@ -78,6 +84,7 @@ impl Writer {
     /// Works until it is closed, everybody is gone, or it must stop.
     pub(crate) fn run(&mut self, queue: &Receiver<Message>) {
         let mut waiting = VecDeque::new();
+        let mut group = 0;
         while !self.status.stopped.load(Ordering::Acquire) {
             if waiting.is_empty() {
                 match queue.recv_timeout(TICK) {
@@ -89,8 +96,12 @@ impl Writer {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
+            if group >= BUSY {
+                std::thread::sleep(MOMENT);
+            }
             waiting.extend(queue.try_iter().take(MAX_EVENTS));
             let batches = take_group(&mut waiting);
+            group = batches.len();
             if !batches.is_empty() {
                 self.commit(batches);
                 self.checkpoint_when_due();
@@ -101,6 +112,9 @@ impl Writer {
                 Some(Message::Close) => break,
                 Some(Message::Append(_)) | None => {}
             }
+        }
+        if !self.status.stopped.load(Ordering::Acquire) {
+            self.appender.trim();
         }
         self.status.writable.store(false, Ordering::Release);
         self.status.stopped.store(true, Ordering::Release);
@@ -322,10 +336,11 @@ fn take_group(waiting: &mut VecDeque<Message>) -> Vec<Batch> {
 
 fn json_array(batches: &[Batch]) -> Vec<u8> {
     let mut json = Vec::with_capacity(
-        2 + batches
-            .iter()
-            .map(|batch| batch.json.len() + 1)
-            .sum::<usize>(),
+        2 + SequenceSeal::OVERHEAD
+            + batches
+                .iter()
+                .map(|batch| batch.json.len() + 1)
+                .sum::<usize>(),
     );
     json.push(b'[');
     for (position, batch) in batches.iter().enumerate() {

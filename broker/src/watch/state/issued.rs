@@ -3,13 +3,17 @@
 //! A token is known in full until it expires, then by number and digest alone for as long as a
 //! report about it may be late, then forgotten. Everything is bounded by the mints of two hours.
 
+mod rows;
+
 use std::collections::{BTreeSet, HashMap};
 
 use lanyard_token::{Audience, NodeId, Rev};
-use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
+use crate::store::DamagedRow;
+use crate::store::block::Block;
 use crate::store::event::{IssuedToken, TokenDigest};
+use rows::Saved;
 
 /// How long after its end a token stays known in full, in seconds: its last regular report comes up
 /// to a minute late, and is learned like the others.
@@ -19,7 +23,7 @@ const LAST_REPORT: u64 = 120;
 pub(in crate::watch) const LATE_REPORTS: u64 = 3_600;
 
 /// A token as the watch room needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// The nodes above it: owner, identity, credential, then the tokens it was exchanged from.
     pub path: Vec<NodeId>,
@@ -69,16 +73,6 @@ pub enum Lookup {
     OtherDigest(Option<Box<Issued>>),
     /// No such number was issued within living memory.
     Unknown,
-}
-
-/// A saved row: a token in full, or what is left of an expired one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IssuedRow {
-    /// In full.
-    Live(Issued),
-    /// Number and digest.
-    Expired { digest: TokenDigest, forget_at: u64 },
 }
 
 /// All of them.
@@ -193,21 +187,24 @@ impl IssuedTokens {
         changed
     }
 
-    pub(super) fn row(&self, token: NodeId) -> Option<IssuedRow> {
-        if let Some(issued) = self.live.get(&token) {
-            return Some(IssuedRow::Live(issued.clone()));
-        }
-        let (digest, forget_at) = self.expired.get(&token).copied()?;
-        Some(IssuedRow::Expired { digest, forget_at })
-    }
-
-    pub(super) fn load(&mut self, token: NodeId, row: IssuedRow) {
-        match row {
-            IssuedRow::Live(issued) => self.add(token, issued),
-            IssuedRow::Expired { digest, forget_at } => {
-                self.remember_digest(token, digest, forget_at)
+    /// The tokens of one block as a row; nothing when none is known any more.
+    pub(super) fn row(&self, block: Block) -> Option<Vec<u8>> {
+        let mut row = Vec::new();
+        for (place, token) in block.nodes() {
+            if let Some(issued) = self.live.get(&token) {
+                rows::write_live(place, issued, &mut row);
+            } else if let Some((digest, forget_at)) = self.expired.get(&token) {
+                rows::write_expired(place, *digest, *forget_at, &mut row);
             }
         }
+        (!row.is_empty()).then_some(row)
+    }
+
+    pub(super) fn load(&mut self, block: Block, row: &[u8]) -> Result<(), DamagedRow> {
+        rows::read(block, row, |token, saved| match saved {
+            Saved::Live(issued) => self.add(token, issued),
+            Saved::Expired { digest, forget_at } => self.remember_digest(token, digest, forget_at),
+        })
     }
 
     pub(super) fn watermark(&self, node: NodeId) -> Option<Rev> {

@@ -1,4 +1,4 @@
-//! The projection as rows of the index: one letter for the sort, then the node, then JSON.
+//! The projection as rows of the index: one letter for the sort, then the node, then JSON; tokens lie in blocks.
 
 use lanyard_drift::ladder::History;
 use lanyard_token::{NodeId, Rev};
@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Inner;
-use super::issued::IssuedRow;
 use super::subjects::Subject;
 use super::verdicts::VerdictRecord;
+use crate::store::block::Block;
 use crate::store::{DamagedRow, Row};
 
 /// Which row.
@@ -16,7 +16,7 @@ use crate::store::{DamagedRow, Row};
 pub(super) enum Key {
     Subject(NodeId),
     Owner(NodeId),
-    Issued(NodeId),
+    Issued(Block),
     Ended(NodeId),
     Verdict(NodeId),
     History(NodeId),
@@ -31,7 +31,7 @@ impl Key {
         let (sort, node) = match self {
             Self::Subject(node) => (b'i', node),
             Self::Owner(node) => (b'n', node),
-            Self::Issued(node) => (b't', node),
+            Self::Issued(block) => return [&b"t"[..], &block.to_bytes()].concat(),
             Self::Ended(node) => (b'w', node),
             Self::Verdict(node) => (b'v', node),
             Self::History(node) => (b'h', node),
@@ -47,11 +47,13 @@ impl Key {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (sort, node) = bytes.split_first()?;
+        if *sort == b't' {
+            return Block::parse(node).map(Self::Issued);
+        }
         let node = NodeId::from_u64(u64::from_be_bytes(node.try_into().ok()?));
         Some(match sort {
             b'i' => Self::Subject(node),
             b'n' => Self::Owner(node),
-            b't' => Self::Issued(node),
             b'w' => Self::Ended(node),
             b'v' => Self::Verdict(node),
             b'h' => Self::History(node),
@@ -69,7 +71,7 @@ impl Inner {
         let value = match key {
             Key::Subject(node) => self.subjects.get(node).and_then(json),
             Key::Owner(node) => self.subjects.owner(node).and_then(|name| json(&name)),
-            Key::Issued(node) => self.issued.row(node).as_ref().and_then(json),
+            Key::Issued(block) => self.issued.row(block),
             Key::Ended(node) => self.issued.watermark(node).as_ref().and_then(json),
             Key::Verdict(node) => self.verdicts.get(node).and_then(json),
             Key::History(node) => self.histories.get(node).and_then(json),
@@ -88,7 +90,7 @@ impl Inner {
         match Key::parse(key).ok_or(DamagedRow)? {
             Key::Subject(node) => self.subjects.add(node, read::<Subject>(value)?),
             Key::Owner(node) => self.subjects.add_owner(node, read::<String>(value)?),
-            Key::Issued(node) => self.issued.load(node, read::<IssuedRow>(value)?),
+            Key::Issued(block) => self.issued.load(block, value)?,
             Key::Ended(node) => self.issued.end(node, read::<Rev>(value)?),
             Key::Verdict(_) => {
                 self.verdicts.add(read::<VerdictRecord>(value)?);

@@ -25,6 +25,7 @@ fn child_that_appends_until_it_is_killed() {
     let run = std::env::var(RUN_VARIABLE).unwrap();
     let mut config = config(Path::new(&folder));
     config.segment_bytes = 64 << 10;
+    config.prepare_from = 8 << 10;
     config.checkpoint_records = 40;
     let opened = open_with(config).unwrap();
     std::thread::scope(|scope| {

@@ -11,6 +11,7 @@ use crate::issue::identity::row::RowKey;
 use crate::issue::identity::usage::Usage;
 use crate::issue::keys;
 use crate::issue::proof::api_key;
+use crate::store::block::Block;
 use crate::store::event::{IssuedToken, KeyUse, SigningKey};
 use crate::store::{Event, Record};
 
@@ -287,7 +288,7 @@ impl Book {
             && let Some(row) = self.tokens.get_mut(parent)
         {
             row.children = row.children.saturating_add(1);
-            self.changed.insert(RowKey::Token(*parent));
+            self.changed.insert(RowKey::Tokens(Block::of(*parent)));
         }
         let row = LiveToken {
             identity: claims.lin.identity(),
@@ -305,7 +306,7 @@ impl Book {
             children: 0,
         };
         self.tokens.insert(claims.jti, row);
-        self.changed.insert(RowKey::Token(claims.jti));
+        self.changed.insert(RowKey::Tokens(Block::of(claims.jti)));
     }
 
     /// Forgets what no living token needs any more.
@@ -321,7 +322,7 @@ impl Book {
             let kept =
                 token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();
             if !kept {
-                changed.insert(RowKey::Token(*jti));
+                changed.insert(RowKey::Tokens(Block::of(*jti)));
             }
             kept
         });
