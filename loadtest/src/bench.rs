@@ -28,6 +28,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use allocations::SeenPath;
+
 use crate::broker::BrokerArgs;
 use crate::load::machine_load;
 use curve::Curve;

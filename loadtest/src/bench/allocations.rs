@@ -1,30 +1,50 @@
-//! Whether the path of a seen token allocates: counted by the allocator, on the thread that makes the calls.
+//! Whether the path of a seen token allocates: counted by another program, whose allocator counts.
 
 use std::error::Error;
+use std::process::{Command, Stdio};
 
 use lanyard_token::Algorithm;
 
 use super::micro::COMMAND;
-use super::seen::{CALLS_A_PORTION, Subject};
+use super::seen::Subject;
 use super::target::{Goal, Target};
 
-/// Allocations of one call, all checks and its settlement included.
-pub(super) fn measure(rounds: usize) -> Result<Option<Target>, Box<dyn Error>> {
-    let subject = Subject::new(Algorithm::Es256, 1)?;
-    let mut each = Vec::new();
-    for _ in 0..rounds {
-        let mut outcome = Ok(());
-        let counted = allocation_counter::measure(|| {
-            for _ in 0..CALLS_A_PORTION {
-                if let Err(error) = subject.call(0) {
-                    outcome = Err(error);
-                }
-            }
-        });
-        outcome?;
-        subject.look();
-        each.push(counted.count_total as f64 / f64::from(CALLS_A_PORTION));
+const PROGRAM: &str = "lanyard-allocations";
+
+/// One token that was seen before, for whoever counts what its path does.
+pub struct SeenPath(Subject);
+
+impl SeenPath {
+    /// Ready to be taken.
+    pub fn new() -> Result<Self, Box<dyn Error>> {
+        Ok(Self(Subject::new(Algorithm::Es256, 1)?))
     }
+
+    /// A call, all checks and its settlement included.
+    pub fn take(&self) -> Result<(), Box<dyn Error>> {
+        self.0.call(0)
+    }
+
+    /// Looks at what was noted, so that there is room for more: at least every two thousand calls.
+    pub fn look(&self) {
+        self.0.look();
+    }
+}
+
+/// Allocations of one call; nothing, and a word about it, when the program is not there.
+#[expect(clippy::print_stdout, reason = "what is missing is told aloud")]
+pub(super) fn measure() -> Result<Option<Target>, Box<dyn Error>> {
+    let program = std::env::current_exe()?.with_file_name(PROGRAM);
+    if !program.exists() {
+        println!("missing: P1-allocations: build `{PROGRAM}` beside this program");
+        return Ok(None);
+    }
+    let ran = Command::new(program).stdin(Stdio::null()).output()?;
+    if !ran.status.success() {
+        return Err(format!("{PROGRAM} failed: {}", String::from_utf8_lossy(&ran.stderr)).into());
+    }
+    let counts = String::from_utf8(ran.stdout)?;
+    let counts: Vec<f64> = counts.lines().map(str::parse).collect::<Result<_, _>>()?;
     let goal = Goal::AtMost(0.0);
-    Ok(Target::of("P1-allocations", "", COMMAND, goal, each))
+    Ok(Target::of("P1-allocations", "", COMMAND, goal, counts))
 }

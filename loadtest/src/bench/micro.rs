@@ -30,7 +30,7 @@ pub(super) fn measure(rounds: usize) -> Result<(Vec<Ratio>, Vec<Target>), Box<dy
     let (junk, target) = refused::measure(rounds)?;
     checks.extend(junk);
     targets.extend(target);
-    targets.extend(allocations::measure(rounds)?);
+    targets.extend(allocations::measure()?);
     targets.extend(flood::measure(rounds)?);
     Ok((checks, targets))
 }

@@ -27,7 +27,7 @@ pub(super) const OPERATION: &str = "https://orders.example GET /orders/{id}";
 const OURS_PER_ROUND: u32 = 20_000;
 const BASELINE_PER_ROUND: u32 = 200;
 /// Each call is two notes, and a ring of the journal holds four thousand.
-pub(super) const CALLS_A_PORTION: u32 = 1_000;
+const CALLS_A_PORTION: u32 = 1_000;
 
 /// What is called.
 const PLACE: &str = "/orders/4711";
