@@ -18,7 +18,7 @@ use super::super::grant::Grant;
 use super::super::journal::Note;
 
 /// Trackers at most: as many as a gateway keeps tokens unless told otherwise. When all of them call
-/// within two minutes that is 25 MiB, and 100 MiB if each of them does a hundred different things.
+/// within two minutes that is some 30 MiB, and 100 MiB if each of them does a hundred different things.
 const MOST: usize = 16_384;
 /// A silent token keeps its tracker for so long: four times as long as a walker waits who takes one
 /// object in thirty seconds.
