@@ -159,6 +159,7 @@ impl Broker {
             issue_settings(&config, Arc::clone(&policies)),
         )?);
         issue.keep_keys().await?;
+        issue.check_administrators()?;
         issue.announce_policies(By::Broker).await?;
         let revoke = Arc::new(Revoke::new(
             revoke_state,

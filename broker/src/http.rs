@@ -4,6 +4,7 @@ pub mod admin;
 pub mod audited;
 pub mod caller;
 pub mod drift;
+pub mod duties;
 pub mod feed;
 pub mod health;
 pub mod listener;

@@ -22,6 +22,7 @@ pub mod mint;
 mod policies;
 pub mod policy;
 pub mod proof;
+pub mod rights;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};

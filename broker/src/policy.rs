@@ -4,6 +4,7 @@
 //! and is named nowhere else. It knows nothing of the log, of HTTP or of the rooms: what it has to know of a
 //! request it is told, the time as well.
 
+pub mod administration;
 mod annotations;
 mod asked;
 mod broken;

@@ -7,6 +7,7 @@ use axum::Router;
 use super::Broker;
 use crate::http::audited::audited;
 use crate::http::caller::Doorkeeper;
+use crate::http::duties::Table;
 use crate::http::health::{self, Pulse, Vitals};
 use crate::http::oauth::Confirmations;
 use crate::http::{admin, drift, feed, metadata, oauth, reports, socket};
@@ -22,6 +23,8 @@ pub struct Routes {
     pub admin: Router,
     /// Administration by whoever the kernel vouches for.
     pub socket: Router,
+    /// What each route of administration takes.
+    pub duties: Table,
 }
 
 impl Broker {
@@ -56,12 +59,9 @@ impl Broker {
             clock: self.clock.clone(),
         };
         let administration = admin::routes(rooms.clone()).merge(drift::routes(self.watch.clone()));
-        let admin = admin::door::remote_administrators(
-            administration.clone(),
-            doorkeeper,
-            self.clock.clone(),
-        )
-        .merge(watched.clone());
+        let admin = admin::door::remote_administrators(administration.clone(), self.issue.clone())
+            .merge(watched.clone());
+        let (administration, duties) = administration.apart();
         let socket = socket::local_administrators(administration.merge(admin::local_routes(rooms)))
             .merge(watched);
         let wrap = |routes, behind_proxy| {
@@ -71,6 +71,7 @@ impl Broker {
             public: wrap(public, self.config.behind_proxy),
             admin: wrap(admin, self.config.behind_proxy),
             socket: wrap(socket, false),
+            duties,
         }
     }
 

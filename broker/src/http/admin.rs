@@ -3,6 +3,7 @@
 
 mod answer;
 mod approvals;
+mod deed;
 pub mod door;
 mod ending;
 mod gateways;
@@ -20,12 +21,20 @@ mod unused;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::post;
 
+use super::duties::{About, Duties, Duty};
 use super::health::Pulse;
 use super::oauth::Confirmations;
 use crate::clock::Clock;
 use crate::issue::Issue;
+use crate::policy::administration::Action::{
+    ApprovalsAsk, ApprovalsGive, ApprovalsRead, ApprovalsRefuse, GatewaysRead, GatewaysWrite,
+    IdentitiesDisable, IdentitiesEnable, IdentitiesRead, IdentitiesTransfer, IdentitiesWrite,
+    KeysRead, KeysRevoke, KeysWrite, LineageRead, OwnersDisable, OwnersEnable, OwnersRead,
+    OwnersTransfer, OwnersWrite, PolicyRead, PolicyReload, SigningKeysRead, SigningKeysWrite,
+    StatusRead, TokensResume, TokensRevoke, TokensSuspend,
+};
 use crate::revoke::Revoke;
 use crate::vault::Vault;
 
@@ -47,63 +56,174 @@ pub struct Rooms {
 }
 
 /// Administration's own routes; those of drift stand beside them.
-pub fn routes(rooms: Rooms) -> Router {
-    Router::new()
-        .route("/v1/policy", get(policy::show))
-        .route("/v1/policy/reload", post(policy::reload))
-        .route("/v1/owners", get(owners::list).post(owners::create))
-        .route("/v1/owners/{owner}", get(owners::show).post(owners::change))
-        .route("/v1/owners/{owner}/transfer", post(owners::transfer))
-        .route("/v1/owners/{owner}/disable", post(owners::disable))
-        .route("/v1/owners/{owner}/enable", post(owners::enable))
-        .route(
-            "/v1/identities",
-            get(identities::list).post(identities::create),
-        )
-        .route(
-            "/v1/identities/{identity}",
-            get(identities::show).post(identities::change),
-        )
-        .route(
-            "/v1/identities/{identity}/transfer",
-            post(identities::transfer),
-        )
-        .route(
-            "/v1/identities/{identity}/disable",
-            post(identities::disable),
-        )
-        .route("/v1/identities/{identity}/enable", post(identities::enable))
-        .route(
-            "/v1/identities/{identity}/keys",
-            get(keys::list).post(keys::create),
-        )
-        .route("/v1/identities/{identity}/trusts", post(keys::trust))
-        .route("/v1/keys/{credential}/revoke", post(keys::revoke))
-        .route("/v1/keys/{credential}/enable", post(keys::enable))
-        .route("/v1/unused", get(unused::identities))
-        .route("/v1/unused-rights", get(unused::rights))
-        .route("/v1/key-ages", get(unused::key_ages))
-        .route(
-            "/v1/approvals",
-            get(approvals::list).post(approvals::request),
-        )
-        .route("/v1/approvals/{approval}", get(approvals::show))
-        .route("/v1/approvals/{approval}/approve", post(approvals::approve))
-        .route("/v1/approvals/{approval}/deny", post(approvals::deny))
-        .route("/v1/lineage/{node}", get(lineage::show))
-        .route("/v1/gateways", get(gateways::list).post(gateways::create))
-        .route("/v1/revoke", post(ending::revoke))
-        .route("/v1/suspend", post(ending::suspend))
-        .route("/v1/resume", post(ending::resume))
-        .route("/v1/signing-keys", get(signing_keys::list))
-        .route("/v1/signing-keys/rotate", post(signing_keys::rotate))
-        .route(
-            "/v1/signing-keys/{kid}/compromise",
-            post(signing_keys::compromise),
-        )
-        .route("/v1/status", get(status::status))
+pub fn routes(rooms: Rooms) -> Duties {
+    Duties::new()
+        .merge(who())
+        .merge(ends())
+        .merge(itself())
         .merge(secrets::routes())
         .with_state(rooms)
+}
+
+/// Owners, identities, keys, gateways, approvals.
+fn who() -> Duties<Rooms> {
+    use About::{Approval, ChangedIdentity, Identity, IdentityTransfer, Owner, OwnerTransfer};
+    let on = Duty::on;
+    Duties::new()
+        .get("/v1/owners", Duty::of(OwnersRead), owners::list)
+        .post("/v1/owners", Duty::of(OwnersWrite), owners::create)
+        .get("/v1/owners/{owner}", on(OwnersRead, Owner), owners::show)
+        .post("/v1/owners/{owner}", on(OwnersWrite, Owner), owners::change)
+        .post(
+            "/v1/owners/{owner}/transfer",
+            on(OwnersTransfer, OwnerTransfer),
+            owners::transfer,
+        )
+        .post(
+            "/v1/owners/{owner}/disable",
+            on(OwnersDisable, Owner),
+            owners::disable,
+        )
+        .post(
+            "/v1/owners/{owner}/enable",
+            on(OwnersEnable, Owner),
+            owners::enable,
+        )
+        .get("/v1/identities", Duty::of(IdentitiesRead), identities::list)
+        .post(
+            "/v1/identities",
+            on(IdentitiesWrite, About::NewIdentity),
+            identities::create,
+        )
+        .get(
+            "/v1/identities/{identity}",
+            on(IdentitiesRead, Identity),
+            identities::show,
+        )
+        .post(
+            "/v1/identities/{identity}",
+            on(IdentitiesWrite, ChangedIdentity),
+            identities::change,
+        )
+        .post(
+            "/v1/identities/{identity}/transfer",
+            on(IdentitiesTransfer, IdentityTransfer),
+            identities::transfer,
+        )
+        .post(
+            "/v1/identities/{identity}/disable",
+            on(IdentitiesDisable, Identity),
+            identities::disable,
+        )
+        .post(
+            "/v1/identities/{identity}/enable",
+            on(IdentitiesEnable, Identity),
+            identities::enable,
+        )
+        .get(
+            "/v1/identities/{identity}/keys",
+            on(KeysRead, Identity),
+            keys::list,
+        )
+        .post(
+            "/v1/identities/{identity}/keys",
+            on(KeysWrite, Identity),
+            keys::create,
+        )
+        .post(
+            "/v1/identities/{identity}/trusts",
+            on(KeysWrite, Identity),
+            keys::trust,
+        )
+        .get("/v1/unused", Duty::of(IdentitiesRead), unused::identities)
+        .get(
+            "/v1/unused-rights",
+            Duty::of(IdentitiesRead),
+            unused::rights,
+        )
+        .get("/v1/key-ages", Duty::of(KeysRead), unused::key_ages)
+        .get("/v1/gateways", Duty::of(GatewaysRead), gateways::list)
+        .post(
+            "/v1/gateways",
+            on(GatewaysWrite, About::NewGateway),
+            gateways::create,
+        )
+        .get("/v1/approvals", Duty::of(ApprovalsRead), approvals::list)
+        .post(
+            "/v1/approvals",
+            on(ApprovalsAsk, About::NewApproval),
+            approvals::request,
+        )
+        .get(
+            "/v1/approvals/{approval}",
+            on(ApprovalsRead, Approval),
+            approvals::show,
+        )
+        .post(
+            "/v1/approvals/{approval}/approve",
+            on(ApprovalsGive, Approval),
+            approvals::approve,
+        )
+        .post(
+            "/v1/approvals/{approval}/deny",
+            on(ApprovalsRefuse, Approval),
+            approvals::deny,
+        )
+}
+
+/// What ends or pauses something, and what shows what would end with it.
+fn ends() -> Duties<Rooms> {
+    let on = Duty::on;
+    Duties::new()
+        .post(
+            "/v1/keys/{credential}/revoke",
+            on(KeysRevoke, About::Node),
+            keys::revoke,
+        )
+        .post(
+            "/v1/keys/{credential}/enable",
+            on(KeysWrite, About::Node),
+            keys::enable,
+        )
+        .get(
+            "/v1/lineage/{node}",
+            on(LineageRead, About::Node),
+            lineage::show,
+        )
+        .post("/v1/revoke", on(TokensRevoke, About::Nodes), ending::revoke)
+        .post(
+            "/v1/suspend",
+            on(TokensSuspend, About::OneNode),
+            ending::suspend,
+        )
+        .post(
+            "/v1/resume",
+            on(TokensResume, About::OneNode),
+            ending::resume,
+        )
+}
+
+/// The broker's own.
+fn itself() -> Duties<Rooms> {
+    Duties::new()
+        .get("/v1/policy", Duty::of(PolicyRead), policy::show)
+        .post("/v1/policy/reload", Duty::of(PolicyReload), policy::reload)
+        .get(
+            "/v1/signing-keys",
+            Duty::of(SigningKeysRead),
+            signing_keys::list,
+        )
+        .post(
+            "/v1/signing-keys/rotate",
+            Duty::of(SigningKeysWrite),
+            signing_keys::rotate,
+        )
+        .post(
+            "/v1/signing-keys/{kid}/compromise",
+            Duty::of(SigningKeysWrite),
+            signing_keys::compromise,
+        )
+        .get("/v1/status", Duty::of(StatusRead), status::status)
 }
 
 /// What only somebody on this machine may ask for.

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderValue, Method, StatusCode};
+use lanyard_token::NodeId;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -30,6 +31,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Put into an answer by a door that knows who administers.
 #[derive(Clone, Debug)]
 pub struct AdministeredBy(pub By);
+
+/// Put into a refusal by a door that knows who was turned away: counted and sampled with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnedAway(pub NodeId);
 
 #[derive(Clone)]
 struct Wrapper {
@@ -109,7 +114,9 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         span.record("lanyard.reason", reason);
         // Within the span, so that the sample leads to its trace.
         let network = network.to_string();
-        span.in_scope(|| wrapper.audit.refused(reason, &route, &network, None));
+        let who = response.extensions().get::<TurnedAway>();
+        let who = who.map(|TurnedAway(identity)| *identity);
+        span.in_scope(|| wrapper.audit.refused(reason, &route, &network, who));
     }
     if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
         note_administration(&wrapper.audit, by, &method, &route, status)

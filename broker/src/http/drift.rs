@@ -7,16 +7,17 @@ mod thresholds;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Administrator;
+use super::duties::{About, Duties, Duty};
 use super::problem::Problem;
+use crate::policy::administration::Action::{DriftClear, DriftRead};
 use crate::watch::Watch;
 use crate::watch::deploying::DeploymentView;
 use crate::watch::explaining::Explanation;
@@ -26,13 +27,18 @@ use crate::watch::review::{ClearError, Cleared, IdentityView, VerdictView};
 const MAX_LIMIT: usize = 1_000;
 
 /// `/v1/drift/…`, for the admin listener and the Unix socket.
-pub fn routes(watch: Arc<Watch>) -> Router {
-    Router::new()
-        .route("/v1/drift/verdicts", get(verdicts))
-        .route("/v1/drift/verdicts/{id}", get(verdict))
-        .route("/v1/drift/verdicts/{id}/clear", post(clear))
-        .route("/v1/drift/verdicts/{id}/explanation", get(explanation))
-        .route("/v1/drift/identities/{id}", get(identity))
+pub fn routes(watch: Arc<Watch>) -> Duties {
+    let reads = Duty::of(DriftRead);
+    Duties::new()
+        .get("/v1/drift/verdicts", reads, verdicts)
+        .get("/v1/drift/verdicts/{id}", reads, verdict)
+        .post("/v1/drift/verdicts/{id}/clear", Duty::of(DriftClear), clear)
+        .get("/v1/drift/verdicts/{id}/explanation", reads, explanation)
+        .get(
+            "/v1/drift/identities/{id}",
+            Duty::on(DriftRead, About::Node),
+            identity,
+        )
         .merge(orders::routes())
         .merge(recording::routes())
         .merge(thresholds::routes())

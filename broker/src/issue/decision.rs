@@ -47,7 +47,22 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn party(&self) -> Party<'_> {
+    /// Its own number and its owner's.
+    pub(super) const fn nodes(&self) -> (NodeId, NodeId) {
+        (self.node, self.grant.owner)
+    }
+
+    /// As if it had these labels.
+    pub(super) fn label(&mut self, tags: Vec<String>) {
+        self.grant.tags = tags;
+    }
+
+    /// As if it were this owner's.
+    pub(super) fn give_to(&mut self, owner: String) {
+        self.owner = owner;
+    }
+
+    pub(super) fn party(&self) -> Party<'_> {
         Party {
             name: &self.grant.name,
             kind: self.grant.kind.word(),
@@ -126,7 +141,8 @@ impl Issue {
         })
     }
 
-    fn seen(&self, book: &Book, node: NodeId, now: UnixMillis) -> Result<Seen, Refused> {
+    /// An identity, as policies may speak of it.
+    pub(super) fn seen(&self, book: &Book, node: NodeId, now: UnixMillis) -> Result<Seen, Refused> {
         let found = book
             .identity(node)
             .ok_or(Refused::Client(Unusable::Unknown))?;
@@ -303,7 +319,7 @@ fn asked<'a>(
 }
 
 /// A time beyond all calendars is as late as can be, so that no time box opens again.
-fn moment(now: UnixMillis) -> OffsetDateTime {
+pub(super) fn moment(now: UnixMillis) -> OffsetDateTime {
     i64::try_from(now.seconds())
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())

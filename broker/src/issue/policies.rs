@@ -6,6 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::Issue;
 use super::denials::Denials;
+use crate::policy::administration::LockedOut;
 use crate::policy::{Broken, Bundle};
 use crate::store::event::By;
 use crate::store::{Event, MAX_EVENTS, StoreError};
@@ -56,7 +57,7 @@ impl Issue {
         let read = tokio::task::spawn_blocking(move || policies.read())
             .await
             .map_err(|_| ReloadError::Ended)?;
-        let bundle = match read {
+        let bundle = match read.and_then(|bundle| self.without_lock_out(bundle)) {
             Ok(bundle) => Arc::new(bundle),
             Err(broken) => {
                 self.policies_refused.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +71,41 @@ impl Issue {
         self.store.append(vec![activated(&bundle, by)]).await?;
         self.policies.swap(Arc::clone(&bundle));
         Ok(bundle)
+    }
+
+    /// The same bundle, if it leaves somebody who can mend it. It may be as bad as the one before.
+    fn without_lock_out(&self, bundle: Bundle) -> Result<Bundle, Broken> {
+        let (before, after) = (self.able(&self.policies.current()), self.able(&bundle));
+        let lost_remote = before.remote && !after.remote;
+        let lost_local = before.local && !before.remote && !after.local && !after.remote;
+        if lost_remote || lost_local {
+            return Err(self.locks_out(after.locked_out));
+        }
+        Ok(bundle)
+    }
+
+    /// Refuses to begin with policies that lock out every administrator whom the roles that come with Lanyard would
+    /// let in. Which policies were in force before nobody knows at a start, and where there is no administrator yet,
+    /// nobody is locked out.
+    pub fn check_administrators(&self) -> Result<(), Broken> {
+        let usual = self.able(&Bundle::embedded()?);
+        let now = self.able_by_role(&self.policies.current());
+        if usual.remote && !now.remote {
+            return Err(self.locks_out(now.locked_out));
+        }
+        Ok(())
+    }
+
+    fn locks_out(&self, why: Option<LockedOut>) -> Broken {
+        let (place, words) = why.map_or((None, String::new()), |why| (why.place, why.words));
+        Broken {
+            place: place.unwrap_or_else(|| self.policies.place()),
+            words: format!("every administrator would be locked out: {words}"),
+            advice: Some(
+                "let somebody who comes in with a key do `policy:reload` and `administrators:write`"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// Writes the denials of whole minutes that are over (`everything`: also of this one).

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use lanyard_token::{Audience, Scope};
 
 use super::annotations::{self, Annotations};
@@ -72,6 +72,8 @@ pub struct Bundle {
     pub(super) responses: Responses,
     rules: BTreeMap<String, Rule>,
     catalogue: Catalogue,
+    /// Who decides about administration when its own schema has no word of it.
+    administration: Option<Box<Bundle>>,
     remarks: Vec<Broken>,
     hash: ContentHash,
     /// What policies read of the circumstances that change; most read nothing of them.
@@ -114,6 +116,14 @@ impl Bundle {
         let words = Words::of(&schema).map_err(|why| {
             Broken::file(file, why).advise("begin with the schema that comes with Lanyard")
         })?;
+        if let Some(action) = words.system.as_ref().and_then(|_| words.missing_action()) {
+            return Err(Broken::file(file, format!("no action `{action}`"))
+                .advise("take over the administration of the schema that comes with Lanyard"));
+        }
+        let administration = match words.system {
+            Some(_) => None,
+            None => Some(Box::new(Self::embedded()?)),
+        };
         let mut policies = PolicySet::new();
         let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
         for (grant, text) in &sources.grants {
@@ -144,6 +154,7 @@ impl Bundle {
             responses,
             rules,
             catalogue: catalogue::read(sources.catalogue.as_ref())?,
+            administration,
             remarks,
             hash: sources.hash(),
             mentions: mentions.collect(),
@@ -178,8 +189,19 @@ impl Bundle {
 
     /// Whether a policy can have a say when a token is asked for.
     pub fn is_about_issuing(&self, rule: &Rule) -> bool {
+        self.has_a_say(rule, &self.words.issue)
+    }
+
+    /// Whether a policy can have a say about an action.
+    pub(super) fn has_a_say(&self, rule: &Rule, action: &EntityUid) -> bool {
         let policy = self.slices.policy(&PolicyId::new(&rule.id));
-        policy.is_some_and(|policy| actions(policy, &self.words).contains(&self.words.issue))
+        policy.is_some_and(|policy| actions(policy, &self.words).contains(action))
+    }
+
+    /// The bundle that decides about administration: itself, or the one that came with the program when its schema
+    /// knows nothing of that.
+    pub(super) fn about_administration(&self) -> &Self {
+        self.administration.as_deref().unwrap_or(self)
     }
 
     /// What a set of them reads of the circumstances that change.

@@ -5,7 +5,8 @@
 //! their order. The first that does not hold is told, with the values it looked at. What stands behind it was not
 //! looked at, so nobody can say whether correcting that one part would be enough.
 
-mod parts;
+mod act;
+pub(super) mod parts;
 mod response;
 
 use lanyard_token::{Audience, Scope};
@@ -15,6 +16,7 @@ use super::asked::{Asked, Binding};
 use super::bundle::{Bundle, Effect, Rule};
 use super::rehearsal::{self, Untried, rehearse};
 use super::trial::{Asking, Fixtures, Outcome};
+pub use act::{ActExplained, explain_act};
 use parts::{Situation, why_not};
 pub use response::{Answered, explain_response};
 

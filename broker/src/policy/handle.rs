@@ -42,6 +42,13 @@ impl Policies {
             .store(folder.map(|folder| Arc::new(folder.to_owned())));
     }
 
+    /// Where they are read from, in words.
+    pub fn place(&self) -> String {
+        let folder = self.folder.load();
+        let shown = folder.as_ref().map(|folder| folder.display().to_string());
+        shown.unwrap_or_else(|| "the policies that came with the program".to_owned())
+    }
+
     /// Reads the folder again; changes nothing.
     pub fn read(&self) -> Result<Bundle, Broken> {
         read(self.folder.load().as_ref().map(|folder| folder.as_path()))

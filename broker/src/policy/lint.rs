@@ -3,6 +3,7 @@
 //! It reads policies one by one. It does not prove that a condition can never hold, or that two conditions exclude
 //! each other: cases show that, and `lanyard policy test --strict` asks for them.
 
+mod administrators;
 mod oidc;
 mod responses;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::bundle::{Bundle, Effect, Rule};
 use super::expression;
+pub use administrators::administrators;
 
 /// Something suspicious, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

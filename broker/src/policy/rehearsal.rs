@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use lanyard_token::Audience;
 
 use super::bundle::Bundle;
-use super::trial::{Asking, Fixture, Fixtures, Outcome, Reason, Verdict};
+use super::trial::{Acting, Asking, Fixture, Fixtures, Outcome, Reason, Verdict};
 
 /// Why a request cannot be tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,47 @@ pub(super) fn parties<'f>(
     };
     let actor = asking.actor.as_deref().map(named).transpose()?;
     Ok((named(&asking.identity)?, actor))
+}
+
+/// What an act of an administrator comes to.
+pub fn rehearse_act(
+    bundle: &Bundle,
+    fixtures: &Fixtures,
+    acting: &Acting,
+) -> Result<Outcome, Untried> {
+    let (who, target) = hands(fixtures, acting)?;
+    let act = acting.act(who, target, &who.scopes);
+    let judged = bundle.administer(&act).map_err(Untried::Failed)?;
+    if let Some(fault) = judged.faults.into_iter().next() {
+        return Err(Untried::Failed(fault));
+    }
+    let allowed = !judged.permits.is_empty() && judged.forbids.is_empty();
+    let (decision, rules) = if allowed {
+        (Verdict::Allow, judged.permits)
+    } else {
+        (Verdict::Deny, judged.forbids)
+    };
+    Ok(Outcome {
+        decision,
+        scopes: BTreeSet::new(),
+        lifetime: None,
+        policies: rules.into_iter().map(|rule| rule.id.clone()).collect(),
+        reason: None,
+    })
+}
+
+/// Who administers, and whom.
+pub(super) fn hands<'f>(
+    fixtures: &'f Fixtures,
+    acting: &Acting,
+) -> Result<(&'f Fixture, Option<&'f Fixture>), Untried> {
+    let named = |name: &str| {
+        fixtures
+            .get(name)
+            .ok_or_else(|| Untried::Nobody(name.to_owned()))
+    };
+    let target = acting.target.as_deref().map(named).transpose()?;
+    Ok((named(&acting.identity)?, target))
 }
 
 /// The one that is named and registered, or the only one that is registered.

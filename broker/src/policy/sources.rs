@@ -46,8 +46,9 @@ impl Sources {
         })
     }
 
-    /// What applies as long as no folder is named: everybody gets what it was registered for. The other grants of
-    /// the repository's folder are examples to copy, and would give to whoever happens to carry their tags.
+    /// What applies as long as no folder is named: everybody gets what it was registered for, and administrators do
+    /// what their roles allow. The other grants of the repository's folder are examples to copy, and would give to
+    /// whoever happens to carry their tags.
     pub(super) fn embedded() -> Self {
         Self {
             schema: Text {
@@ -55,13 +56,26 @@ impl Sources {
                 text: Cow::Borrowed(include_str!("../../../policies/schema.cedarschema")),
             },
             catalogue: None,
-            grants: vec![(
-                "registered".to_owned(),
-                Text {
-                    file: PathBuf::from("policies/registered/policy.cedar"),
-                    text: Cow::Borrowed(include_str!("../../../policies/registered/policy.cedar")),
-                },
-            )],
+            grants: vec![
+                (
+                    "administration".to_owned(),
+                    Text {
+                        file: PathBuf::from("policies/administration/policy.cedar"),
+                        text: Cow::Borrowed(include_str!(
+                            "../../../policies/administration/policy.cedar"
+                        )),
+                    },
+                ),
+                (
+                    "registered".to_owned(),
+                    Text {
+                        file: PathBuf::from("policies/registered/policy.cedar"),
+                        text: Cow::Borrowed(include_str!(
+                            "../../../policies/registered/policy.cedar"
+                        )),
+                    },
+                ),
+            ],
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Nothing of it decides anything in a running broker.
 
+mod act;
 mod asking;
 mod case;
 mod class;
@@ -13,7 +14,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+pub use act::{ActCase, Acting};
 pub use asking::{Asking, Limits};
 pub use case::{Case, Expectation, Outcome, Reason, Verdict};
 pub use class::{Circumstance, Class, Classes};
@@ -61,6 +64,8 @@ pub struct Trial {
     pub cases: BTreeMap<String, Vec<Case>>,
     /// The cases of each folder about what is done about drift.
     pub responses: BTreeMap<String, Vec<ResponseCase>>,
+    /// The cases of each folder about administration.
+    pub acts: BTreeMap<String, Vec<ActCase>>,
     /// Rows of the matrix; absent when the folder has none.
     pub classes: Option<Classes>,
 }
@@ -69,18 +74,21 @@ impl Trial {
     /// Reads the folder.
     pub fn load(folder: &Path) -> Result<Self, Unreadable> {
         let fixtures = Fixtures::load(&folder.join("fixtures"))?;
-        let (mut cases, mut responses) = (BTreeMap::new(), BTreeMap::new());
+        let (mut cases, mut acts) = (BTreeMap::new(), BTreeMap::new());
+        let mut responses = BTreeMap::new();
         for grant in grants(folder)? {
             let path = folder.join(&grant).join("cases.json");
             if path.exists() {
-                let read: Vec<Case> = json(&path)?;
-                let named = read.iter().map(|case| {
-                    let actor = case.request.actor.as_deref();
-                    let speaks_of = std::iter::once(case.request.identity.as_str()).chain(actor);
-                    (case.name.as_str(), speaks_of.collect())
-                });
-                check(named, &fixtures, &path)?;
-                cases.insert(grant.clone(), read);
+                // Cases of one file are all of one kind, so that a mistake is told where it stands.
+                if json::<Vec<Value>>(&path)?.first().is_some_and(act::is_act) {
+                    let read: Vec<ActCase> = json(&path)?;
+                    check(read.iter().map(acted_on), &fixtures, &path)?;
+                    acts.insert(grant.clone(), read);
+                } else {
+                    let read: Vec<Case> = json(&path)?;
+                    check(read.iter().map(spoken_of), &fixtures, &path)?;
+                    cases.insert(grant.clone(), read);
+                }
             }
             let path = folder.join(&grant).join("responses.json");
             if path.exists() {
@@ -103,6 +111,7 @@ impl Trial {
             fixtures,
             cases,
             responses,
+            acts,
             classes,
         })
     }
@@ -110,6 +119,13 @@ impl Trial {
     /// Every case with the folder it stands in.
     pub fn all_cases(&self) -> impl Iterator<Item = (&str, &Case)> {
         self.cases
+            .iter()
+            .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
+    }
+
+    /// Every case about administration with the folder it stands in.
+    pub fn act_cases(&self) -> impl Iterator<Item = (&str, &ActCase)> {
+        self.acts
             .iter()
             .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
     }
@@ -139,9 +155,24 @@ pub fn grants(folder: &Path) -> Result<Vec<String>, Unreadable> {
     Ok(names)
 }
 
+/// A case, and the identities it speaks of.
+type Named<'c> = (&'c str, Vec<&'c str>);
+
+fn spoken_of(case: &Case) -> Named<'_> {
+    let actor = case.request.actor.as_deref();
+    let names = std::iter::once(case.request.identity.as_str()).chain(actor);
+    (&case.name, names.collect())
+}
+
+fn acted_on(case: &ActCase) -> Named<'_> {
+    let target = case.request.target.as_deref();
+    let names = std::iter::once(case.request.identity.as_str()).chain(target);
+    (&case.name, names.collect())
+}
+
 /// A case has a name of its own, and speaks of identities there are.
 fn check<'c>(
-    cases: impl Iterator<Item = (&'c str, Vec<&'c str>)>,
+    cases: impl Iterator<Item = Named<'c>>,
     fixtures: &Fixtures,
     path: &Path,
 ) -> Result<(), Unreadable> {

@@ -22,6 +22,9 @@ pub(super) struct Words {
     tag: EntityTypeName,
     audience: EntityTypeName,
     scope: EntityTypeName,
+    action: EntityTypeName,
+    /// What administration acts on; absent when the schema has no word of administration.
+    pub(super) system: Option<EntityTypeName>,
     /// What responses are about; a schema of an earlier release has no word for it.
     pub(super) abuse: Option<EntityTypeName>,
     /// The action of responding, if the schema has it.
@@ -30,6 +33,9 @@ pub(super) struct Words {
     pub(super) issue: EntityUid,
     actions: Entities,
 }
+
+/// Labels of roles of administration begin so.
+const ROLE: &str = "role.";
 
 /// What cannot be put to Cedar, in words: a fault of the bundle's schema or of ours, never the caller's.
 pub(super) type Unfit = String;
@@ -55,11 +61,16 @@ impl Words {
             .parse()
             .map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
         let respond = EntityUid::from_type_name_and_id(action.clone(), EntityId::new("respond"));
-        let issue = EntityUid::from_type_name_and_id(action, EntityId::new("issue"));
+        let issue = EntityUid::from_type_name_and_id(action.clone(), EntityId::new("issue"));
         if actions.get(&issue).is_none() {
             return Err(format!("no action `{issue}`"));
         }
+        let administer =
+            EntityUid::from_type_name_and_id(action.clone(), EntityId::new("administer"));
+        let administers = actions.get(&administer).is_some();
         Ok(Self {
+            system: administers.then(|| kind("System")).transpose()?,
+            action,
             identity: kind("Identity")?,
             owner: kind("Owner")?,
             tag: kind("Tag")?,
@@ -75,6 +86,25 @@ impl Words {
     /// The actions of the schema.
     pub(super) const fn actions(&self) -> &Entities {
         &self.actions
+    }
+
+    /// An action, by name.
+    pub(super) fn action_called(&self, name: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.action.clone(), EntityId::new(name))
+    }
+
+    /// An action with the groups it is in.
+    pub(super) fn action_and_groups(&self, action: &EntityUid) -> impl Iterator<Item = Entity> {
+        self.actions.iter().filter_map(move |entity| {
+            let uid = entity.uid();
+            let fits = uid == *action || self.actions.is_ancestor_of(&uid, action);
+            fits.then(|| entity.clone())
+        })
+    }
+
+    /// An owner, by name.
+    pub(super) fn owner(&self, name: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.owner.clone(), EntityId::new(name))
     }
 
     /// An identity, by name. An id is taken as it is, never parsed, so it cannot break out of its quotes.
@@ -101,10 +131,7 @@ impl Words {
         let tag =
             |name: &str| EntityUid::from_type_name_and_id(self.tag.clone(), EntityId::new(name));
         let mut parents = HashSet::with_capacity(party.tags.len() + 2);
-        parents.insert(EntityUid::from_type_name_and_id(
-            self.owner.clone(),
-            EntityId::new(party.owner),
-        ));
+        parents.insert(self.owner(party.owner));
         parents.insert(tag(&format!("kind:{}", party.kind)));
         let labels = party.tags.iter().filter(|label| !label.contains(':'));
         parents.extend(labels.map(|label| tag(label)));
@@ -136,15 +163,12 @@ impl Words {
             let parents = HashSet::from([audience.clone()]);
             entities.push(Entity::new(uid, members, parents).map_err(unfit)?);
         }
-        let above = |action: &&Entity| {
-            let uid = action.uid();
-            uid == self.issue || self.actions.is_ancestor_of(&uid, &self.issue)
-        };
-        entities.extend(self.actions.iter().filter(above).cloned());
+        entities.extend(self.action_and_groups(&self.issue));
         Entities::from_entities(entities, None).map_err(|error| error.to_string())
     }
 
     pub(super) fn party(&self, party: &Party<'_>) -> Result<Entity, Unfit> {
+        let roles = party.tags.iter().filter_map(|tag| tag.strip_prefix(ROLE));
         let mut members = HashMap::from([
             ("name".to_owned(), word(party.name)),
             ("kind".to_owned(), word(party.kind)),
@@ -153,6 +177,7 @@ impl Words {
                 "tags".to_owned(),
                 words(party.tags.iter().map(String::as_str)),
             ),
+            ("roles".to_owned(), words(roles)),
             (
                 "audiences".to_owned(),
                 words(party.audiences.iter().map(Audience::as_str)),
@@ -269,7 +294,7 @@ pub(super) fn word(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
 }
 
-fn words<'t>(texts: impl Iterator<Item = &'t str>) -> RestrictedExpression {
+pub(super) fn words<'t>(texts: impl Iterator<Item = &'t str>) -> RestrictedExpression {
     RestrictedExpression::new_set(texts.map(word))
 }
 

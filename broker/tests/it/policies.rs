@@ -96,7 +96,7 @@ fn without_a_folder_the_policies_that_came_with_the_program_are_meant() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", words(&output.stderr));
-    assert!(words(&output.stdout).starts_with("1 policy: 1 permit, 0 forbids"));
+    assert!(words(&output.stdout).starts_with("8 policies: 8 permits, 0 forbids"));
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn a_case_that_comes_out_otherwise_is_named_with_what_was_expected() {
         "policies/database-migration/cases.json: at night, approved by somebody else\n  \
          lifetime: expected 1800, got 1200\n\
          policies/database-migration/policy.cedar:1: `database-migration`: no case is allowed by it\n\
-         75 cases, 74 as expected; 1 policy untested\n"
+         94 cases, 93 as expected; 1 policy untested\n"
     );
-    assert!(said.contains("1 of 75 cases differ"), "{said}");
+    assert!(said.contains("1 of 94 cases differ"), "{said}");
 }
 
 #[test]

@@ -5,15 +5,16 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::output::Output;
 use super::folder::{Folder, counted};
-use crate::policy::lint::lint;
+use crate::policy::lint::{administrators, lint};
 use crate::policy::{Bundle, Effect};
 
 /// Runs it.
 pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     let bundle = folder.bundle()?;
-    folder.trial()?;
+    let trial = folder.trial()?;
     let files = folder.is_there().then(|| folder.path());
-    let findings = lint(&bundle, files);
+    let mut findings = lint(&bundle, files);
+    findings.extend(administrators(&bundle, &trial.fixtures));
     let (slices, largest) = bundle.sliced();
     let answer = json!({
         "ok": findings.is_empty(),

@@ -1,5 +1,6 @@
 //! `lanyard policy explain`.
 
+mod act;
 mod drift;
 
 use std::net::IpAddr;
@@ -36,6 +37,8 @@ pub struct ExplainArgs {
     circumstances: How,
     #[command(flatten)]
     happened: Happened,
+    #[command(flatten)]
+    administers: act::Does,
     /// List also the policies about others
     #[arg(long)]
     all: bool,
@@ -132,6 +135,9 @@ pub(super) fn run(args: &ExplainArgs, output: Output) -> Result<(), CliError> {
     let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
     if let Some((fixtures, offence)) = drift::meant(args, &trial)? {
         return drift::run((&bundle, &fixtures), &offence, args.all, output);
+    }
+    if let Some((fixtures, acting)) = act::meant(args, &trial)? {
+        return act::run((&bundle, &fixtures), &acting, args.all, output);
     }
     let (fixtures, asking) = match &args.case {
         Some(name) => (trial.fixtures.clone(), case(&trial, name)?),

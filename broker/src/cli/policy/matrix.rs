@@ -8,6 +8,7 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::output::Output;
 use super::folder::{Folder, counted, untried};
+use crate::policy::administration::matrix as administration;
 use crate::policy::matrix::{Row, missing, rows, text};
 use crate::policy::respond::matrix as responses;
 
@@ -42,25 +43,36 @@ pub(super) fn run(args: &MatrixArgs, output: Output) -> Result<(), CliError> {
     if bundle.has_responses() {
         written.push_str(&responses::text(&answers, &unanswered));
     }
+    let hands = administration::rows(&bundle, classes).map_err(|why| untried(&why))?;
+    if !hands.is_empty() {
+        let unmet = administration::missing(&bundle, &hands);
+        written.push_str(&administration::text(&hands, &unmet));
+    }
     let file = args.folder.path().join("matrix.txt");
     if args.check {
         return check(&file, &written, output);
     }
     std::fs::write(&file, &written)
         .map_err(|error| CliError::cannot(format!("write `{}`", file.display()), &error))?;
-    told(&file, (&rows, &unmet), &answers, output);
+    told(&file, (&rows, &unmet), (&answers, &hands), output);
     Ok(())
 }
 
 fn told(
     file: &Path,
     (rows, unmet): (&[Row], &[String]),
-    answers: &[responses::Row],
+    (answers, hands): (&[responses::Row], &[administration::Row]),
     output: Output,
 ) {
-    let answer = json!({ "file": file, "rows": rows, "unmet": unmet, "responses": answers });
+    let answer = json!({
+        "file": file,
+        "rows": rows,
+        "unmet": unmet,
+        "responses": answers,
+        "administration": hands,
+    });
     output.print(&answer, |_| {
-        let number = rows.len() + answers.len();
+        let number = rows.len() + answers.len() + hands.len();
         format!("{}: {}", file.display(), counted(number, "row"))
     });
 }

@@ -9,10 +9,10 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::output::{Output, line};
 use super::folder::{Folder, counted};
-use crate::policy::rehearsal::rehearse;
+use crate::policy::rehearsal::{Untried, rehearse, rehearse_act};
 use crate::policy::respond::try_on;
-use crate::policy::trial::{Trial, Verdict};
-use crate::policy::{Bundle, Effect};
+use crate::policy::trial::{Expectation, Outcome, Trial, Verdict};
+use crate::policy::{Bundle, Effect, Rule};
 
 /// `lanyard policy test`.
 #[derive(Debug, Args)]
@@ -45,7 +45,8 @@ pub(super) fn run(args: &TestArgs, output: Output) -> Result<(), CliError> {
     let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
     let tried = tried(args, &bundle, &trial);
     let untested = untested(&bundle, &tried.determining);
-    let cases = trial.all_cases().count() + trial.response_cases().count();
+    let cases =
+        trial.all_cases().count() + trial.act_cases().count() + trial.response_cases().count();
     let answer = json!({
         "cases": cases,
         "failures": tried.failures,
@@ -74,11 +75,11 @@ struct Tried<'t> {
 
 fn tried<'t>(args: &TestArgs, bundle: &'t Bundle, trial: &Trial) -> Tried<'t> {
     let (mut failures, mut determining) = (Vec::new(), BTreeSet::new());
-    for (grant, case) in trial.all_cases() {
-        let differences = match rehearse(bundle, &trial.fixtures, &case.request) {
+    let mut note = |grant: &str, name: &str, expect: &Expectation, came: Came| {
+        let differences = match came {
             Err(why) => vec![why.to_string()],
             Ok(outcome) => {
-                let differences = case.expect.differences(&outcome);
+                let differences = expect.differences(&outcome);
                 if differences.is_empty() {
                     let decided = decided(outcome.decision);
                     let rules = outcome.policies.iter().filter_map(|id| bundle.rule(id));
@@ -91,10 +92,18 @@ fn tried<'t>(args: &TestArgs, bundle: &'t Bundle, trial: &Trial) -> Tried<'t> {
             let file = args.folder.path().join(grant).join("cases.json");
             failures.push(Failure {
                 file: file.display().to_string(),
-                case: case.name.clone(),
+                case: name.to_owned(),
                 differences,
             });
         }
+    };
+    for (grant, case) in trial.all_cases() {
+        let came = rehearse(bundle, &trial.fixtures, &case.request);
+        note(grant, &case.name, &case.expect, came);
+    }
+    for (grant, case) in trial.act_cases() {
+        let came = rehearse_act(bundle, &trial.fixtures, &case.request);
+        note(grant, &case.name, &case.expect, came);
     }
     for (grant, case) in trial.response_cases() {
         let differences = match try_on(bundle, &trial.fixtures, &case.drift) {
@@ -127,6 +136,9 @@ fn tried<'t>(args: &TestArgs, bundle: &'t Bundle, trial: &Trial) -> Tried<'t> {
 /// What comes of a case about responses.
 const ANSWERED: &str = "answered";
 
+/// What came of a case.
+type Came = Result<Outcome, Untried>;
+
 const fn decided(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Allow => "allow",
@@ -134,11 +146,16 @@ const fn decided(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Policies about tokens and responses whose removal no case would notice.
+/// Policies about tokens, responses or administration whose removal no case would notice.
 fn untested(bundle: &Bundle, determining: &BTreeSet<(&str, &str)>) -> Vec<Untested> {
+    let counts = |rule: &&Rule| {
+        rule.respond.is_some()
+            || bundle.is_about_issuing(rule)
+            || bundle.is_about_administration(rule)
+    };
     bundle
         .rules()
-        .filter(|rule| rule.respond.is_some() || bundle.is_about_issuing(rule))
+        .filter(counts)
         .filter_map(|rule| {
             let (decided, words) = match rule.effect {
                 _ if rule.respond.is_some() => (ANSWERED, "no case is answered by it"),

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use super::Rooms;
 use super::answer::{Answer, Changed, Document, ok};
+use super::deed::document;
 use super::switch::NO_REASON;
 use crate::http::caller::Administrator;
 use crate::http::oauth::WAIT;
 use crate::http::problem::Problem;
+use crate::issue::Issue;
 use crate::store::event::Cause;
 use crate::store::plain::is_plain_line;
 
@@ -33,6 +35,25 @@ pub(super) struct Revocation {
     tokens: Vec<String>,
     reason: Option<String>,
     wait: Option<Wait>,
+}
+
+/// Everything it would end: ids, and tokens that are not dead yet.
+pub(super) fn nodes(issue: &Issue, asked: &Revocation) -> Vec<NodeId> {
+    let living = asked
+        .tokens
+        .iter()
+        .filter_map(|token| issue.not_ended(token));
+    let mut nodes = asked.nodes.clone();
+    nodes.extend(living.map(|claims| claims.jti));
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+/// What a body of `/v1/suspend` or `/v1/resume` is about.
+pub(super) fn node(body: &[u8]) -> Option<NodeId> {
+    let suspension = document::<Suspension>(body).map(|asked| asked.node);
+    suspension.or_else(|| document::<Resumption>(body).map(|asked| asked.node))
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -1,9 +1,8 @@
 //! `/v1/secrets`: credentials of third parties. A value comes in and never goes out here.
 
-use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::routing::{get, post};
+use axum::handler::Handler;
 use http::StatusCode;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,7 +15,9 @@ use super::answer::{Answer, Document, Part, created, ok};
 use super::identities::Transfer;
 use crate::clock::UnixMillis;
 use crate::http::caller::Administrator;
+use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
+use crate::policy::administration::Action::{SecretsRead, SecretsTransfer, SecretsWrite};
 use crate::store::event::Version;
 use crate::vault::{InvalidValue, LONGEST_VALUE, NewVersion, SecretValue, SecretView, VaultError};
 
@@ -24,19 +25,24 @@ use crate::vault::{InvalidValue, LONGEST_VALUE, NewVersion, SecretValue, SecretV
 const LONGEST_BODY: usize = 6 * LONGEST_VALUE + 4_096;
 
 /// The routes of secrets.
-pub(super) fn routes() -> Router<Rooms> {
-    Router::new()
-        .route(
+pub(super) fn routes() -> Duties<Rooms> {
+    let (reads, writes) = (Duty::of(SecretsRead), Duty::of(SecretsWrite));
+    Duties::new()
+        .get("/v1/secrets", reads, list)
+        .post(
             "/v1/secrets",
-            get(list)
-                .post(put)
-                .layer(DefaultBodyLimit::max(LONGEST_BODY)),
+            writes,
+            put.layer(DefaultBodyLimit::max(LONGEST_BODY)),
         )
-        .route("/v1/secrets/{secret}", get(show))
-        .route("/v1/secrets/{secret}/activate", post(activate))
-        .route("/v1/secrets/{secret}/retire", post(retire))
-        .route("/v1/secrets/{secret}/transfer", post(transfer))
-        .route("/v1/secrets/{secret}/who", get(who))
+        .get("/v1/secrets/{secret}", reads, show)
+        .post("/v1/secrets/{secret}/activate", writes, activate)
+        .post("/v1/secrets/{secret}/retire", writes, retire)
+        .post(
+            "/v1/secrets/{secret}/transfer",
+            Duty::of(SecretsTransfer),
+            transfer,
+        )
+        .get("/v1/secrets/{secret}/who", reads, who)
 }
 
 #[derive(Serialize)]

@@ -2,26 +2,30 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::http::caller::Administrator;
+use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
+use crate::policy::administration::Action::{DriftOrders, DriftRead};
 use crate::store::event::PagingGoal;
 use crate::watch::Watch;
 use crate::watch::deploying::{DeploymentView, OrderError};
 use crate::watch::paging::BudgetView;
 use crate::watch::state::Role;
 
-pub(super) fn routes() -> Router<Arc<Watch>> {
-    Router::new()
-        .route("/v1/drift/deployments", get(deployments).post(deploy))
-        .route("/v1/drift/budget", get(budget).post(set_budget))
+pub(super) fn routes() -> Duties<Arc<Watch>> {
+    let (reads, orders) = (Duty::of(DriftRead), Duty::of(DriftOrders));
+    Duties::new()
+        .get("/v1/drift/deployments", reads, deployments)
+        .post("/v1/drift/deployments", orders, deploy)
+        .get("/v1/drift/budget", reads, budget)
+        .post("/v1/drift/budget", orders, set_budget)
 }
 
 #[derive(Serialize)]

@@ -3,26 +3,27 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use futures::stream;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::Deserialize;
 
 use crate::http::caller::Administrator;
+use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
+use crate::policy::administration::Action::{DriftRead, DriftTry};
 use crate::watch::Watch;
 use crate::watch::rehearsing::{Rehearsed, Would, WouldError};
 
-pub(super) fn routes() -> Router<Arc<Watch>> {
-    Router::new()
-        .route("/v1/drift/windows", get(windows))
-        .route("/v1/drift/would", post(would))
+pub(super) fn routes() -> Duties<Arc<Watch>> {
+    Duties::new()
+        .get("/v1/drift/windows", Duty::of(DriftRead), windows)
+        .post("/v1/drift/would", Duty::of(DriftTry), would)
 }
 
 #[derive(Deserialize)]

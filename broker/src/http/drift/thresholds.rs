@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::http::caller::Administrator;
+use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
+use crate::policy::administration::Action::{DriftRead, DriftThresholds};
 use crate::store::event::{ContentHash, Kind};
 use crate::watch::Watch;
 use crate::watch::frozen::{Candidate, CandidateError, FreezeError, KindThresholds};
 
-pub(super) fn routes() -> Router<Arc<Watch>> {
-    Router::new().route("/v1/drift/thresholds", get(list).post(freeze))
+pub(super) fn routes() -> Duties<Arc<Watch>> {
+    Duties::new()
+        .get("/v1/drift/thresholds", Duty::of(DriftRead), list)
+        .post("/v1/drift/thresholds", Duty::of(DriftThresholds), freeze)
 }
 
 #[derive(Serialize)]

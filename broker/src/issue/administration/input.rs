@@ -3,7 +3,7 @@
 use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::Deserialize;
 
-use super::{ADMIN_SCOPE, GATEWAY_SCOPES};
+use super::{ADMIN_SCOPE, GATEWAY_SCOPES, LOCAL_ADMINISTRATOR};
 use crate::issue::policy::Lifetimes;
 use crate::issue::proof::api_key::ApiKey;
 use crate::store::event::{Identity, Kind};
@@ -152,6 +152,10 @@ pub(super) fn identity(
             scopes = ADMIN_SCOPE.parse().unwrap_or_default();
         }
         Kind::Gateway | Kind::Service | Kind::Integration | Kind::Agent => {
+            if name == LOCAL_ADMINISTRATOR {
+                // Whoever has this name is taken for whoever uses the Unix socket.
+                return Err(InvalidInput::new("name", "is the Unix socket's"));
+            }
             if audiences.is_empty() {
                 return Err(InvalidInput::new(
                     "audiences",
@@ -349,6 +353,14 @@ mod tests {
             "scopes"
         );
         assert_eq!(refused(|input| input.kind = Kind::Gateway), "kind");
+    }
+
+    #[test]
+    fn nobody_else_takes_the_name_of_the_sockets_administrator() {
+        assert_eq!(
+            refused(|input| input.name = LOCAL_ADMINISTRATOR.to_owned()),
+            "name"
+        );
     }
 
     #[test]

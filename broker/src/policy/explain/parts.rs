@@ -8,6 +8,7 @@ use cedar_policy::{
 use lanyard_token::Scope;
 use serde_json::{Value, json};
 
+use super::super::administration::Act;
 use super::super::asked::Asked;
 use super::super::bundle::{Bundle, Rule};
 use super::super::expression;
@@ -15,7 +16,7 @@ use super::super::respond::Drift;
 use super::super::words::Unfit;
 
 /// One scope of a request, as Cedar sees it.
-pub(super) struct Situation {
+pub(in crate::policy) struct Situation {
     request: Request,
     entities: Entities,
 }
@@ -41,6 +42,21 @@ impl Situation {
         Ok(Self { request, entities })
     }
 
+    /// An act of an administrator, as Cedar sees it.
+    pub(in crate::policy) fn act(bundle: &Bundle, act: &Act<'_>) -> Result<Self, Unfit> {
+        let words = &bundle.words;
+        let request = Request::new(
+            words.identity(act.who.name),
+            words.action(act.action),
+            words.on(act)?,
+            words.act_context(act)?,
+            None,
+        )
+        .map_err(|error| error.to_string())?;
+        let entities = words.act_entities(act)?;
+        Ok(Self { request, entities })
+    }
+
     /// Whether a policy permits; or how it failed.
     fn holds(&self, policy: &Value) -> Result<bool, String> {
         let policy = Policy::from_json(Some(PolicyId::new("part")), policy.clone())
@@ -62,15 +78,47 @@ impl Situation {
 }
 
 /// Why a policy does not apply.
-pub(super) struct WhyNot {
+pub(in crate::policy) struct WhyNot {
     /// Whether it is about this identity at all.
-    pub(super) about_them: bool,
+    pub(in crate::policy) about_them: bool,
     /// In words.
-    pub(super) words: String,
+    pub(in crate::policy) words: String,
 }
 
 /// The first part that does not hold; `None`: all do.
 pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Option<WhyNot> {
+    first_unmet(bundle, rule, situation, |_| true)
+}
+
+/// The first part that does not hold under any circumstances; `None`: there may be some.
+pub(in crate::policy) fn never(
+    bundle: &Bundle,
+    rule: &Rule,
+    situation: &Situation,
+) -> Option<WhyNot> {
+    first_unmet(bundle, rule, situation, |part| !looks_around(part))
+}
+
+/// Whether a policy holds under all circumstances.
+pub(in crate::policy) fn always(bundle: &Bundle, rule: &Rule, situation: &Situation) -> bool {
+    let policy = expression::json(bundle, rule);
+    let looks_around = policy.get("conditions").is_some_and(looks_around);
+    !looks_around && first_unmet(bundle, rule, situation, |_| true).is_none()
+}
+
+/// Whether it depends on the circumstances.
+fn looks_around(expression: &Value) -> bool {
+    let is_context = |part: &&Value| part.get("Var").and_then(Value::as_str) == Some("context");
+    expression::all(expression).iter().any(is_context)
+}
+
+/// The first of the parts that count which does not hold.
+fn first_unmet(
+    bundle: &Bundle,
+    rule: &Rule,
+    situation: &Situation,
+    counts: impl Fn(&Value) -> bool,
+) -> Option<WhyNot> {
     let policy = expression::json(bundle, rule);
     for (part, whom) in [
         ("principal", "the identity"),
@@ -94,7 +142,7 @@ pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Op
     let words = conditions
         .into_iter()
         .flatten()
-        .find_map(|condition| unmet(condition, situation))?;
+        .find_map(|condition| unmet(condition, situation, &counts))?;
     Some(WhyNot {
         about_them: true,
         words,
@@ -102,7 +150,11 @@ pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Op
 }
 
 /// The part of a condition that keeps the policy from applying.
-fn unmet(condition: &Value, situation: &Situation) -> Option<String> {
+fn unmet(
+    condition: &Value,
+    situation: &Situation,
+    counts: impl Fn(&Value) -> bool,
+) -> Option<String> {
     let body = condition.get("body")?;
     let unless = condition.get("kind").and_then(Value::as_str) == Some("unless");
     let parts = if unless {
@@ -112,6 +164,7 @@ fn unmet(condition: &Value, situation: &Situation) -> Option<String> {
     };
     parts
         .into_iter()
+        .filter(|part| counts(part))
         .find_map(|part| match situation.holds(&conditional(part)) {
             Ok(true) if unless => Some(format!("unless {}", told(part, situation))),
             Ok(false) if !unless => Some(format!("it is not so that {}", told(part, situation))),

@@ -13,7 +13,7 @@ use super::{Fixture, scopes};
 /// When none is asked for, in seconds.
 const USUAL_LIFETIME: u64 = 300;
 /// A Monday morning, far from every limit.
-const ORDINARY_TIME: OffsetDateTime = datetime!(2026-01-05 10:00 UTC);
+pub(super) const ORDINARY_TIME: OffsetDateTime = datetime!(2026-01-05 10:00 UTC);
 
 /// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,11 +123,11 @@ impl Asking {
     }
 }
 
-const fn ordinary_time() -> OffsetDateTime {
+pub(super) const fn ordinary_time() -> OffsetDateTime {
     ORDINARY_TIME
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

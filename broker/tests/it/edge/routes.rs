@@ -1,6 +1,10 @@
 //! Every route of every door is in `routes.txt`, and each refuses whom it must.
 
+mod rights;
+mod roles;
+
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +15,7 @@ use lanyard::broker::Broker;
 use lanyard::clock::{Clock, ManualClock, SystemClock};
 use lanyard::config::{Config, Settings};
 use lanyard::crypto::SealingRoot;
+use lanyard::http::duties::Table;
 use lanyard::http::socket::PeerUid;
 use lanyard::issue::administration::{NewGateway, NewIdentity, NewOwner};
 use lanyard::issue::keys::RootKeyFile;
@@ -48,12 +53,14 @@ fn table() -> Vec<(Route, &'static str)> {
 }
 
 struct World {
-    _folder: tempfile::TempDir,
+    _kept: tempfile::TempDir,
     clock: Arc<ManualClock>,
     broker: Broker,
     public: Router,
     admin: Router,
     socket: Router,
+    duties: Table,
+    folder: PathBuf,
 }
 
 /// Tokens for one door: a good one, and every kind it must refuse.
@@ -83,17 +90,20 @@ impl World {
         )
         .unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let data = at("");
         let broker = Broker::open(Config::parse(&settings).unwrap(), clock.clone())
             .await
             .unwrap();
         let routes = broker.routes();
         Self {
-            _folder: folder,
+            _kept: folder,
             clock,
             broker,
             public: routes.public,
             admin: routes.admin,
             socket: routes.socket,
+            duties: routes.duties,
+            folder: data,
         }
     }
 
@@ -405,7 +415,10 @@ async fn policies_are_shown_and_read_again_and_each_activation_is_written() {
     assert_eq!(status, 200, "{shown}");
     let bundle = world.broker.issue().policies().hash().to_string();
     assert_eq!(shown["bundle"], bundle);
-    assert_eq!(shown["policies"], 1);
+    assert_eq!(
+        shown["policies"],
+        world.broker.issue().policies().rules().len()
+    );
     let events = world.broker.events().unwrap();
     let activated = events.iter().filter_map(|event| match event {
         Event::PolicyActivated { by, .. } => Some(by.clone()),

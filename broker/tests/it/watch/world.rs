@@ -141,7 +141,12 @@ impl World {
                 Arc::new(Numbers),
                 clock.clone(),
             ))
-            .merge(drift::routes(watch.clone()).layer(from_fn(as_administrator)));
+            .merge(
+                drift::routes(watch.clone())
+                    .apart()
+                    .0
+                    .layer(from_fn(as_administrator)),
+            );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, doors).await.unwrap() });

@@ -1,0 +1,247 @@
+use std::fs;
+
+use lanyard_token::Audience;
+use time::macros::datetime;
+
+use super::super::Broken;
+use super::*;
+
+const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
+
+/// An administrator, with these labels.
+struct Hand {
+    owner: &'static str,
+    tags: Vec<String>,
+    kind: &'static str,
+    audiences: Vec<Audience>,
+    scopes: ScopeSet,
+}
+
+fn hand(tags: &[&str]) -> Hand {
+    Hand {
+        owner: "payments",
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        kind: "administrator",
+        audiences: vec!["https://lanyard.example/admin".parse().unwrap()],
+        scopes: "lanyard:admin".parse().unwrap(),
+    }
+}
+
+fn party<'a>(name: &'a str, hand: &'a Hand) -> Party<'a> {
+    Party {
+        name,
+        kind: hand.kind,
+        owner: hand.owner,
+        tags: &hand.tags,
+        audiences: &hand.audiences,
+        scopes: &hand.scopes,
+        max_lifetime: 3_600,
+        age_days: None,
+        unused_days: None,
+    }
+}
+
+impl Hand {
+    fn act<'a>(&'a self, action: Action, on: On<'a>) -> Act<'a> {
+        Act {
+            who: party("alice", self),
+            action,
+            on,
+            wider: false,
+            scopes: &self.scopes,
+            network: None,
+            time: datetime!(2026-01-05 10:00 UTC),
+        }
+    }
+
+    fn may(&self, action: Action, on: On<'_>) -> bool {
+        let bundle = Bundle::embedded().unwrap();
+        let act = self.act(action, on);
+        bundle.administer(&act).unwrap().is_allowed()
+    }
+}
+
+fn load(schema: &str, policies: &str) -> Result<Bundle, Broken> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("schema.cedarschema"), schema).unwrap();
+    fs::create_dir(folder.path().join("own")).unwrap();
+    fs::write(folder.path().join("own/policy.cedar"), policies).unwrap();
+    Bundle::load(folder.path())
+}
+
+const WHOLE: &str =
+    r#"@id("all") permit(principal, action in Lanyard::Action::"administer", resource)"#;
+
+#[test]
+fn an_administrator_without_a_role_does_everything_whatever_other_labels_it_has() {
+    for tags in [&[][..], &["prod", "eu"], &["role.administrator"]] {
+        for action in Action::ALL {
+            assert!(hand(tags).may(*action, On::System), "{action} {tags:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_nobody_knows_gives_nothing() {
+    for action in Action::ALL {
+        assert!(!hand(&["role.adminstrator"]).may(*action, On::System));
+    }
+}
+
+#[test]
+fn a_service_with_the_label_of_a_role_administers_nothing() {
+    for role in [
+        "administrator",
+        "auditor",
+        "security-responder",
+        "team-lead",
+        "deployer",
+    ] {
+        let service = Hand {
+            kind: "service",
+            ..hand(&[&format!("role.{role}")])
+        };
+        for action in Action::ALL {
+            for on in [On::System, On::Owner("payments")] {
+                assert!(!service.may(*action, on), "{role} {action}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_team_lead_administers_what_is_its_owners_and_no_wider_than_that() {
+    let lead = hand(&["role.team-lead"]);
+    let write = Action::IdentitiesWrite;
+    assert!(lead.may(write, On::Owner("payments")));
+    assert!(!lead.may(write, On::Owner("orders")));
+    assert!(!lead.may(write, On::System));
+    let bundle = Bundle::embedded().unwrap();
+    let wider = Act {
+        wider: true,
+        ..lead.act(write, On::Owner("payments"))
+    };
+    assert!(!bundle.administer(&wider).unwrap().is_allowed());
+    let theirs = Hand {
+        owner: "orders",
+        kind: "service",
+        ..hand(&[])
+    };
+    assert!(!lead.may(Action::KeysWrite, On::Identity(party("shop", &theirs))));
+}
+
+#[test]
+fn every_action_of_the_schema_is_known_here() {
+    let bundle = Bundle::embedded().unwrap();
+    let groups = ["issue", "administer", "administer:read"];
+    for entity in bundle.words.actions().iter() {
+        let uid = entity.uid();
+        let id: &str = uid.id().unescaped();
+        let administers = bundle
+            .words
+            .actions()
+            .is_ancestor_of(&bundle.words.action_called("administer"), &uid);
+        assert!(
+            !administers || groups.contains(&id) || id.parse::<Action>().is_ok(),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn a_schema_that_lacks_an_action_is_refused_and_one_without_administration_is_not() {
+    let lacking = SCHEMA.replace("\"owners:disable\",", "");
+    let broken = load(&lacking, &format!("{WHOLE};")).unwrap_err();
+    assert!(broken.words.contains("owners:disable"), "{broken}");
+
+    let begin = SCHEMA.find("  // How somebody administers").unwrap();
+    let old = format!("{}}}\n", &SCHEMA[..begin]);
+    let issuing = r#"@id("none") forbid(principal, action, resource);"#;
+    let bundle = load(&old, issuing).unwrap();
+    let (full, auditor) = (hand(&[]), hand(&["role.auditor"]));
+    let may = |hand: &Hand| {
+        let act = hand.act(Action::OwnersWrite, On::System);
+        bundle.administer(&act).unwrap().is_allowed()
+    };
+    assert!(may(&full), "the roles that come with Lanyard decide");
+    assert!(!may(&auditor));
+}
+
+/// What keeps everybody from reloading policies.
+fn locks_out(policies: &str) -> Option<LockedOut> {
+    let bundle = load(SCHEMA, policies).unwrap();
+    let full = hand(&[]);
+    bundle
+        .could(&full.act(Action::PolicyReload, On::System))
+        .unwrap()
+}
+
+#[test]
+fn a_forbid_without_exception_is_named_with_its_line() {
+    let found = locks_out(&format!(
+        "{WHOLE} when {{ principal.kind == \"administrator\" }};\n\n@id(\"nobody\")\nforbid(principal, action == Lanyard::Action::\"policy:reload\", resource);"
+    ))
+    .unwrap();
+    assert!(found.place.unwrap().ends_with("policy.cedar:3"));
+    assert!(
+        found
+            .words
+            .contains("`nobody` forbids `policy:reload` to `alice`")
+    );
+}
+
+#[test]
+fn a_permit_that_is_missing_is_told_by_the_one_that_comes_nearest() {
+    let found = locks_out(&format!(
+        "{WHOLE} when {{ principal.roles.contains(\"root\") }};"
+    ))
+    .unwrap();
+    assert!(found.place.unwrap().ends_with("policy.cedar:1"));
+    assert!(found.words.contains("principal.roles"), "{}", found.words);
+    let issuing = r#"@id("i") permit(principal, action == Lanyard::Action::"issue", resource) when { context.hour > 1 };"#;
+    assert_eq!(locks_out(issuing).unwrap().place, None);
+}
+
+#[test]
+fn circumstances_may_come_so_they_lock_nobody_out() {
+    for circumstance in [
+        r#"context has network && context.network.isInRange(ip("203.0.113.0/24"))"#,
+        "context.hour > 20",
+        r#"principal.name == "alice" && context.own"#,
+    ] {
+        assert_eq!(
+            locks_out(&format!("{WHOLE} when {{ {circumstance} }};")),
+            None
+        );
+        let forbid = format!(
+            "{WHOLE} when {{ principal.kind == \"administrator\" }};
+             @id(\"not\") forbid(principal, action in Lanyard::Action::\"administer\", resource) unless {{ {circumstance} }};"
+        );
+        assert_eq!(locks_out(&forbid), None);
+    }
+}
+
+#[test]
+fn an_owner_named_in_the_head_is_found_through_what_is_administered() {
+    let bundle = load(
+        SCHEMA,
+        r#"@id("orders") permit(principal, action in Lanyard::Action::"administer", resource in Lanyard::Owner::"orders");"#,
+    )
+    .unwrap();
+    let (full, theirs) = (
+        hand(&[]),
+        Hand {
+            owner: "orders",
+            kind: "service",
+            ..hand(&[])
+        },
+    );
+    let may = |on| {
+        let act = full.act(Action::KeysWrite, on);
+        bundle.administer(&act).unwrap().is_allowed()
+    };
+    assert!(may(On::Owner("orders")));
+    assert!(may(On::Identity(party("shop", &theirs))));
+    assert!(!may(On::Owner("payments")));
+    assert!(!may(On::System));
+}
