@@ -224,9 +224,9 @@ fn a_forbid_wins_in_whatever_slice_it_stands() {
 #[test]
 fn a_policy_for_somebody_else_is_not_even_looked_at() {
     let bundle = load(
-        r#"@id("a") permit(principal == Lanyard::Identity::"other", action, resource);
-        @id("b") permit(principal in Lanyard::Tag::"other", action, resource);
-        @id("c") permit(principal, action, resource in Lanyard::Audience::"https://b.example");"#,
+        r#"@id("a") permit(principal == Lanyard::Identity::"other", action == Lanyard::Action::"issue", resource);
+        @id("b") permit(principal in Lanyard::Tag::"other", action == Lanyard::Action::"issue", resource);
+        @id("c") permit(principal, action == Lanyard::Action::"issue", resource in Lanyard::Audience::"https://b.example");"#,
     )
     .unwrap();
     assert_eq!(bundle.sliced(), (3, 1));
@@ -455,12 +455,26 @@ fn a_broken_bundle_leaves_the_last_good_one_in_force() {
 }
 
 #[test]
-fn the_repositorys_folder_can_be_loaded_and_the_embedded_bundle_is_its_registered_grant() {
+fn the_repositorys_folder_can_be_loaded_and_the_embedded_bundle_is_its_registered_grant_and_its_roles()
+ {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
     let bundle = Bundle::load(&folder).unwrap();
     assert!(bundle.remarks().is_empty(), "{:?}", bundle.remarks());
     let embedded = Bundle::embedded().unwrap();
     let ids: Vec<_> = embedded.rules().map(|rule| &rule.id).collect();
-    assert_eq!(ids, ["registered"]);
+    assert_eq!(
+        ids,
+        [
+            "administrator",
+            "auditor",
+            "deployer",
+            "policy-reviewer",
+            "registered",
+            "security-responder",
+            "team-lead",
+            "team-lead-looks"
+        ]
+    );
     assert_eq!(bundle.rule("registered").unwrap().grant, "registered");
+    assert_eq!(bundle.rule("auditor").unwrap().grant, "administration");
 }

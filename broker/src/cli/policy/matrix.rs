@@ -8,9 +8,11 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::output::Output;
 use super::folder::{Folder, counted, untried};
+use crate::policy::Bundle;
 use crate::policy::administration::matrix as administration;
 use crate::policy::matrix::{Row, missing, rows, text};
 use crate::policy::respond::matrix as responses;
+use crate::policy::trial::{Classes, Fixtures};
 
 /// `lanyard policy matrix`.
 #[derive(Debug, Args)]
@@ -31,39 +33,69 @@ pub(super) fn run(args: &MatrixArgs, output: Output) -> Result<(), CliError> {
             "there is no `{folder}/classes.json`; say in it which classes of identities there are"
         )));
     };
-    let rows = rows(&bundle, &trial.fixtures, classes).map_err(|why| untried(&why))?;
-    let unmet = missing(&bundle, &rows);
-    let mut written = text(&rows, &unmet);
-    // Of those that came with the program another release may have others: they are not this folder's.
-    let answers = match bundle.has_responses() {
-        true => responses::rows(&bundle, classes).map_err(|why| untried(&why))?,
-        false => Vec::new(),
-    };
-    let unanswered = responses::missing(&bundle, &answers);
-    if bundle.has_responses() {
-        written.push_str(&responses::text(&answers, &unanswered));
-    }
-    let hands = administration::rows(&bundle, classes).map_err(|why| untried(&why))?;
-    if !hands.is_empty() {
-        let unmet = administration::missing(&bundle, &hands);
-        written.push_str(&administration::text(&hands, &unmet));
-    }
+    let matrix = Matrix::of(&bundle, &trial.fixtures, classes)?;
     let file = args.folder.path().join("matrix.txt");
     if args.check {
-        return check(&file, &written, output);
+        return check(&file, &matrix.text, output);
     }
-    std::fs::write(&file, &written)
+    std::fs::write(&file, &matrix.text)
         .map_err(|error| CliError::cannot(format!("write `{}`", file.display()), &error))?;
-    told(&file, (&rows, &unmet), (&answers, &hands), output);
+    told(&file, &matrix, output);
     Ok(())
 }
 
-fn told(
-    file: &Path,
-    (rows, unmet): (&[Row], &[String]),
-    (answers, hands): (&[responses::Row], &[administration::Row]),
-    output: Output,
-) {
+/// All that `matrix.txt` says.
+pub(super) struct Matrix {
+    rows: Vec<Row>,
+    unmet: Vec<String>,
+    answers: Vec<responses::Row>,
+    hands: Vec<administration::Row>,
+    /// As the file has it.
+    pub(super) text: String,
+}
+
+impl Matrix {
+    /// What a bundle comes to for these classes.
+    pub(super) fn of(
+        bundle: &Bundle,
+        fixtures: &Fixtures,
+        classes: &Classes,
+    ) -> Result<Self, CliError> {
+        let rows = rows(bundle, fixtures, classes).map_err(|why| untried(&why))?;
+        let unmet = missing(bundle, &rows);
+        let mut written = text(&rows, &unmet);
+        // Of those that came with the program another release may have others: they are not this folder's.
+        let answers = match bundle.has_responses() {
+            true => responses::rows(bundle, classes).map_err(|why| untried(&why))?,
+            false => Vec::new(),
+        };
+        let unanswered = responses::missing(bundle, &answers);
+        if bundle.has_responses() {
+            written.push_str(&responses::text(&answers, &unanswered));
+        }
+        let hands = administration::rows(bundle, classes).map_err(|why| untried(&why))?;
+        if !hands.is_empty() {
+            let unmet = administration::missing(bundle, &hands);
+            written.push_str(&administration::text(&hands, &unmet));
+        }
+        Ok(Self {
+            rows,
+            unmet,
+            answers,
+            hands,
+            text: written,
+        })
+    }
+}
+
+fn told(file: &Path, matrix: &Matrix, output: Output) {
+    let Matrix {
+        rows,
+        unmet,
+        answers,
+        hands,
+        ..
+    } = matrix;
     let answer = json!({
         "file": file,
         "rows": rows,

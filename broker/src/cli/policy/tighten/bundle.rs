@@ -8,9 +8,9 @@ use lanyard_token::Scope;
 
 use super::super::super::CliError;
 use super::super::folder::{trial, untried};
+use super::super::matrix::Matrix;
 use super::cases;
 use super::patch::{self, Splice, applied};
-use crate::policy::matrix::{missing, rows, text};
 use crate::policy::tighten::{
     Evidence, List, NarrowedPermit, Removal, Window, list_of, narrow_permit, permits,
 };
@@ -133,8 +133,7 @@ fn matrix(folder: &Path, trial: &Trial, after: &Bundle, files: &mut Files) -> Re
         // Whether it was current before is for `matrix --check` to say.
         return Ok(());
     }
-    let rows = rows(after, &trial.fixtures, classes).map_err(|why| untried(&why))?;
-    let new = text(&rows, &missing(after, &rows));
+    let new = Matrix::of(after, &trial.fixtures, classes)?.text;
     let old = files.text(&file)?;
     let splice = between(old, &new);
     files.change(&file, splice.into_iter().collect());

@@ -393,7 +393,7 @@ async fn the_last_administrator_is_ended_through_the_socket_alone() {
         assert!(words.contains("Unix socket"), "{words}");
     }
     // Its token alone may end: it gets another with its key.
-    let jti = issue.introspect(&root).unwrap().jti;
+    let jti = issue.introspect(&root).unwrap().claims.jti;
     done(&world, &responder, "/v1/revoke", json!({"nodes": [jti]})).await;
 
     let (status, answer) = tell(&world, "/v1/identities/root/disable", "{}").await;
