@@ -88,7 +88,9 @@ impl Baseline {
 impl Row {
     /// Grown, or not agreed to yet.
     pub(crate) fn has_grown(&self) -> bool {
-        self.growth().is_none_or(|growth| growth > TOLERANCE)
+        // In whole numbers: 1,050 of 1,000 is a twentieth more, and no hair beyond.
+        self.agreed
+            .is_none_or(|agreed| self.instructions.saturating_mul(20) > agreed.max(1).saturating_mul(21))
     }
 
     fn growth(&self) -> Option<f64> {
@@ -121,7 +123,7 @@ impl fmt::Display for Judgement {
                 .map_or(String::new(), |growth| format!("{:+.1} %", 100.0 * growth));
             let word = match (row.agreed, row.growth()) {
                 (None, _) => " NEW: agree to it with --update",
-                (_, Some(growth)) if growth > TOLERANCE => " GROWN by more than a twentieth",
+                _ if row.has_grown() => " GROWN by more than a twentieth",
                 (_, Some(growth)) if growth < -TOLERANCE => " less: agree to it with --update",
                 _ => "",
             };
