@@ -89,8 +89,9 @@ impl Row {
     /// Grown, or not agreed to yet.
     pub(crate) fn has_grown(&self) -> bool {
         // In whole numbers: 1,050 of 1,000 is a twentieth more, and no hair beyond.
-        self.agreed
-            .is_none_or(|agreed| self.instructions.saturating_mul(20) > agreed.max(1).saturating_mul(21))
+        self.agreed.is_none_or(|agreed| {
+            self.instructions.saturating_mul(20) > agreed.max(1).saturating_mul(21)
+        })
     }
 
     fn growth(&self) -> Option<f64> {
