@@ -83,9 +83,11 @@ async fn cost(
     }))
 }
 
+/// A broker does not start under policies that leave it without an administrator.
 fn write(folder: &Path, number: usize, others: Others) -> std::io::Result<()> {
     let mut text = format!(
-        "@id(\"ours\") permit(principal, action == Lanyard::Action::\"issue\", \
+        "@id(\"administrators\") permit(principal in Lanyard::Tag::\"kind:administrator\", action, resource);\n\
+         @id(\"ours\") permit(principal, action == Lanyard::Action::\"issue\", \
          resource in Lanyard::Audience::\"{AUDIENCE}\") when {{ principal.scopes.contains(resource.name) }};\n"
     );
     for other in 1..number {
