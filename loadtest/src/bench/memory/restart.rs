@@ -37,8 +37,8 @@ pub(super) async fn measure(
     findings.note(
         true,
         format!(
-            "restart: {issued} tokens that live for an hour, of {ASKED} that are asked for, and no secrets, since \
-             there is no vault yet"
+            "restart: {issued} tokens that live for an hour, of {ASKED} that are asked for, and without secrets: none \
+             are kept here"
         ),
     );
     let goal = Goal::AtMost(2.0);
