@@ -131,12 +131,15 @@ impl Issue {
         })
     }
 
-    /// Creates an identity.
+    /// Creates an identity. Gateways are enrolled: what they say is acted on, so making one is a right of its own.
     pub async fn create_identity(
         &self,
         new: NewIdentity,
         by: By,
     ) -> Result<IdentityView, AdminError> {
+        if new.kind == Kind::Gateway {
+            return Err(input::is_enrolled().into());
+        }
         let _one_at_a_time = self.administration.lock().await;
         self.create_identity_alone(new, by).await
     }

@@ -180,10 +180,7 @@ pub(super) fn identity(
                 ));
             }
             if new.kind == Kind::Gateway && !helper {
-                return Err(InvalidInput::new(
-                    "kind",
-                    "is gateway: enrol it with `lanyard gateway add`",
-                ));
+                return Err(is_enrolled());
             }
         }
     }
@@ -202,6 +199,11 @@ pub(super) fn identity(
         max_lifetime,
         sole_witness: false,
     })
+}
+
+/// A gateway comes to be in one way only.
+pub(super) fn is_enrolled() -> InvalidInput {
+    InvalidInput::new("kind", "is gateway: enrol it with `lanyard gateway add`")
 }
 
 fn tags(texts: &[String]) -> Result<Vec<String>, InvalidInput> {

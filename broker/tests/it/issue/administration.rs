@@ -175,6 +175,31 @@ async fn a_gateway_starts_with_its_enrolment_and_gets_tokens_for_the_broker_alon
 }
 
 #[tokio::test]
+async fn a_gateway_is_enrolled_and_never_registered_among_other_identities() {
+    let world = World::new().await;
+    world.identity("billing").await;
+    let before = world.head();
+    for scopes in ["lanyard:feed lanyard:report", "orders:read", ""] {
+        let new = NewIdentity {
+            name: "edge".to_owned(),
+            owner: "team".to_owned(),
+            kind: Kind::Gateway,
+            tags: Vec::new(),
+            audiences: vec![ORDERS.to_owned()],
+            scopes: scopes.to_owned(),
+            max_lifetime: None,
+        };
+        let refused = world.issue.create_identity(new, By::Broker).await;
+        let words = refused.unwrap_err().to_string();
+        assert_eq!(
+            words,
+            "`kind` is gateway: enrol it with `lanyard gateway add`"
+        );
+    }
+    assert_eq!(world.head(), before);
+}
+
+#[tokio::test]
 async fn a_local_administrator_gets_an_hour_at_the_admin_door() {
     let world = World::new().await;
     let now = UnixMillis::from_seconds(NOW);
