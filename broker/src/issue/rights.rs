@@ -4,6 +4,8 @@
 //! administrator, change or transfer one, let one work again or give one a key takes `administrators:write` besides
 //! the action itself: with less nobody gets more than they have, in one step or in several.
 //!
+//! What a gateway serves is where its word counts: whoever changes that takes `gateways:write` besides, as for enrolling it.
+//!
 //! Whoever looks after a team's identities could still give them what another team guards. So a policy is told
 //! whether an identity would become [wider](Deed::wider) than all that its owner has.
 
@@ -99,16 +101,18 @@ impl Issue {
     pub fn may(&self, by: Administering<'_>, deed: &Deed) -> Result<(), Forbidden> {
         let now = self.now();
         let bundle = self.policies();
-        let (who, targets, takes_more, wider) = self.state().read(|book| {
+        let (who, targets, takes_more, serves, wider) = self.state().read(|book| {
             (
                 self.seen(book, by.who, now).ok(),
                 self.targets(book, deed, now),
                 deed.is_about_administrators(book),
+                deed.is_about_what_a_gateway_serves(book),
                 deed.is_wider(book),
             )
         });
         let more = takes_more.then_some(Action::AdministratorsWrite);
-        for action in std::iter::once(deed.action).chain(more) {
+        let serves = serves.then_some(Action::GatewaysWrite);
+        for action in std::iter::once(deed.action).chain(more).chain(serves) {
             for target in &targets {
                 let forbidden = || Forbidden {
                     action,
@@ -174,6 +178,18 @@ impl Deed {
                 self.to.iter().any(|node| has_administrators(book, *node))
             }
         }
+    }
+
+    /// Whether a gateway's word would count elsewhere.
+    fn is_about_what_a_gateway_serves(&self, book: &Book) -> bool {
+        let Change::Changed(change) = &self.change else {
+            return false;
+        };
+        let is_gateway = |node: &NodeId| {
+            book.identity(*node)
+                .is_some_and(|found| found.grant.kind == Kind::Gateway)
+        };
+        change.audiences.is_some() && self.to.iter().any(is_gateway)
     }
 
     /// Whether an identity would get what none of its owner's has: no enabled one of the same kind, with exactly its

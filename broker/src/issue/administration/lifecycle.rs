@@ -149,7 +149,11 @@ impl Issue {
             });
         };
         let wanted = wanted(&grant, change);
-        let changed = input::identity(wanted, grant.owner, self.reserved(), self.lifetimes())?;
+        let changed = Identity {
+            // Said at its enrolment, and by nobody since.
+            sole_witness: grant.sole_witness,
+            ..input::identity(wanted, grant.owner, self.reserved(), self.lifetimes())?
+        };
         if changed != grant {
             let event = Event::IdentityChanged {
                 identity: node,

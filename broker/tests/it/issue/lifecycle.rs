@@ -1,7 +1,7 @@
 //! Whose an identity is, and what that ends.
 
 use lanyard::issue::administration::{
-    AdminError, AskedRights, ChangeIdentity, NewIdentity, NewOwner, Witness,
+    AdminError, AskedRights, ChangeIdentity, NewGateway, NewIdentity, NewOwner, Witness,
 };
 use lanyard::store::Event;
 use lanyard::store::Store;
@@ -217,6 +217,34 @@ async fn who_may_ask_for_less_loses_what_it_had_and_who_may_ask_for_more_keeps_i
         refused.await.is_err(),
         "the broker's own doors are not given away"
     );
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_changed_stays_the_witness_it_was_enrolled_as() {
+    let world = World::new().await;
+    world.identity("billing").await;
+    for (name, sole_witness) in [("door", true), ("gate", false)] {
+        let gateway = NewGateway {
+            name: name.to_owned(),
+            owner: "team".to_owned(),
+            audiences: vec![ORDERS.to_owned()],
+            sole_witness,
+        };
+        world.issue.add_gateway(gateway, By::Broker).await.unwrap();
+        let change = ChangeIdentity {
+            audiences: Some(vec![ORDERS.to_owned(), STOCK.to_owned()]),
+            max_lifetime: Some(600),
+            ..ChangeIdentity::default()
+        };
+        let changed = world.issue.change_identity(name, change, By::Broker);
+        changed.await.unwrap();
+    }
+    let listed = world.issue.list_gateways();
+    let told: Vec<_> = listed
+        .iter()
+        .map(|one| (one.name.as_str(), one.audiences.len(), one.sole_witness))
+        .collect();
+    assert_eq!(told, [("door", 2, true), ("gate", 2, false)]);
 }
 
 /// Days go by, and somebody works on each second of them.

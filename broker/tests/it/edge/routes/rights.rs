@@ -264,6 +264,22 @@ async fn a_team_lead_looks_after_its_own_and_widens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_serves_is_changed_by_those_who_may_enrol_one() {
+    let world = World::new().await;
+    let lead = world.administrator("lead", "team-lead").await;
+    let deployer = world.administrator("pipeline", "deployer").await;
+    let two = ["https://orders.example", "https://stock.example"];
+    let gateway = json!({"name": "door", "owner": "payments", "audiences": two});
+    done(&world, &deployer, "/v1/gateways", gateway).await;
+    let path = "/v1/identities/door";
+    done(&world, &lead, path, json!({"max_lifetime": 60})).await;
+    // Less than before, so that nothing but the right is missing.
+    let fewer = json!({"audiences": [two[0]]});
+    lacks(&world, &lead, path, fewer.clone(), "gateways:write").await;
+    done(&world, &deployer, path, fewer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_acts_for_an_administrator_administers_as_who_they_are() {
     let world = World::new().await;
     let full = world.administrator("root", "none").await;
