@@ -126,7 +126,7 @@ pub enum Event {
         by: By,
     },
     /// A revocation: the watermark of `node` is this event's record. For owners, identities and
-    /// credentials it also means: no new tokens until [`Event::Enabled`].
+    /// credentials it also means: no new tokens until [`Event::Enabled`], unless it was [`Cause::Changed`].
     Revoked { node: NodeId, cause: Cause, by: By },
     /// Reversible; ends by itself at `until`.
     Suspended {
@@ -534,7 +534,8 @@ pub enum Cause {
     Drift(NodeId),
     /// A signed token that this log never issued.
     NeverIssued,
-    /// Another owner answers for it, or it may ask for less: what is valid is asked for again.
+    /// Another owner answers for it, or it may ask for less: what is valid is asked for again. Ends what
+    /// there is and disables nothing; records of before have an `Enabled` beside it, which changes nothing.
     Changed,
     /// Nobody used it for as long as the operator allows.
     Unused,
@@ -552,6 +553,11 @@ impl Cause {
             Self::Changed => "changed",
             Self::Unused => "unused",
         }
+    }
+
+    /// Whether what was ended gets nothing new until somebody enables it.
+    pub const fn disables(&self) -> bool {
+        !matches!(self, Self::Changed)
     }
 
     /// Whether a person chose how long: only such a suspension may end sooner than the one it

@@ -15,8 +15,8 @@ use crate::issue::identity::Identified;
 use crate::store::event::{By, Cause, Identity, Kind};
 use crate::store::{Event, MAX_EVENTS};
 
-/// A transfer takes at most three events of each identity.
-const TRANSFERS_AT_ONCE: usize = MAX_EVENTS / 3;
+/// A transfer takes two events of each identity.
+const TRANSFERS_AT_ONCE: usize = MAX_EVENTS / 2;
 
 /// What an identity shall be from now on; what is absent stays as it is.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -109,7 +109,7 @@ impl Issue {
         let reason = reason.map(input::reason).transpose()?;
         let mut rev = None;
         for some in identities.chunks(TRANSFERS_AT_ONCE) {
-            let mut events = Vec::with_capacity(some.len() * 3);
+            let mut events = Vec::with_capacity(some.len() * 2);
             for identity in some {
                 let transferred = Event::IdentityTransferred {
                     identity: *identity,
@@ -117,7 +117,7 @@ impl Issue {
                     by: by.clone(),
                     reason: reason.clone(),
                 };
-                events.extend(self.ending_what_it_holds(*identity, transferred, &by));
+                events.extend(ending_what_it_holds(*identity, transferred, &by));
             }
             rev = Some(self.store.append(events).await?);
         }
@@ -161,7 +161,7 @@ impl Issue {
                 by: by.clone(),
             };
             let events = if is_less(&changed, &grant) {
-                self.ending_what_it_holds(node, event, &by)
+                ending_what_it_holds(node, event, &by).into()
             } else {
                 vec![event]
             };
@@ -195,29 +195,6 @@ impl Issue {
         Ok(node)
     }
 
-    /// The record that ends what an identity holds, says what has changed, and lets it ask again if it
-    /// could before.
-    fn ending_what_it_holds(&self, identity: NodeId, change: Event, by: &By) -> Vec<Event> {
-        let ended = Event::Revoked {
-            node: identity,
-            cause: Cause::Changed,
-            by: by.clone(),
-        };
-        let disabled = self.state().read(|book| {
-            book.identity(identity)
-                .is_none_or(|identity| identity.disabled)
-        });
-        let mut events = vec![ended, change];
-        if !disabled {
-            events.push(Event::Enabled {
-                node: identity,
-                by: by.clone(),
-                reason: None,
-            });
-        }
-        events
-    }
-
     /// An owner who can answer for something.
     pub(super) fn enabled_owner(&self, name: &str) -> Result<NodeId, AdminError> {
         let node = self.find_owner(name)?;
@@ -231,6 +208,17 @@ impl Issue {
         }
         Ok(node)
     }
+}
+
+/// The record that ends what an identity holds and says what has changed. Whether it may ask again is not
+/// said: who disables it meanwhile is not overruled.
+fn ending_what_it_holds(identity: NodeId, change: Event, by: &By) -> [Event; 2] {
+    let ended = Event::Revoked {
+        node: identity,
+        cause: Cause::Changed,
+        by: by.clone(),
+    };
+    [ended, change]
 }
 
 fn wanted(grant: &Identity, change: ChangeIdentity) -> NewIdentity {

@@ -9,7 +9,7 @@ use crate::store::event::{
     ApprovalRequest, By, Cause, Grant, Identity, IssuedToken, KeyHash, Kind, TokenDigest,
 };
 use crate::store::memory::MemoryStore;
-use crate::store::{Event, Store};
+use crate::store::{Event, Projection, Record, Store};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 
@@ -128,6 +128,65 @@ fn disabling_an_owner_ends_everything_below_and_enabling_does_not_bring_tokens_b
     let fresh = token(10, store.head());
     append(&store, Event::TokenIssued(Box::new(fresh.clone())));
     assert_eq!(alive(&fresh), Ok(()));
+}
+
+fn changed() -> Event {
+    Event::Revoked {
+        node: node(2),
+        cause: Cause::Changed,
+        by: By::Broker,
+    }
+}
+
+#[test]
+fn an_end_by_a_change_disables_nothing_and_leaves_disabled_what_is() {
+    let (state, store) = world();
+    let issued = token(9, store.head());
+    append(&store, Event::TokenIssued(Box::new(issued.clone())));
+    append(&store, changed());
+    let usable = || state.read(|book| book.lineage_of(node(3), NOW)).map(drop);
+    assert_eq!(usable(), Ok(()));
+    assert_eq!(
+        state.read(|book| book.check_alive(&issued.claims, issued.digest, NOW)),
+        Err(Rejection::Revoked)
+    );
+    append(&store, revoked(node(2)));
+    append(&store, changed());
+    assert_eq!(usable(), Err(Unusable::Disabled));
+}
+
+#[test]
+fn a_record_of_before_that_ends_and_enables_means_what_one_that_only_ends_means() {
+    let after = |events: Vec<Event>| {
+        let (state, store) = world();
+        let record = Record {
+            rev: store.head().forward(9).unwrap(),
+            at: NOW.plus_millis(5_000),
+            events,
+        };
+        state.apply(&record);
+        let seen = state.read(|book| format!("{:?}", book.identity(node(2))));
+        let alone = state.read(|book| book.identity(node(2)).unwrap().usage.enabled);
+        (
+            seen,
+            alone,
+            state.read(|book| book.liveness.watermark(node(2))),
+        )
+    };
+    let transferred = || Event::IdentityTransferred {
+        identity: node(2),
+        owner: node(7),
+        by: By::Broker,
+        reason: None,
+    };
+    let enabled = Event::Enabled {
+        node: node(2),
+        by: By::Broker,
+        reason: None,
+    };
+    let before = after(vec![changed(), transferred(), enabled]);
+    assert_eq!(before.1, NOW.plus_millis(5_000), "its days begin anew");
+    assert_eq!(after(vec![changed(), transferred()]), before);
 }
 
 #[test]

@@ -138,10 +138,15 @@ impl Book {
             Event::Used(used) => {
                 self.exercised(used.identity, |rights| rights.note_used(used, record.at));
             }
-            Event::Revoked { node, .. } => {
+            Event::Revoked { node, cause, .. } => {
                 self.liveness.apply_watermark(*node, record.rev);
                 self.changed.insert(RowKey::Watermark(*node));
-                self.set_disabled(*node, true);
+                if cause.disables() {
+                    self.set_disabled(*node, true);
+                } else if !self.is_disabled(*node) {
+                    // Who changes it means it to be used. Older records say so with an `Enabled` at their end.
+                    self.used([*node].into_iter(), |usage| usage.enable(record.at));
+                }
             }
             Event::Suspended {
                 node, until, cause, ..
@@ -255,6 +260,13 @@ impl Book {
             credential.disabled = disabled;
             self.changed.insert(RowKey::Credential(node));
         }
+    }
+
+    /// Whether it is an identity that may not be used.
+    fn is_disabled(&self, node: NodeId) -> bool {
+        self.identities
+            .get(&node)
+            .is_none_or(|found| found.disabled)
     }
 
     /// Notes something of those of the nodes that are identities or credentials.
