@@ -10,6 +10,7 @@
 mod feed;
 mod frame;
 mod keyring;
+mod pause;
 mod receipt;
 mod ring;
 mod watermark;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lanyard_token::{NodeId, Rev};
+use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::{Clock, UnixMillis};
@@ -28,6 +30,7 @@ use crate::store::event::{By, Cause};
 use crate::store::{Event, MAX_EVENTS, Store, StoreError};
 
 pub use feed::{NoStream, Subscription};
+pub use pause::NotPaused;
 pub use receipt::{Confirmed, CutOff, ReaderId, Receipt, Standing};
 pub use watermark::{FEED_SCOPE, FeedHead, RevokeState};
 
@@ -50,6 +53,8 @@ pub struct Revoke {
     clock: Arc<dyn Clock>,
     max_lifetime_millis: u64,
     readers: Arc<receipt::Readers>,
+    /// What is checked before a pause is written, or ended because its time is over, still holds when it is.
+    pausing: Mutex<()>,
 }
 
 impl Revoke {
@@ -67,6 +72,7 @@ impl Revoke {
             clock,
             max_lifetime_millis,
             readers: receipt::Readers::new(),
+            pausing: Mutex::default(),
         };
         // So that the first reader does not wait for the first heartbeat of the task.
         room.beat();
@@ -287,6 +293,8 @@ impl Revoke {
 
     /// Ends the suspensions whose time is over, so that all rooms and gateways see the same end.
     pub async fn resume_what_is_over(&self) {
+        // Else it ended the pause that follows the one whose time is over.
+        let _one_at_a_time = self.pausing.lock().await;
         let over = self.state.suspensions_over(self.clock.now());
         if !over.is_empty()
             && let Err(error) = self.resume(&over, By::Broker).await

@@ -14,6 +14,7 @@ use crate::http::caller::Administrator;
 use crate::http::oauth::WAIT;
 use crate::http::problem::Problem;
 use crate::issue::Issue;
+use crate::revoke::NotPaused;
 use crate::store::event::Cause;
 use crate::store::plain::is_plain_line;
 
@@ -148,19 +149,32 @@ pub(super) async fn suspend(
         let words = format!("`seconds` is 1 to {LONGEST_SUSPENSION_SECONDS}");
         return Err(Problem::invalid_request(words));
     }
-    let until = rooms
-        .clock
-        .now()
-        .plus_millis(asked.seconds.saturating_mul(1_000));
+    let now = rooms.clock.now();
+    let until = now.plus_millis(asked.seconds.saturating_mul(1_000));
     let cause = Cause::Administrator(reason(asked.reason)?);
+    let standing = || {
+        let state = rooms.issue.state();
+        state.read(|book| book.suspended_until(asked.node, now))
+    };
     let rev = rooms
         .revoke
-        .suspend(&[asked.node], until, cause, by)
+        .pause(asked.node, until, cause, by, standing)
         .await?;
     ok(Changed {
         node: asked.node,
         rev,
     })
+}
+
+/// What an administrator is told.
+impl From<NotPaused> for Problem {
+    fn from(refused: NotPaused) -> Self {
+        let words = refused.to_string();
+        match refused {
+            NotPaused::Longer { .. } => Self::conflict(words).because("paused_longer"),
+            NotPaused::Store(error) => error.into(),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -280,6 +280,42 @@ async fn what_a_gateway_serves_is_changed_by_those_who_may_enrol_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_ended_early_by_those_who_may_resume_and_by_no_shorter_pause() {
+    let world = World::new().await;
+    let lead = world.administrator("lead", "team-lead").await;
+    let responder = world.administrator("alarm", "security-responder").await;
+    let shop = world
+        .settle("payments", "shop", Kind::Service, &["prod"])
+        .await;
+    let pause = |seconds: u64| json!({"node": shop, "seconds": seconds});
+    let resume = || json!({"node": shop});
+    let issue = world.broker.issue();
+    let until = || {
+        let state = issue.state();
+        state.read(|book| book.suspended_until(shop, issue.now()))
+    };
+    done(&world, &responder, "/v1/suspend", pause(86_400)).await;
+    let standing = until();
+    assert!(standing.is_some());
+
+    lacks(&world, &lead, "/v1/resume", resume(), "tokens:resume").await;
+    for token in [&lead, &responder] {
+        let body = pause(1).to_string();
+        let (status, answer) = world.send("POST", "/v1/suspend", token, body).await;
+        assert_eq!(status, 409, "{answer}");
+        let words = answer["error_description"].as_str().unwrap();
+        assert!(words.contains("resume it first"), "{words}");
+    }
+    assert_eq!(until(), standing);
+
+    done(&world, &lead, "/v1/suspend", pause(172_800)).await;
+    assert!(until() > standing, "longer it may be");
+    done(&world, &responder, "/v1/resume", resume()).await;
+    done(&world, &lead, "/v1/suspend", pause(60)).await;
+    assert!(until().is_some() && until() < standing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_acts_for_an_administrator_administers_as_who_they_are() {
     let world = World::new().await;
     let full = world.administrator("root", "none").await;
