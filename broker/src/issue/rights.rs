@@ -6,6 +6,9 @@
 //!
 //! What a gateway serves is where its word counts: whoever changes that takes `gateways:write` besides, as for enrolling it.
 //!
+//! Ending or pausing an owner ends or pauses its administrators. So then the policies are asked about each of them
+//! besides the owner: whoever may touch no administrator touches none by way of its owner.
+//!
 //! Whoever looks after a team's identities could still give them what another team guards. So a policy is told
 //! whether an identity would become [wider](Deed::wider) than all that its owner has.
 
@@ -144,20 +147,23 @@ impl Issue {
 
     /// Whom a deed is about. What nobody knows is the broker's business.
     fn targets(&self, book: &Book, deed: &Deed, now: UnixMillis) -> Vec<Target> {
-        let mut targets: Vec<Target> = deed
-            .to
-            .iter()
-            .map(|node| match identity_of(book, *node) {
-                Some(identity) => match self.seen(book, identity, now) {
-                    Ok(seen) => Target::Identity(Box::new(seen)),
-                    Err(_) => Target::System,
-                },
-                None => match book.owner(*node) {
-                    Some(owner) => Target::Owner(owner.name.clone()),
-                    None => Target::System,
-                },
-            })
-            .collect();
+        let seen = |identity| match self.seen(book, identity, now) {
+            Ok(seen) => Target::Identity(Box::new(seen)),
+            Err(_) => Target::System,
+        };
+        let mut targets = Vec::new();
+        for node in &deed.to {
+            if let Some(identity) = identity_of(book, *node) {
+                targets.push(seen(identity));
+            } else if let Some(owner) = book.owner(*node) {
+                targets.push(Target::Owner(owner.name.clone()));
+                if deed.action.ends() {
+                    targets.extend(administrators_of(book, *node).map(seen));
+                }
+            } else {
+                targets.push(Target::System);
+            }
+        }
         if targets.is_empty() {
             targets.push(Target::System);
         }
@@ -277,12 +283,19 @@ fn identity_of(book: &Book, node: NodeId) -> Option<NodeId> {
 
 /// Whether it is, belongs to, or owns an administrator.
 fn has_administrators(book: &Book, node: NodeId) -> bool {
-    let is_one =
-        |found: &crate::issue::identity::Identified| found.grant.kind == Kind::Administrator;
     match identity_of(book, node) {
-        Some(identity) => book.identity(identity).is_some_and(is_one),
-        None => book
-            .identities()
-            .any(|(_, found)| found.grant.owner == node && is_one(found)),
+        Some(identity) => book
+            .identity(identity)
+            .is_some_and(|found| found.grant.kind == Kind::Administrator),
+        None => administrators_of(book, node).next().is_some(),
     }
+}
+
+/// The administrators of an owner.
+fn administrators_of(book: &Book, owner: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    book.identities()
+        .filter(move |(_, found)| {
+            found.grant.owner == owner && found.grant.kind == Kind::Administrator
+        })
+        .map(|(node, _)| node)
 }

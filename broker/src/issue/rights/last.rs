@@ -154,17 +154,8 @@ impl Issue {
 
 /// Whether it can leave fewer administrators.
 const fn takes(action: Action) -> bool {
-    matches!(
-        action,
-        Action::OwnersDisable
-            | Action::OwnersTransfer
-            | Action::IdentitiesWrite
-            | Action::IdentitiesDisable
-            | Action::IdentitiesTransfer
-            | Action::KeysRevoke
-            | Action::TokensRevoke
-            | Action::TokensSuspend
-    )
+    // Other labels may be another role.
+    action.ends() || matches!(action, Action::IdentitiesWrite)
 }
 
 fn able(bundle: &Bundle, candidates: &[Candidate], now: UnixMillis) -> Able {

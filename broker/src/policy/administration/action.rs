@@ -118,6 +118,20 @@ impl Action {
                 | Self::TokensResume
         )
     }
+
+    /// Whether it ends or pauses what somebody has: done to an owner, it is done to the owner's administrators too.
+    pub const fn ends(self) -> bool {
+        matches!(
+            self,
+            Self::OwnersDisable
+                | Self::OwnersTransfer
+                | Self::IdentitiesDisable
+                | Self::IdentitiesTransfer
+                | Self::KeysRevoke
+                | Self::TokensRevoke
+                | Self::TokensSuspend
+        )
+    }
 }
 
 impl fmt::Display for Action {

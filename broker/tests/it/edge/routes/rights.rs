@@ -157,11 +157,67 @@ async fn a_deployer_makes_the_fleet_and_touches_no_administrator() {
             json!({}),
             "identities:disable",
         ),
+        ("/v1/owners/payments/disable", json!({}), "owners:disable"),
         ("/v1/identities/parcel/keys", json!({}), "keys:write"),
         ("/v1/policy/reload", json!({}), "policy:reload"),
     ] {
         lacks(&world, &deployer, path, body, right).await;
     }
+    // An owner without administrators is part of the fleet.
+    done(&world, &deployer, "/v1/owners/orders/disable", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_ends_by_way_of_its_owner_an_administrator_that_they_may_not_end() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    world
+        .settle("orders", "parcel", Kind::Service, &["prod"])
+        .await;
+    let issue = world.broker.issue();
+    let owners = |name: &str| issue.find_owner(name).unwrap();
+    let (with, without) = (owners("payments"), owners("orders"));
+
+    let lead = world.administrator("lead", "team-lead").await;
+    let (revoke, suspend) = ("tokens:revoke", "tokens:suspend");
+    let nodes = json!({"nodes": [with], "reason": "all of it"});
+    lacks(&world, &lead, "/v1/revoke", nodes, revoke).await;
+    let pause = json!({"node": with, "seconds": 60});
+    lacks(&world, &lead, "/v1/suspend", pause, suspend).await;
+    let (status, _) = world.send("GET", "/v1/owners", &root, "").await;
+    assert_eq!(status, 200);
+
+    // A bundle of somebody's own, with the same exception.
+    let tidy = r#"
+@id("tidy") permit(principal in Lanyard::Tag::"role.tidy", action in Lanyard::Action::"administer", resource)
+unless { resource in Lanyard::Tag::"kind:administrator" };"#;
+    let whole = format!("{WHOLE} unless {{ principal.roles.contains(\"tidy\") }};{tidy}");
+    issue.read_policies_from(Some(&bundle(&world, &whole)));
+    let (status, answer) = tell(&world, "/v1/policy/reload", "{}").await;
+    assert_eq!(status, 200, "{answer}");
+    let tidy = world.administrator("tidy", "tidy").await;
+    for (path, body, right) in [
+        ("/v1/owners/payments/disable", json!({}), "owners:disable"),
+        (
+            "/v1/owners/payments/transfer",
+            json!({"to": "orders"}),
+            "owners:transfer",
+        ),
+        ("/v1/revoke", json!({"nodes": [without, with]}), revoke),
+        ("/v1/suspend", json!({"node": with, "seconds": 60}), suspend),
+    ] {
+        lacks(&world, &tidy, path, body, right).await;
+    }
+    let pause = json!({"node": without, "seconds": 60});
+    done(&world, &tidy, "/v1/suspend", pause).await;
+    done(&world, &tidy, "/v1/revoke", json!({"nodes": [without]})).await;
+    // Whoever may end administrators ends them so, too.
+    world
+        .settle("stock", "second", Kind::Administrator, &[])
+        .await;
+    let nodes = json!({"nodes": [owners("stock")]});
+    lacks(&world, &tidy, "/v1/revoke", nodes.clone(), revoke).await;
+    done(&world, &root, "/v1/revoke", nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
