@@ -7,7 +7,8 @@
 //!
 //! What it misses: whoever controls the issuer is whoever it says. A platform that gives one subject to many
 //! (all branches, all pull requests) has pinned many. Whether a token was shown before is remembered in memory;
-//! so what was signed before this broker started is refused, and several brokers would each remember their own.
+//! so what may have been shown before this broker started is refused: whatever was signed before, or in the
+//! seconds after it that clocks may differ. Several brokers would each remember their own.
 
 mod address;
 mod assertion;
@@ -23,6 +24,7 @@ use url::{Host, Url};
 pub use assertion::{Assertion, AssertionFault};
 
 use crate::clock::UnixMillis;
+use assertion::LEEWAY_SECONDS;
 use fetch::Fetcher;
 use keys::IssuerKeys;
 use once::Once;
@@ -66,7 +68,7 @@ pub enum FederationError {
 pub struct Federation {
     issuers: HashMap<String, Arc<IssuerKeys>>,
     once: Mutex<Once>,
-    /// What was signed before may have been shown before.
+    /// What was shown before is not remembered.
     since: UnixMillis,
 }
 
@@ -114,7 +116,9 @@ impl Federation {
         assertion: &Assertion,
         now: UnixMillis,
     ) -> Result<(), AssertionFault> {
-        if assertion.issued_at() < self.since.seconds() {
+        // From a clock that is ahead it is good some seconds before its `iat`, and may have been shown then.
+        let forgotten = self.since.seconds().saturating_add(LEEWAY_SECONDS);
+        if assertion.issued_at() <= forgotten {
             return Err(AssertionFault::BeforeStart);
         }
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);

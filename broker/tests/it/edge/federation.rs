@@ -11,10 +11,23 @@ use lanyard::clock::{Clock, SystemClock};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// So many seconds the clocks of issuers may differ; what is signed in the first of them is not believed.
+const LEEWAY: u64 = 5;
+
+/// Returns when a broker that has started already believes what is signed so many seconds later.
+async fn started_before(leeway: u64) {
+    let now = || SystemClock.now().seconds();
+    let began = now();
+    while now() <= began + leeway {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 async fn show(dev: &Dev, issuer: &Issuer) -> (u16, Value) {
     let now = SystemClock.now().seconds();
+    // By a clock that is ahead.
     let claims = value!({
-        "iss": issuer.url, "sub": MAIN, "aud": dev.text("issuer"), "iat": now, "exp": now + 300,
+        "iss": issuer.url, "sub": MAIN, "aud": dev.text("issuer"), "iat": now + LEEWAY, "exp": now + 300,
         "jti": uuid::Uuid::new_v4().to_string(),
     });
     let token = issuer.token(&claims);
@@ -40,6 +53,7 @@ async fn a_trust_is_made_listed_drawn_ended_and_enabled_by_hand() {
             ("LANYARD_FEDERATION__PRIVATE_ADDRESSES", "true"),
         ],
     );
+    started_before(0).await;
     let (data, demo) = (data.to_str().unwrap(), dev.text("client_id"));
     let call = |arguments: &[&str]| json(&[&["--json"], arguments, &["--data-dir", data]].concat());
     assert_eq!(show(&dev, &issuer).await.0, 401, "nobody is trusted yet");
@@ -161,6 +175,7 @@ async fn a_real_issuers_token_is_believed_by_its_own_discovery_document_and_keys
         MAIN,
     ];
     json(&[trust.as_slice(), &["--data-dir", data.to_str().unwrap()]].concat());
+    started_before(LEEWAY).await;
     let http = client(None);
     let form = [
         ("grant_type", "client_credentials"),

@@ -155,7 +155,8 @@ async fn what_is_not_exactly_a_pipelines_token_is_refused_in_the_same_words() {
         json!({"nbf": "soon"}),
         json!({"jti": 7}),
         json!({"jti": ""}),
-        // Before this broker started: perhaps it was shown to it then.
+        // Before this broker started, or so soon after that it may have been shown before: nobody remembers.
+        json!({"iat": NOW - 7}),
         json!({"iat": NOW - 1}),
     ] {
         let token = issuer.token(&with(&good, changes.clone()));
@@ -295,6 +296,30 @@ async fn a_token_is_shown_once_unless_its_platform_has_only_one() {
     ));
     for _ in 0..2 {
         show(&world, &pod, &[]).await.token();
+    }
+}
+
+#[tokio::test]
+async fn a_token_signed_ahead_is_not_believed_again_by_a_broker_that_was_started_since() {
+    let issuer = Issuer::new().await;
+    let (world, _) = trusting(&issuer).await;
+    let ahead = issuer.token(&with(&issuer.claims(), json!({"iat": NOW + 5})));
+    show(&world, &ahead, &[]).await.token();
+
+    let world = World::trusting_since(&[&issuer.url], NOW).await;
+    world.identity("billing").await;
+    trust(&world, "billing", &issuer, MAIN, false)
+        .await
+        .unwrap();
+    for seconds in 0..10 {
+        show(&world, &ahead, &[])
+            .await
+            .assert_error(401, "invalid_client");
+        let signed_now = issuer.token(&with(&issuer.claims(), json!({"iat": NOW + seconds})));
+        let status = show(&world, &signed_now, &[]).await.status;
+        let wanted = if seconds <= 5 { 401 } else { 200 };
+        assert_eq!(status, wanted, "after {seconds} s");
+        world.clock.advance_millis(1_000);
     }
 }
 

@@ -77,6 +77,14 @@ impl World {
 
     /// One that believes these issuers, on loopback: `ISSUER` or `ISSUER=KEY-SET`.
     pub(super) async fn trusting(issuers: &[&str]) -> Self {
+        // What is signed in the first five seconds is not believed.
+        let world = Self::trusting_since(issuers, NOW - 6).await;
+        world.clock.set(UnixMillis::from_seconds(NOW));
+        world
+    }
+
+    /// One that starts then, and it is then.
+    pub(super) async fn trusting_since(issuers: &[&str], since: u64) -> Self {
         let trusted = |text: &&str| match text.split_once('=') {
             Some((issuer, keys_at)) => TrustedIssuer {
                 issuer: issuer.to_owned(),
@@ -91,7 +99,7 @@ impl World {
             issuers: issuers.iter().map(trusted).collect(),
             private_addresses: true,
         };
-        Self::made(NO_LIMITS, Algorithm::Es256, NOW, federation).await
+        Self::made(NO_LIMITS, Algorithm::Es256, since, federation).await
     }
 
     pub(super) async fn with(limits: LimitSettings, algorithm: Algorithm) -> Self {

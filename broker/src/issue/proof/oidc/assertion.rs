@@ -26,7 +26,7 @@ const MAX_NAME_BYTES: usize = 512;
 /// The longest life, in seconds: what lives longer is a key.
 const LONGEST_SECONDS: u64 = 3_600;
 /// How far clocks may differ, in seconds.
-const LEEWAY_SECONDS: u64 = 5;
+pub(super) const LEEWAY_SECONDS: u64 = 5;
 /// What may stand in the header; the last two name a certificate, and are not looked at.
 const HEADER_MEMBERS: [&str; 5] = ["alg", "kid", "typ", "x5t", "x5t#S256"];
 /// What a platform's token may call itself (RFC 7519 section 5.1; RFC 7523bis). Access tokens, logout tokens
@@ -77,7 +77,7 @@ pub enum AssertionFault {
     #[error("it was shown before")]
     Shown,
     /// Get a new one: whether it was shown before, nobody remembers.
-    #[error("it was signed before this broker started")]
+    #[error("it was signed before this broker started, or in its first seconds")]
     BeforeStart,
     /// Ask later: the issuer's keys cannot be had.
     #[error("the issuer's keys cannot be had")]
