@@ -20,6 +20,7 @@
 //! pool for blocking tasks: it has no bound of its own that could be met, and it is not behind the others.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -49,6 +50,8 @@ pub(super) struct Lane {
     /// Millisecond of the last check that was not made in the lane, plus one.
     spent: AtomicU64,
     refused: AtomicU64,
+    /// Random per process, so that nobody can find networks that are taken for somebody else's.
+    hasher: RandomState,
     waiting: Mutex<Waiting>,
     wake: Condvar,
 }
@@ -97,7 +100,7 @@ impl Lane {
         token: &str,
         source: u64,
     ) -> Result<oneshot::Receiver<Result<(), Denial>>, Denial> {
-        let source = usize::try_from(source % SOURCES as u64).unwrap_or(0);
+        let source = self.place_of(source);
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.waiting();
         if !waiting.has_room_for(source) {
@@ -119,6 +122,11 @@ impl Lane {
         }
         self.wake.notify_one();
         Ok(answered)
+    }
+
+    /// Which of the [`SOURCES`] a network is counted as.
+    fn place_of(&self, network: u64) -> usize {
+        usize::try_from(self.hasher.hash_one(network) % SOURCES as u64).unwrap_or(0)
     }
 
     /// How many were refused because too many waited.
@@ -250,6 +258,18 @@ mod tests {
         assert_eq!(fill(&mut waiting, 60, 1), 0);
         assert_eq!(waiting.take().unwrap().source, 3);
         assert_eq!(fill(&mut waiting, 3, 2), 1, "whoever leaves makes room");
+    }
+
+    #[test]
+    fn networks_that_are_counted_as_one_in_one_process_are_told_apart_in_another() {
+        let place_in = |lane: &Lane| (0..64).map(|n| lane.place_of(n)).collect::<Vec<_>>();
+        let lane = Lane::default();
+        assert_eq!(
+            place_in(&lane),
+            place_in(&lane),
+            "a network stays where it is"
+        );
+        assert_ne!(place_in(&lane), place_in(&Lane::default()));
     }
 
     #[test]
