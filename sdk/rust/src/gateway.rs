@@ -109,6 +109,8 @@ struct Inner {
     alarmed: AtomicU64,
     endings: LocalEndings,
     lane: Arc<Lane>,
+    /// Signatures that were checked, in the lane or beside it.
+    checked: AtomicU64,
     observer: Observer,
     cut_off: CutOff,
     portraits: Portraits,
@@ -198,6 +200,13 @@ impl Gateway {
         self.0.cut_off.refused()
     }
 
+    /// How many signatures of tokens were checked: one for each call with a token that is not kept, unless it was
+    /// refused before that.
+    #[must_use]
+    pub fn signatures_checked(&self) -> u64 {
+        self.0.checked.load(Ordering::Relaxed)
+    }
+
     /// How many calls with new tokens were refused because too many of those came at once.
     #[must_use]
     pub fn signatures_refused(&self) -> u64 {
@@ -268,10 +277,22 @@ impl Inner {
         self.decide_for(grant, path, request, (now, time)).into()
     }
 
-    /// Checks a token that was not seen before, so that it is seen when its call is decided.
-    fn see(&self, token: &str, now: Now) -> Result<(), Denial> {
+    /// Checks a token that was not seen before.
+    fn see(&self, token: &str, now: Now) -> Result<Arc<Grant>, Denial> {
         let time = self.link.view.now(now);
-        self.admit(self.screen(token, time)?, time).map(|_| ())
+        self.admit(self.screen(token, time)?, time)
+    }
+
+    /// Like [`Inner::decide`], for a token that has been [seen](Inner::see) for this call.
+    fn decide_seen(
+        &self,
+        grant: Arc<Grant>,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<Lease, Denial> {
+        let path = CanonicalPath::parse(request.path).map_err(|_| Rejection::Path)?;
+        let time = self.link.view.now(now);
+        self.decide_for(Hold::from(grant), path, request, (now, time))
     }
 
     fn decide_for(
@@ -322,6 +343,7 @@ impl Inner {
         unverified: UnverifiedToken<'_>,
         time: UnixMillis,
     ) -> Result<Arc<Grant>, Denial> {
+        self.checked.fetch_add(1, Ordering::Relaxed);
         let generation = self.link.view.generation();
         let keys = self.link.view.keys();
         let verified = unverified.verify(keys.mint(), &self.expectations, time.seconds())?;

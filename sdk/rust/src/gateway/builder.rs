@@ -332,6 +332,7 @@ impl<F> Builder<Ready<F>> {
             alarmed: std::sync::atomic::AtomicU64::new(0),
             endings: super::ending::LocalEndings::default(),
             lane: Arc::default(),
+            checked: std::sync::atomic::AtomicU64::new(0),
             observer: Observer::new(),
             cut_off,
             portraits: super::portrait::Portraits::default(),

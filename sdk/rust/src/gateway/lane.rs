@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 
 use super::Inner;
 use super::decision::Denial;
+use super::grant::Grant;
 use crate::clock::BootTime;
 
 /// Tokens that may wait: ten milliseconds of one processor. Longer than that a caller had better come again.
@@ -66,7 +67,7 @@ struct Waiting {
 struct Waiter {
     token: Box<str>,
     source: usize,
-    answer: oneshot::Sender<Result<(), Denial>>,
+    answer: oneshot::Sender<Result<Arc<Grant>, Denial>>,
 }
 
 impl Default for Waiting {
@@ -92,14 +93,14 @@ impl Lane {
                 .is_ok()
     }
 
-    /// Lines a token up; `source` is the hash of the network it came from. What comes back says whether the
-    /// token is known now.
+    /// Lines a token up; `source` is the hash of the network it came from. What comes back is
+    /// what the call is decided by: not every good token is found again by its text.
     pub(super) fn enter(
         self: &Arc<Self>,
         gateway: &Arc<Inner>,
         token: &str,
         source: u64,
-    ) -> Result<oneshot::Receiver<Result<(), Denial>>, Denial> {
+    ) -> Result<oneshot::Receiver<Result<Arc<Grant>, Denial>>, Denial> {
         let source = self.place_of(source);
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.waiting();

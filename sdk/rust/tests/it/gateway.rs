@@ -6,7 +6,7 @@ use lanyard_sdk::gateway::Gateway;
 use lanyard_sdk::{DriftMode, Request};
 use lanyard_token::{Algorithm, NodeId, Rejection, Rev, TaskScope};
 
-use crate::support::{AUDIENCE, ISSUER, World, at_millis, routes, trusted};
+use crate::support::{AUDIENCE, ISSUER, World, at_millis, routes, trusted, twin};
 
 #[test]
 fn a_good_token_may_do_what_its_scopes_say() {
@@ -328,26 +328,6 @@ fn the_twin_of_a_signature_does_not_make_a_second_token() {
         2,
         "tokens 8 and 9, whatever their texts"
     );
-}
-
-/// The other valid signature over the same message: `(r, n - s)`.
-fn twin(token: &str) -> String {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63,
-        0x25, 0x51,
-    ];
-    let (signed, signature) = token.rsplit_once('.').unwrap();
-    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let mut borrow = 0_i16;
-    for (byte, order) in signature[32..].iter_mut().zip(ORDER).rev() {
-        let difference = i16::from(order) - i16::from(*byte) - borrow;
-        borrow = i16::from(difference < 0);
-        *byte = u8::try_from(difference.rem_euclid(256)).unwrap();
-    }
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! New tokens by the hundred, before a service.
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::get;
+use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::{Request, StatusCode};
+use tower::ServiceExt;
 
-use crate::support::{World, http, serve};
+use crate::support::{World, http, serve, twin};
 
 /// At once, from one address: more than one network may have waiting.
 const AT_ONCE: usize = 200;
@@ -44,6 +47,32 @@ async fn new_tokens_wait_their_turn_and_are_let_in() {
     let statuses = answers(&url, tokens).await;
     assert_eq!(statuses, [StatusCode::OK; 20]);
     assert_eq!(world.gateway.tokens_kept(), 20);
+}
+
+#[tokio::test]
+async fn a_call_with_the_twin_of_a_kept_token_costs_one_signature_check_and_not_two() {
+    /// As many as one network may have waiting, or less.
+    const CALLS: usize = 30;
+    let world = World::new();
+    let service = Router::new().route("/orders", get(|| async { "orders" }));
+    let service = service.layer(world.gateway.layer());
+    let token = world.token(9);
+    let call = |token: String| {
+        let request = Request::get("/orders").header(AUTHORIZATION, format!("Bearer {token}"));
+        let call = service
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap());
+        async move { call.await.unwrap().status() }
+    };
+    assert_eq!(call(token.clone()).await, StatusCode::OK);
+    let twin = twin(&token);
+    let statuses = join_all((0..CALLS).map(|_| call(twin.clone()))).await;
+    assert_eq!(statuses, [StatusCode::OK; CALLS]);
+    assert_eq!(world.gateway.signatures_checked(), 1 + CALLS as u64);
+    // The kept one costs none.
+    assert_eq!(call(token).await, StatusCode::OK);
+    assert_eq!(world.gateway.signatures_checked(), 1 + CALLS as u64);
+    assert_eq!(world.gateway.tokens_kept(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
