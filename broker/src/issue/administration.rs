@@ -21,6 +21,7 @@ use super::policy::Lifetimes;
 use super::proof::api_key::ApiKey;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
+use crate::policy::administration::ADMIN_SCOPE;
 use crate::store::event::{By, Cause, Identity, Kind};
 use crate::store::{Event, StoreError};
 
@@ -34,8 +35,6 @@ pub use view::{CredentialKind, GatewayView, IdentityView, KeyView, OwnerView};
 
 /// Scopes of a gateway's own tokens.
 const GATEWAY_SCOPES: &str = "lanyard:feed lanyard:report";
-/// The scope of an administrator's tokens.
-const ADMIN_SCOPE: &str = "lanyard:admin";
 /// The owner and the identity behind tokens that the Unix socket hands out.
 const LOCAL_OWNER: &str = "lanyard";
 pub(in crate::issue) const LOCAL_ADMINISTRATOR: &str = "local-administrator";

@@ -1,5 +1,6 @@
 //! Tokens for administrators of this machine: the Unix socket and the newcomer's broker hand them out.
-//! There is no bootstrap secret that could leak.
+//! There is no bootstrap secret that could leak. No policy is asked: whoever may use the socket may do everything there
+//! already, and this is the way back when policies let nobody in. What the token is then used for they are asked.
 
 use lanyard_token::Lineage;
 

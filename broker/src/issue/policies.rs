@@ -102,7 +102,7 @@ impl Issue {
             place: place.unwrap_or_else(|| self.policies.place()),
             words: format!("every administrator would be locked out: {words}"),
             advice: Some(
-                "let somebody who comes in with a key do `policy:reload` and `administrators:write`"
+                "let somebody with a key have a token for the admin listener, and do `policy:reload` and `administrators:write`"
                     .to_owned(),
             ),
         }

@@ -1,21 +1,22 @@
 //! Whether an administrator would be left.
 //!
 //! One is left when some identity of that kind can come in over the network (it, its owner and one of its keys are
-//! usable) and could have policies read again and administer administrators. The identity behind the Unix socket's
-//! tokens counts apart: whoever can use it can use the socket, which asks no policy.
+//! usable), could get a token for the admin listener with it, have policies read again and administer administrators.
+//! The identity behind the Unix socket's tokens counts apart: whoever can use it can use the socket, which asks no
+//! policy for its tokens.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use lanyard_token::NodeId;
+use lanyard_token::{Audience, NodeId};
 
 use super::super::Issue;
 use super::super::administration::LOCAL_ADMINISTRATOR;
 use super::super::decision::{Seen, moment};
-use super::super::identity::Book;
+use super::super::identity::{Book, Credential, Proof as Proves};
 use super::{Change, Deed, has_administrators};
 use crate::clock::UnixMillis;
-use crate::policy::Bundle;
 use crate::policy::administration::{Act, Action, LockedOut, MENDING, On};
+use crate::policy::{Bundle, Proof};
 use crate::store::event::Kind;
 
 /// It would end the last one.
@@ -40,8 +41,12 @@ pub(in crate::issue) struct Able {
 /// An administrator that can come in.
 struct Candidate {
     seen: Seen,
-    local: bool,
+    /// What it proves itself with over the network; `None`: it has its tokens from the Unix socket.
+    proofs: Option<Vec<Proof>>,
 }
+
+/// What identities prove themselves with.
+type Keys = HashMap<NodeId, Vec<Proof>>;
 
 impl Issue {
     /// Whether a deed can leave fewer administrators.
@@ -58,7 +63,7 @@ impl Issue {
             let before = self.candidates(book, now);
             (before, self.candidates_after(book, deed, now))
         });
-        let left = |candidates: &[Candidate]| able(&bundle, candidates, now).remote;
+        let left = |candidates: &[Candidate]| self.able_of(&bundle, candidates, now).remote;
         if left(&before) && !left(&after) {
             return Err(LastAdministrator);
         }
@@ -69,7 +74,7 @@ impl Issue {
     pub(in crate::issue) fn able(&self, bundle: &Bundle) -> Able {
         let now = self.now();
         let candidates = self.state().read(|book| self.candidates(book, now));
-        able(bundle, &candidates, now)
+        self.able_of(bundle, &candidates, now)
     }
 
     /// Who could mend things under these policies, keys or no keys: an expired key is no fault of theirs.
@@ -79,33 +84,41 @@ impl Issue {
             let all = book
                 .identities()
                 .filter(|(_, found)| found.grant.name != LOCAL_ADMINISTRATOR)
-                .map(|(node, _)| node)
+                .map(|(node, _)| (node, vec![Proof::ApiKey, Proof::Oidc]))
                 .collect();
             self.with_keys(book, &all, now)
         });
-        able(bundle, &candidates, now)
+        self.able_of(bundle, &candidates, now)
     }
 
     fn candidates(&self, book: &Book, now: UnixMillis) -> Vec<Candidate> {
-        let with_keys: HashSet<NodeId> = book
-            .credentials()
-            .filter(|(node, _)| book.lineage_of(*node, now).is_ok())
-            .map(|(_, credential)| credential.identity)
-            .collect();
-        self.with_keys(book, &with_keys, now)
+        self.with_keys(book, &keys(book, &HashSet::new(), now), now)
     }
 
-    fn with_keys(&self, book: &Book, keys: &HashSet<NodeId>, now: UnixMillis) -> Vec<Candidate> {
+    fn with_keys(&self, book: &Book, keys: &Keys, now: UnixMillis) -> Vec<Candidate> {
         book.identities()
             .filter(|(_, found)| found.grant.kind == Kind::Administrator)
             .filter_map(|(node, found)| {
-                let local = found.grant.name == LOCAL_ADMINISTRATOR && !keys.contains(&node);
+                let proofs = keys.get(&node).cloned();
+                let local = found.grant.name == LOCAL_ADMINISTRATOR;
                 let comes_in =
-                    book.usable_identity(node, now).is_ok() && (local || keys.contains(&node));
+                    book.usable_identity(node, now).is_ok() && (local || proofs.is_some());
                 let seen = self.seen(book, node, now).ok().filter(|_| comes_in)?;
-                Some(Candidate { seen, local })
+                Some(Candidate { seen, proofs })
             })
             .collect()
+    }
+
+    fn able_of(&self, bundle: &Bundle, candidates: &[Candidate], now: UnixMillis) -> Able {
+        let mut able = Able::default();
+        for candidate in candidates {
+            match locked_out(bundle, candidate, self.admin_audience(), now) {
+                None if candidate.proofs.is_none() => able.local = true,
+                None => able.remote = true,
+                Some(why) => able.locked_out = Some(why),
+            }
+        }
+        able
     }
 
     /// As if it had been done.
@@ -113,13 +126,7 @@ impl Issue {
         let touched: HashSet<NodeId> = deed.to.iter().copied().collect();
         match &deed.change {
             Change::None => {
-                let keys = book
-                    .credentials()
-                    .filter(|(node, _)| !touched.contains(node))
-                    .filter(|(node, _)| book.lineage_of(*node, now).is_ok())
-                    .map(|(_, credential)| credential.identity)
-                    .collect();
-                let mut left = self.with_keys(book, &keys, now);
+                let mut left = self.with_keys(book, &keys(book, &touched, now), now);
                 left.retain(|candidate| {
                     let (node, owner) = candidate.seen.nodes();
                     !touched.contains(&node) && !touched.contains(&owner)
@@ -158,21 +165,42 @@ const fn takes(action: Action) -> bool {
     action.ends() || matches!(action, Action::IdentitiesWrite)
 }
 
-fn able(bundle: &Bundle, candidates: &[Candidate], now: UnixMillis) -> Able {
-    let mut able = Able::default();
-    for candidate in candidates {
-        match locked_out(bundle, &candidate.seen, now) {
-            None if candidate.local => able.local = true,
-            None => able.remote = true,
-            Some(why) => able.locked_out = Some(why),
+/// The usable keys there are, but for these.
+fn keys(book: &Book, without: &HashSet<NodeId>, now: UnixMillis) -> Keys {
+    let usable = |(node, _): &(NodeId, &Credential)| {
+        !without.contains(node) && book.lineage_of(*node, now).is_ok()
+    };
+    let mut keys = Keys::new();
+    for (_, credential) in book.credentials().filter(usable) {
+        let proof = match credential.proof {
+            Proves::Hash(_) => Proof::ApiKey,
+            Proves::Oidc(_) => Proof::Oidc,
+        };
+        let proofs = keys.entry(credential.identity).or_default();
+        if !proofs.contains(&proof) {
+            proofs.push(proof);
         }
     }
-    able
+    keys
 }
 
-/// Why somebody could not mend things under any circumstances.
-fn locked_out(bundle: &Bundle, seen: &Seen, now: UnixMillis) -> Option<LockedOut> {
-    let who = seen.party();
+/// Why somebody could not come in and mend things under any circumstances.
+fn locked_out(
+    bundle: &Bundle,
+    candidate: &Candidate,
+    listener: &Audience,
+    now: UnixMillis,
+) -> Option<LockedOut> {
+    let who = candidate.seen.party();
+    let unfit = |words| Some(LockedOut { place: None, words });
+    let proofs = candidate.proofs.as_deref();
+    let token = proofs.and_then(|proofs| {
+        let come_in = bundle.could_come_in(who, listener, proofs, moment(now));
+        come_in.unwrap_or_else(unfit)
+    });
+    if token.is_some() {
+        return token;
+    }
     MENDING.into_iter().find_map(|action| {
         let on = match action {
             Action::AdministratorsWrite => On::Identity(who),
@@ -187,12 +215,6 @@ fn locked_out(bundle: &Bundle, seen: &Seen, now: UnixMillis) -> Option<LockedOut
             network: None,
             time: moment(now),
         };
-        bundle.could(&act).unwrap_or_else(|unfit| {
-            Some(LockedOut {
-                action,
-                place: None,
-                words: unfit,
-            })
-        })
+        bundle.could(&act).unwrap_or_else(unfit)
     })
 }

@@ -3,7 +3,7 @@ use std::fs;
 use lanyard_token::Audience;
 use time::macros::datetime;
 
-use super::super::Broken;
+use super::super::{Broken, Proof};
 use super::*;
 
 const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
@@ -200,6 +200,66 @@ fn a_permit_that_is_missing_is_told_by_the_one_that_comes_nearest() {
     assert!(found.words.contains("principal.roles"), "{}", found.words);
     let issuing = r#"@id("i") permit(principal, action == Lanyard::Action::"issue", resource) when { context.hour > 1 };"#;
     assert_eq!(locks_out(issuing).unwrap().place, None);
+}
+
+/// What keeps everybody from a token for the admin listener, whoever has these proofs.
+fn shuts_out(policies: &str, proofs: &[Proof]) -> Option<LockedOut> {
+    let bundle = load(SCHEMA, policies).unwrap();
+    let full = hand(&[]);
+    let now = datetime!(2026-01-05 10:00 UTC);
+    bundle
+        .could_come_in(party("alice", &full), &full.audiences[0], proofs, now)
+        .unwrap()
+}
+
+const REGISTERED: &str = include_str!("../../../../policies/registered/policy.cedar");
+
+#[test]
+fn a_forbid_of_the_admin_listeners_tokens_is_named_with_its_line() {
+    let forbid = "@id(\"none\") forbid(principal, action == Lanyard::Action::\"issue\", resource)\n\
+                  when { principal.kind == \"administrator\" };\n";
+    let found = shuts_out(&format!("{forbid}{REGISTERED}"), &[Proof::ApiKey]).unwrap();
+    assert!(found.place.unwrap().ends_with("policy.cedar:1"));
+    assert!(
+        found.words.contains("`none` forbids `alice` a token"),
+        "{}",
+        found.words
+    );
+    assert_eq!(shuts_out(REGISTERED, &[Proof::ApiKey]), None);
+}
+
+#[test]
+fn without_a_permit_of_the_admin_listeners_tokens_nothing_permits_one() {
+    let found = shuts_out(&format!("{WHOLE};"), &[Proof::ApiKey]).unwrap();
+    assert_eq!(found.place, None);
+    assert_eq!(
+        found.words,
+        "nothing permits `alice` a token with `lanyard:admin` at `https://lanyard.example/admin`"
+    );
+    let others = REGISTERED.replace(
+        "principal.audiences",
+        "principal.kind != \"administrator\" && principal.audiences",
+    );
+    let found = shuts_out(&others, &[Proof::ApiKey]).unwrap();
+    assert!(
+        found.words.contains("principal.kind is \"administrator\""),
+        "{}",
+        found.words
+    );
+}
+
+#[test]
+fn what_an_administrator_proves_itself_with_is_known_and_where_from_is_not() {
+    let forbid = |when: &str| {
+        format!(
+            "{REGISTERED}\n@id(\"none\") forbid(principal, action == Lanyard::Action::\"issue\", resource) when {{ {when} }};"
+        )
+    };
+    let keys = forbid("principal.kind == \"administrator\" && context.proof == \"api_key\"");
+    assert!(shuts_out(&keys, &[Proof::ApiKey]).is_some());
+    assert_eq!(shuts_out(&keys, &[Proof::ApiKey, Proof::Oidc]), None);
+    let elsewhere = forbid("!(context has network)");
+    assert_eq!(shuts_out(&elsewhere, &[Proof::ApiKey]), None);
 }
 
 #[test]

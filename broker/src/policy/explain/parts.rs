@@ -22,7 +22,11 @@ pub(in crate::policy) struct Situation {
 }
 
 impl Situation {
-    pub(super) fn of(bundle: &Bundle, asked: &Asked<'_>, scope: &Scope) -> Result<Self, Unfit> {
+    pub(in crate::policy) fn of(
+        bundle: &Bundle,
+        asked: &Asked<'_>,
+        scope: &Scope,
+    ) -> Result<Self, Unfit> {
         let words = &bundle.words;
         let request = Request::new(
             words.identity(asked.subject.name),
@@ -81,8 +85,17 @@ impl Situation {
 pub(in crate::policy) struct WhyNot {
     /// Whether it is about this identity at all.
     pub(in crate::policy) about_them: bool,
+    /// Whether its head fits, and a condition does not.
+    pub(in crate::policy) by_condition: bool,
     /// In words.
     pub(in crate::policy) words: String,
+}
+
+impl WhyNot {
+    /// How near it comes to applying; the greater is the nearer.
+    pub(in crate::policy) const fn nearness(&self) -> (bool, bool) {
+        (self.about_them, self.by_condition)
+    }
 }
 
 /// The first part that does not hold; `None`: all do.
@@ -106,10 +119,22 @@ pub(in crate::policy) fn always(bundle: &Bundle, rule: &Rule, situation: &Situat
     !looks_around && first_unmet(bundle, rule, situation, |_| true).is_none()
 }
 
-/// Whether it depends on the circumstances.
+/// Whether it depends on circumstances that nobody knows beforehand. What an identity proves itself with, and which
+/// kind of request it comes with, are known.
 fn looks_around(expression: &Value) -> bool {
-    let is_context = |part: &&Value| part.get("Var").and_then(Value::as_str) == Some("context");
-    expression::all(expression).iter().any(is_context)
+    const KNOWN: [&str; 2] = ["proof", "grant"];
+    let is_context = |part: &Value| part.get("Var").and_then(Value::as_str) == Some("context");
+    let is_known = |part: &&&Value| {
+        let member = part.get(".");
+        member.is_some_and(|member| {
+            let name = member.get("attr").and_then(Value::as_str);
+            member.get("left").is_some_and(is_context)
+                && name.is_some_and(|name| KNOWN.contains(&name))
+        })
+    };
+    let all = expression::all(expression);
+    let looks = all.iter().filter(|part| is_context(part)).count();
+    looks > all.iter().filter(is_known).count()
 }
 
 /// The first of the parts that count which does not hold.
@@ -134,6 +159,7 @@ fn first_unmet(
         if situation.holds(&headed(part, constraint)) != Ok(true) {
             return Some(WhyNot {
                 about_them: part != "principal",
+                by_condition: false,
                 words: format!("{whom} is not {}", constrained(constraint)),
             });
         }
@@ -145,6 +171,7 @@ fn first_unmet(
         .find_map(|condition| unmet(condition, situation, &counts))?;
     Some(WhyNot {
         about_them: true,
+        by_condition: true,
         words,
     })
 }

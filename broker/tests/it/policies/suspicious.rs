@@ -106,6 +106,25 @@ fn a_grant_without_its_page_or_its_cases_is_told() {
 }
 
 #[test]
+fn policies_under_which_no_administrator_gets_a_token_are_told() {
+    let folder = Copied::new();
+    fs::remove_dir_all(folder.file("registered")).unwrap();
+    let told = found(&folder);
+    let nothing = "policies: every administrator would be locked out: nothing permits";
+    assert!(told.contains(nothing), "{told}");
+
+    let folder = Copied::new();
+    folder.append(
+        "registered/policy.cedar",
+        "\n@id(\"shut\") @owner(\"platform\") @why(\"it was Friday\")\n\
+         forbid (principal, action == Lanyard::Action::\"issue\", resource) when { principal.kind == \"administrator\" };\n",
+    );
+    let told = found(&folder);
+    let line = "policies/registered/policy.cedar:16: every administrator would be locked out: `shut` forbids";
+    assert!(told.contains(line), "{told}");
+}
+
+#[test]
 fn a_policy_without_owner_or_reason_is_told() {
     let folder = Copied::new();
     folder.replace("registered/policy.cedar", "@owner(\"platform\")\n", "");

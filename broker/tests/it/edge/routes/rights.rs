@@ -589,6 +589,28 @@ async fn policies_that_lock_everybody_out_are_refused_with_their_line_and_the_la
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_under_which_no_administrator_gets_a_token_are_refused() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    let shut = "\n@id(\"shut\") forbid(principal, action == Lanyard::Action::\"issue\", resource) when { principal.kind == \"administrator\" };";
+    let folder = bundle(&world, &format!("{WHOLE};\n{shut}"));
+    world.broker.issue().read_policies_from(Some(&folder));
+    let refused = async |why: &str| {
+        let (status, answer) = world.send("POST", "/v1/policy/reload", &root, "{}").await;
+        assert_eq!(status, 422, "{answer}");
+        let words = answer["error_description"].as_str().unwrap();
+        assert!(words.contains(why), "{words}");
+    };
+    refused("own/policy.cedar:3: every administrator would be locked out: `shut` forbids `root` a token").await;
+    bundle(&world, &format!("{WHOLE};"));
+    std::fs::remove_dir_all(folder.join("registered")).unwrap();
+    refused("nothing permits `root` a token with `lanyard:admin`").await;
+    bundle(&world, &format!("{WHOLE};"));
+    let (status, answer) = world.send("POST", "/v1/policy/reload", &root, "{}").await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_does_not_begin_with_policies_that_lock_its_administrators_out() {
     let world = World::new().await;
     let folder = bundle(&world, &format!("{WHOLE}{NOBODY}"));
@@ -626,6 +648,11 @@ async fn the_socket_asks_no_policy() {
     assert_eq!(status, 200, "{answer}");
     let (status, answer) = tell(&world, "/v1/owners", r#"{"name":"rescue"}"#).await;
     assert_eq!(status, 201, "{answer}");
+    // Nor for its tokens.
+    let issue = world.broker.issue();
+    let given = issue.local_admin_token(By::Broker).await.unwrap();
+    let seen = issue.introspect(given.token.expose()).unwrap();
+    assert_eq!(seen.claims.scope.to_string(), "lanyard:admin");
     let events = world.broker.events().unwrap();
     assert!(events.iter().any(|event| matches!(
         event,
