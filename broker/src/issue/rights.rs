@@ -66,12 +66,22 @@ pub enum Change {
 
 /// It may not be done; which right it takes is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this takes `{action}` on {on}, and no role of yours gives it")]
+#[error("this takes `{action}` on {on}, and no role of yours gives it{}", because(.wider))]
 pub struct Forbidden {
     /// What it takes.
     pub action: Action,
     /// On whom.
     pub on: String,
+    /// Whether it would be given if nobody got more than others of the same owner have.
+    pub wider: bool,
+}
+
+const fn because(wider: &bool) -> &'static str {
+    if *wider {
+        ", and it would be wider than what the owner's identities have"
+    } else {
+        ""
+    }
 }
 
 /// Whom an act is about, as one look saw it.
@@ -110,19 +120,20 @@ impl Issue {
                 self.targets(book, deed, now),
                 deed.is_about_administrators(book),
                 deed.is_about_what_a_gateway_serves(book),
-                deed.is_wider(book),
+                deed.is_wider(book, self.settings.lifetimes.longest),
             )
         });
         let more = takes_more.then_some(Action::AdministratorsWrite);
         let serves = serves.then_some(Action::GatewaysWrite);
         for action in std::iter::once(deed.action).chain(more).chain(serves) {
             for target in &targets {
-                let forbidden = || Forbidden {
+                let forbidden = |wider| Forbidden {
                     action,
                     on: target.named(),
+                    wider,
                 };
-                let who = who.as_ref().ok_or_else(forbidden)?;
-                let judged = bundle.administer(&Act {
+                let who = who.as_ref().ok_or_else(|| forbidden(false))?;
+                let act = Act {
                     who: who.party(),
                     action,
                     on: target.on(),
@@ -130,7 +141,8 @@ impl Issue {
                     scopes: by.scopes,
                     network: by.network,
                     time: moment(now),
-                });
+                };
+                let judged = bundle.administer(&act);
                 let faults = match judged {
                     Ok(judged) if judged.is_allowed() => continue,
                     Ok(judged) => judged.faults,
@@ -139,7 +151,15 @@ impl Issue {
                 for fault in faults {
                     tracing::error!(fault, "a policy could not be evaluated: it denies");
                 }
-                return Err(forbidden());
+                let narrower = Act {
+                    wider: false,
+                    ..act
+                };
+                let because_wider = wider
+                    && bundle
+                        .administer(&narrower)
+                        .is_ok_and(|judged| judged.is_allowed());
+                return Err(forbidden(because_wider));
             }
         }
         Ok(())
@@ -200,7 +220,8 @@ impl Deed {
 
     /// Whether an identity would get what none of its owner's has: no enabled one of the same kind, with exactly its
     /// labels, has all its audiences and scopes for as long. Labels have to be the same because some of them take.
-    fn is_wider(&self, book: &Book) -> bool {
+    /// `longest`: the lifetime of whoever names none.
+    fn is_wider(&self, book: &Book, longest: u64) -> bool {
         let like = |owner: NodeId, wanted: &dyn Fn(&Identity) -> bool| {
             let mut identities = book.identities();
             identities.any(|(node, found)| {
@@ -222,7 +243,7 @@ impl Deed {
                             &new.tags,
                             &new.audiences,
                             &new.scopes,
-                            new.max_lifetime,
+                            new.max_lifetime.unwrap_or(longest),
                         )
                 })
             }
@@ -239,9 +260,9 @@ impl Deed {
                     .scopes
                     .clone()
                     .unwrap_or_else(|| now.scopes.to_string());
-                let longest = Some(change.max_lifetime.unwrap_or(now.max_lifetime));
+                let lifetime = change.max_lifetime.unwrap_or(now.max_lifetime);
                 !like(now.owner, &|have| {
-                    have.kind == now.kind && fits(have, tags, audiences, &scopes, longest)
+                    have.kind == now.kind && fits(have, tags, audiences, &scopes, lifetime)
                 })
             }
         }
@@ -254,7 +275,7 @@ fn fits(
     tags: &[String],
     audiences: &[String],
     scopes: &str,
-    lifetime: Option<u64>,
+    lifetime: u64,
 ) -> bool {
     let mut tags: Vec<&String> = tags.iter().collect();
     tags.sort();
@@ -268,8 +289,7 @@ fn fits(
     tags.into_iter().eq(have.tags.iter())
         && audiences.iter().all(known)
         && scopes.is_some_and(|scopes| scopes.is_subset_of(&have.scopes))
-        // One that is not named is the trust domain's longest.
-        && lifetime.is_some_and(|lifetime| lifetime <= have.max_lifetime)
+        && lifetime <= have.max_lifetime
 }
 
 /// The identity a node is, or belongs to.

@@ -232,6 +232,27 @@ async fn a_team_lead_looks_after_its_own_and_widens_nothing() {
         .await;
 
     done(&world, &lead, "/v1/identities", service("till", "payments")).await;
+    // Whoever names no lifetime gets the longest, which the others have too.
+    let mut plain = service("plain", "payments");
+    plain.as_object_mut().unwrap().remove("max_lifetime");
+    done(&world, &lead, "/v1/identities", plain.clone()).await;
+    plain["name"] = json!("wide");
+    plain["scopes"] = json!("orders:write");
+    let (status, answer) = world
+        .send("POST", "/v1/identities", &lead, plain.to_string())
+        .await;
+    assert_eq!(status, 403, "{answer}");
+    let words = answer["error_description"].as_str().unwrap();
+    assert!(
+        words.ends_with("wider than what the owner's identities have"),
+        "{words}"
+    );
+    plain["owner"] = json!("orders");
+    let (_, answer) = world
+        .send("POST", "/v1/identities", &lead, plain.to_string())
+        .await;
+    let words = answer["error_description"].as_str().unwrap();
+    assert!(words.ends_with("no role of yours gives it"), "{words}");
     done(&world, &lead, "/v1/identities/till/keys", json!({})).await;
     done(
         &world,
