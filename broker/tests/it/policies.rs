@@ -97,6 +97,23 @@ fn without_a_folder_the_policies_that_came_with_the_program_are_meant() {
         .unwrap();
     assert!(output.status.success(), "{}", words(&output.stderr));
     assert!(words(&output.stdout).starts_with("8 policies: 8 permits, 0 forbids"));
+    let said = "there is no policies/ here: these came with the program";
+    assert_eq!(words(&output.stderr).trim_end(), said);
+    let there = Copied::new().policy(&["check"]);
+    assert_eq!((there.0, there.2.as_str()), (0, ""));
+}
+
+#[test]
+fn a_test_without_cases_fails() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let output = lanyard(&["policy", "test"])
+        .current_dir(nowhere.path())
+        .output()
+        .unwrap();
+    let said = words(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is no policies/ here"), "{said}");
+    assert!(said.contains("there are no cases to try"), "{said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::CliError;
+use super::super::{CliError, output};
 use crate::policy::Bundle;
 use crate::policy::rehearsal::Untried;
 use crate::policy::trial::Trial;
@@ -33,6 +33,10 @@ impl Folder {
         if self.is_there() {
             return bundle(self.path());
         }
+        // Whoever stands in the wrong folder would take the answer for one about their own.
+        output::message(format_args!(
+            "there is no {USUAL}/ here: these came with the program"
+        ));
         Bundle::embedded().map_err(|broken| CliError::usage(&broken))
     }
 

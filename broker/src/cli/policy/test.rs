@@ -54,6 +54,10 @@ pub(super) fn run(args: &TestArgs, output: Output) -> Result<(), CliError> {
     });
     output.print(&answer, |_| text(cases, &tried.failures, &untested));
     match (tried.failures.len(), untested.len()) {
+        // A test that tried nothing shows nothing.
+        _ if cases == 0 => Err(CliError::Failed(
+            "there are no cases to try; write some into cases.json of each grant".to_owned(),
+        )),
         (0, 0) => Ok(()),
         (0, _) if !args.strict => Ok(()),
         (0, number) => Err(CliError::Failed(format!(
