@@ -50,14 +50,16 @@ async fn serve(args: &DevArgs, output: Output) -> Result<(), CliError> {
             .admin_address()
             .map_err(|error| CliError::failed(&error))?
     );
+    // All that can have changed on a signal is what stands in the files that it names.
+    let same = config.clone();
     // Before there is a log: one without this would be taken for another broker's.
     folder.remember()?;
     let broker = Broker::open(config, Arc::new(SystemClock))
         .await
         .map_err(|error| CliError::failed(&error))?;
     let welcome = newcomer::welcome(broker.issue(), admin_url, place).await?;
-    let wishes =
-        signals::listen(|| None).map_err(|error| CliError::cannot("listen for signals", &error))?;
+    let wishes = signals::listen(move || Some(same.clone()))
+        .map_err(|error| CliError::cannot("listen for signals", &error))?;
     let ready = || welcome.print(output);
     let served = broker
         .run(doors, wishes, ready)

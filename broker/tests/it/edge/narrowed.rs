@@ -71,6 +71,37 @@ async fn made(dev: &Dev, client: &Client, path: &str, body: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_for_trying_out_reads_its_policies_again_on_a_signal() {
+    let (data, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let schema = include_str!("../../../../policies/schema.cedarschema");
+    std::fs::write(own.path().join("schema.cedarschema"), schema).unwrap();
+    std::fs::create_dir(own.path().join("all")).unwrap();
+    let put = |policies: &str| std::fs::write(own.path().join("all/policy.cedar"), policies);
+    put("@id(\"all\") permit(principal, action, resource);").unwrap();
+    let client = client(None);
+    let variables = [("LANYARD_POLICY__BUNDLE", own.path().to_str().unwrap())];
+    let dev = Dev::start_with(data.path(), &variables);
+    let in_force = async || {
+        let (status, answer) = dev
+            .admin(&client, Method::GET, "/v1/policy", Value::Null)
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        answer["bundle"].clone()
+    };
+    let before = in_force().await;
+    assert!(before.is_string());
+    put("@id(\"everything\") permit(principal, action, resource);").unwrap();
+    dev.running.signal("HUP");
+    for _ in 0..200 {
+        if in_force().await != before {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nothing was read again: {}", dev.running.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_narrows_a_till_that_probes_and_its_gateway_answers_403_insufficient_scope() {
     let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
