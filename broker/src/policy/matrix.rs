@@ -114,25 +114,31 @@ pub fn text(rows: &[Row], unmet: &[String]) -> String {
             row.policies.iter().cloned().collect::<Vec<_>>().join(","),
         ]
     }));
-    let mut widths = [0_usize; 6];
-    for row in &cells {
+    let mut text = aligned(HEAD, &cells);
+    for id in unmet {
+        text.push_str(&format!(
+            "# `{id}` permits nothing here: no class meets it under any of these circumstances\n"
+        ));
+    }
+    text
+}
+
+/// Rows of cells below a head, each column as wide as its widest cell.
+pub(super) fn aligned<const COLUMNS: usize>(head: &str, cells: &[[String; COLUMNS]]) -> String {
+    let mut widths = [0_usize; COLUMNS];
+    for row in cells {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
         }
     }
-    let mut text = HEAD.to_owned();
-    for row in &cells {
+    let mut text = head.to_owned();
+    for row in cells {
         let padded = row.iter().zip(widths);
         let line: Vec<_> = padded
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
-    }
-    for id in unmet {
-        text.push_str(&format!(
-            "# `{id}` permits nothing here: no class meets it under any of these circumstances\n"
-        ));
     }
     text
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::super::bundle::{Bundle, Effect};
+use super::super::matrix::aligned;
 use super::super::rehearsal::{Untried, rehearse_act};
 use super::super::trial::{Acting, Classes, Fixtures, Kind, Verdict};
 use super::Action;
@@ -106,21 +107,7 @@ pub fn text(rows: &[Row], unmet: &[String]) -> String {
             policies.join(","),
         ]
     }));
-    let mut widths = [0_usize; 4];
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let mut text = HEAD.to_owned();
-    for row in &cells {
-        let padded = row.iter().zip(widths);
-        let line: Vec<_> = padded
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = aligned(HEAD, &cells);
     for id in unmet {
         // Writing to a string cannot fail.
         let _ = writeln!(

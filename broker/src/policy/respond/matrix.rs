@@ -10,6 +10,7 @@ use lanyard_token::Audience;
 use serde::Serialize;
 
 use super::super::bundle::Bundle;
+use super::super::matrix::aligned;
 use super::super::rehearsal::Untried;
 use super::super::trial::{Class, Classes};
 use super::{Choice, Offence};
@@ -206,21 +207,7 @@ pub fn text(rows: &[Row], unmet: &[String]) -> String {
             policies.join(","),
         ]
     }));
-    let mut widths = [0_usize; 8];
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let mut text = HEAD.to_owned();
-    for row in &cells {
-        let padded = row.iter().zip(widths);
-        let line: Vec<_> = padded
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = aligned(HEAD, &cells);
     for id in unmet {
         text.push_str(&format!(
             "# `{id}` changes nothing here: no class meets it as it is plain\n"
