@@ -16,6 +16,7 @@ mod claims;
 mod delegation;
 mod frame;
 mod header;
+pub mod integration;
 mod kept;
 mod key;
 mod lineage;
