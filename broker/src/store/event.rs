@@ -4,17 +4,29 @@
 //! the same state. A word, once written to a log, keeps its meaning for ever; new facts get new
 //! words or new optional members.
 
+mod approval;
+mod digest;
+mod drift;
+mod identity;
+mod issued;
 mod secrets;
+mod signing;
 
+use lanyard_drift::Thresholds;
 pub use lanyard_drift::ladder::{Abuse, Response, Rung};
-use lanyard_drift::{OperationId, Thresholds, Verdict};
 pub use lanyard_token::KeyUse;
-use lanyard_token::{Algorithm, Audience, Claims, KeyId, NodeId, Rev, ScopeSet, TaskScope};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use lanyard_token::{KeyId, NodeId, Rev};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
+pub use approval::ApprovalRequest;
+pub use digest::{ContentHash, KeyHash, TokenDigest};
+use drift::boxed_thresholds;
+pub use drift::{Chosen, Judgement, NamedOperation, PagingGoal, known_thresholds};
+pub use identity::{Identity, Kind, Pinned};
+pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperation};
 pub use secrets::{Reference, SecretVersion, Version, VersionState};
+pub use signing::SigningKey;
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,14 +260,22 @@ pub enum Event {
     Administered { by: By, action: String, status: u16 },
 }
 
-/// How often the pager may ring.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PagingGoal {
-    /// On so many windows a day.
-    AlarmsPerDay(f64),
-    /// On this share of all windows.
-    Share(f64),
+impl Event {
+    /// Events the preallocated journal takes when the disk is full: everything that takes access
+    /// away, nothing that gives it.
+    pub const fn ends_access(&self) -> bool {
+        matches!(
+            self,
+            Self::Revoked { .. }
+                | Self::Suspended { .. }
+                | Self::SigningKeyRemoved { .. }
+                | Self::Responded { .. }
+                | Self::SecretVersionMoved {
+                    state: VersionState::Retired,
+                    ..
+                }
+        )
+    }
 }
 
 /// Who caused an event.
@@ -273,252 +293,6 @@ pub enum By {
     /// The drift engine, because of this verdict.
     Verdict(NodeId),
 }
-
-/// A non-human identity and what it may ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Unique in the trust domain.
-    pub name: String,
-    /// Who answers for it.
-    pub owner: NodeId,
-    /// What sort of thing it is.
-    pub kind: Kind,
-    /// Free labels, sorted; kind and tags make the role whose peers it is compared with.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// Where its tokens may be good for. For a gateway: the audiences it serves.
-    pub audiences: Vec<Audience>,
-    /// What it may be allowed there.
-    pub scopes: ScopeSet,
-    /// Longest lifetime of its tokens, in seconds.
-    pub max_lifetime: u64,
-    /// For a gateway: whether its word about hard rules stands alone, so that credentials may end by it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sole_witness: bool,
-}
-
-/// What sort of thing an identity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Our own program.
-    Service,
-    /// Somebody else's program.
-    Integration,
-    /// An AI agent.
-    Agent,
-    /// A verifier: it reads the feed and reports.
-    Gateway,
-    /// A person's or pipeline's hand on the admin listener.
-    Administrator,
-}
-
-impl Kind {
-    /// As events and settings write it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Integration => "integration",
-            Self::Agent => "agent",
-            Self::Gateway => "gateway",
-            Self::Administrator => "administrator",
-        }
-    }
-}
-
-/// Another issuer's subject, letter for letter.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Pinned {
-    /// `iss` of its tokens.
-    pub issuer: String,
-    /// Their `sub`.
-    pub subject: String,
-    /// Whether one token may be shown again while it lives: for platforms that hand out one for its whole life.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub reusable: bool,
-}
-
-/// HMAC-SHA256 of an API key under the pepper.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyHash(pub [u8; 32]);
-
-/// A token as the log remembers it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IssuedToken {
-    /// All its claims: `claims.jti` is its node, `claims.rev` what the decision had read.
-    pub claims: Claims,
-    /// What signed it.
-    pub key: KeyId,
-    /// First eight bytes of SHA-256 over the signing input, hex: what gateways report of first-seen
-    /// tokens, so that a token nobody issued stands out.
-    pub digest: TokenDigest,
-    /// How it was asked for.
-    pub grant: Grant,
-    /// What was asked, and which policies permitted it. Tokens from before there were policies have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided: Option<Box<Decided>>,
-}
-
-/// What was asked for, and what decided it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decided {
-    /// The bundle, by its content.
-    pub bundle: ContentHash,
-    /// The permits that held, or the forbids, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<String>,
-    /// The administrators who had approved it, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvals: Vec<String>,
-    /// The request, as far as the token does not show it.
-    pub asked: AskedFor,
-}
-
-/// What was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedFor {
-    /// `audience` and `resource`; none: the only one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub audiences: Vec<Audience>,
-    /// `scope`; absent: everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scopes: Option<ScopeSet>,
-    /// In seconds; absent: the usual.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifetime: Option<u64>,
-    /// Whether less than everything was welcome.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub partial: bool,
-    /// What showed who asks, as policies write it.
-    #[serde(default)]
-    pub proof: String,
-    /// What another issuer's token said, when that was the proof.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<Box<Pinned>>,
-    /// Where from: a /24 or /48, never a full address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<String>,
-    /// What was last seen of its behaviour, as policies write it; absent: nothing strange.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub risk: Option<String>,
-}
-
-/// An identity that proved who it is got no token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Denial {
-    /// Whose the token would have been.
-    pub identity: NodeId,
-    /// Who would have used it, when that is somebody else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<NodeId>,
-    /// The operator's reason, a fixed word.
-    pub reason: String,
-    /// How it was asked for.
-    pub grant: Grant,
-    /// What was asked, and the forbids that held.
-    pub decided: Decided,
-    /// What the token would have been for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskScope>,
-    /// Policies that would have permitted it, had the token been bound as they demand.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unbound: Vec<String>,
-    /// How many in this minute, the sample included.
-    pub count: u64,
-}
-
-/// What a gateway saw an identity use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
-    /// Who.
-    pub identity: NodeId,
-    /// Which gateway says so.
-    pub gateway: NodeId,
-    /// Where.
-    pub audience: Audience,
-    /// Which operations.
-    pub operations: Vec<UsedOperation>,
-}
-
-/// An operation that was called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedOperation {
-    /// As task scopes name it.
-    pub name: String,
-    /// All that a token needs for it.
-    #[serde(default, skip_serializing_if = "ScopeSet::is_empty")]
-    pub scopes: ScopeSet,
-}
-
-/// What administrators are asked to approve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApprovalRequest {
-    /// For whom.
-    pub identity: NodeId,
-    /// Where.
-    pub audience: Audience,
-    /// What.
-    pub scopes: ScopeSet,
-    /// Longest lifetime of one token, in seconds.
-    pub lifetime: u64,
-    /// Within which task; `None`: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskScope>,
-    /// What for, in the words of whoever asked.
-    pub reason: String,
-    /// When it is over.
-    pub until: UnixMillis,
-}
-
-/// How a token was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grant {
-    /// RFC 6749 4.4.
-    ClientCredentials,
-    /// RFC 8693.
-    TokenExchange,
-    /// An administrator through the Unix socket, or the newcomer's broker.
-    Local,
-}
-
-/// First eight bytes of SHA-256 over a token's signing input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TokenDigest(pub [u8; 8]);
-
-/// How policies came to a response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chosen {
-    /// The policies that were in force.
-    pub bundle: ContentHash,
-    /// What it looked like.
-    pub abuse: Abuse,
-    /// How far it had gone.
-    pub rung: Rung,
-    /// The step that they ask for; the ladder may have taken a milder one.
-    pub asked: Response,
-    /// The permits that ask for it, and the forbids that made it milder; none: nothing is permitted.
-    pub policies: Vec<String>,
-    /// Policies on trial that met this identity.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub in_share: Vec<String>,
-    /// Policies on trial that did not.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_in_share: Vec<String>,
-    /// Permits that ask for a milder step because their cap is met.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub capped: Vec<String>,
-    /// Whether a cap of the ladder made it milder still.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub full: bool,
-    /// Policies that failed: the built-in table answered.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<String>,
-}
-
-/// SHA-256 over something that it names by its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContentHash(pub [u8; 32]);
 
 /// Why something was ended or paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -567,95 +341,6 @@ impl Cause {
     }
 }
 
-/// A signing key, with its private half sealed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SigningKey {
-    /// RFC 7638 thumbprint.
-    pub key: KeyId,
-    /// What it signs.
-    #[serde(rename = "use")]
-    pub key_use: KeyUse,
-    /// How.
-    #[serde(with = "algorithm_name")]
-    pub algorithm: Algorithm,
-    /// PKCS#8, sealed under the root sealing key, base64url.
-    pub sealed: String,
-    /// The root's word for it: a compact JWS.
-    pub delegation: String,
-    /// Published from the record on, signs from here on.
-    pub signs_from: UnixMillis,
-    /// Signs no longer from here on.
-    pub signs_until: UnixMillis,
-    /// Believed until here.
-    pub verifies_until: UnixMillis,
-}
-
-/// What the judge saw in one token's behaviour.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// Its own number, so that people and later events can point at it.
-    pub id: NodeId,
-    /// Whose.
-    pub identity: NodeId,
-    /// Which token.
-    pub token: NodeId,
-    /// The gateways whose reports stand behind it.
-    pub gateways: Vec<NodeId>,
-    /// Those of them without any one of whom it would not be malicious; absent: each of them, as far as
-    /// anybody knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub carried_by: Option<Vec<NodeId>>,
-    /// Whether it is about the identity as a whole: no single token stood out, the one named was heard last.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub whole: bool,
-    /// Level, evidence, sentence.
-    pub verdict: Verdict,
-    /// What the operations in it are called, as far as the gateways behind it told: for display.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<NamedOperation>,
-    /// Set when it is about a token that this log never issued: the digest a gateway saw.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forged: Option<TokenDigest>,
-    /// Set when the broker has seen that token itself and checked its signature: the key that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forged_by: Option<KeyId>,
-}
-
-impl Judgement {
-    /// The gateways that each carry it.
-    pub fn carried_by(&self) -> &[NodeId] {
-        self.carried_by.as_deref().unwrap_or(&self.gateways)
-    }
-
-    /// One sentence a person understands, with the numbers.
-    pub fn sentence(&self) -> String {
-        match (self.forged, self.forged_by) {
-            (Some(_), Some(key)) => format!(
-                "malicious: token `{}` carries a good signature of key `{key}`, checked here, but this log \
-                 never issued it",
-                self.token
-            ),
-            (Some(_), None) => format!(
-                "malicious: token `{}` has a valid signature, but this log never issued it",
-                self.token
-            ),
-            (None, _) => self.verdict.sentence_with(|operation| {
-                let named = self.names.iter().find(|named| named.operation == operation);
-                named.map(|named| named.name.clone())
-            }),
-        }
-    }
-}
-
-/// An operation and what it is called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamedOperation {
-    /// As evidence names it.
-    pub operation: OperationId,
-    /// `GET /orders/{id}`: plain text, at most 256 bytes.
-    pub name: String,
-}
-
 /// Somebody was turned away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -669,119 +354,4 @@ pub struct Refusal {
     pub identity: Option<NodeId>,
     /// How many in this minute, the sample included.
     pub count: u64,
-}
-
-impl Event {
-    /// Events the preallocated journal takes when the disk is full: everything that takes access
-    /// away, nothing that gives it.
-    pub const fn ends_access(&self) -> bool {
-        matches!(
-            self,
-            Self::Revoked { .. }
-                | Self::Suspended { .. }
-                | Self::SigningKeyRemoved { .. }
-                | Self::Responded { .. }
-                | Self::SecretVersionMoved {
-                    state: VersionState::Retired,
-                    ..
-                }
-        )
-    }
-}
-
-mod algorithm_name {
-    use lanyard_token::Algorithm;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(
-        algorithm: &Algorithm,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(algorithm.name())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Algorithm, D::Error> {
-        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Algorithm::from_name(&name).ok_or_else(|| D::Error::custom("expected `ES256` or `EdDSA`"))
-    }
-}
-
-mod hex_bytes {
-    use super::{ContentHash, KeyHash, TokenDigest};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    fn write<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(bytes.len() * 2);
-        for byte in bytes {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-        }
-        serializer.serialize_str(&text)
-    }
-
-    fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
-        if text.len() != N * 2 {
-            return None;
-        }
-        let mut bytes = [0; N];
-        let mut digits = text.chars().map(|c| c.to_digit(16));
-        for byte in &mut bytes {
-            let (high, low) = (digits.next()??, digits.next()??);
-            *byte = u8::try_from(high * 16 + low).ok()?;
-        }
-        Some(bytes)
-    }
-
-    macro_rules! as_hex {
-        ($kind:ident) => {
-            impl Serialize for $kind {
-                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                    write(&self.0, serializer)
-                }
-            }
-            impl<'de> Deserialize<'de> for $kind {
-                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-                    read(&text)
-                        .map($kind)
-                        .ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
-                }
-            }
-        };
-    }
-    as_hex!(KeyHash);
-    as_hex!(TokenDigest);
-    as_hex!(ContentHash);
-}
-
-impl std::fmt::Display for ContentHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// Thresholds as a log may have them: members that this release no longer knows are passed over,
-/// those it knows since are the product's.
-pub fn known_thresholds<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Thresholds, D::Error> {
-    let mut members = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
-    let known = serde_json::to_value(Thresholds::default()).map_err(D::Error::custom)?;
-    members.retain(|name, _| known.get(name).is_some());
-    serde_json::from_value(serde_json::Value::Object(members)).map_err(D::Error::custom)
-}
-
-fn boxed_thresholds<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Box<Thresholds>, D::Error> {
-    known_thresholds(deserializer).map(Box::new)
-}
-
-impl std::fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyHash(..)")
-    }
 }
