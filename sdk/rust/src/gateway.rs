@@ -58,7 +58,7 @@ pub use self::builder::{
 };
 pub use self::decision::{Decision, Denial};
 pub use self::extract::Verified;
-pub use self::layer::{GatewayLayer, GatewayService, MIN_REV_HEADER, REV_HEADER};
+pub use self::layer::{GatewayLayer, GatewayService, MIN_REV_HEADER, Passage, REV_HEADER};
 pub use self::lease::{Ended, Lease};
 pub use self::observation::{DriftClock, DriftMode};
 pub use self::report::ReportCounters;

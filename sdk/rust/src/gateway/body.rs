@@ -18,7 +18,6 @@ use http_body::{Body, Frame, SizeHint};
 use lanyard_drift::Outcome;
 
 use super::lease::{Ended, Lease};
-use crate::clock::Clock;
 
 /// A stream is observed each time this much of it has passed: often enough that a bulk download
 /// shows within its first second, seldom enough to cost nothing.
@@ -28,7 +27,6 @@ pub(super) const STRETCH: u64 = 64 * 1024;
 pub struct GuardedBody<B> {
     body: B,
     lease: Lease,
-    clock: Arc<dyn Clock>,
     meter: Meter,
     ended: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     over: bool,
@@ -50,16 +48,10 @@ enum Meter {
 }
 
 impl<B: Body<Data = Bytes>> GuardedBody<B> {
-    pub(super) fn request(
-        body: B,
-        lease: Lease,
-        clock: Arc<dyn Clock>,
-        count: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) const fn request(body: B, lease: Lease, count: Arc<AtomicU64>) -> Self {
         Self {
             body,
             lease,
-            clock,
             meter: Meter::Request(count),
             ended: None,
             over: false,
@@ -69,7 +61,6 @@ impl<B: Body<Data = Bytes>> GuardedBody<B> {
     pub(super) fn response(
         body: B,
         lease: Lease,
-        clock: Arc<dyn Clock>,
         status: u16,
         request: Option<Arc<AtomicU64>>,
     ) -> Self {
@@ -83,13 +74,12 @@ impl<B: Body<Data = Bytes>> GuardedBody<B> {
             if let Meter::Response { bytes: counted, .. } = &mut meter {
                 *counted = bytes;
             }
-            meter.tell(&lease, &*clock);
+            meter.tell(&lease);
             meter = Meter::Settled;
         }
         Self {
             body,
             lease,
-            clock,
             meter,
             ended: None,
             over: false,
@@ -114,7 +104,7 @@ impl Meter {
     }
 
     /// Tells what has been counted since the last time. The request's bytes go with the response's.
-    fn tell(&mut self, lease: &Lease, clock: &dyn Clock) {
+    fn tell(&mut self, lease: &Lease) {
         if let Self::Response {
             status,
             bytes,
@@ -130,7 +120,7 @@ impl Meter {
                 ),
                 response_bytes: Some(std::mem::take(bytes)),
             };
-            lease.observe(&outcome, clock.now());
+            lease.observe(&outcome, lease.now());
         }
     }
 }
@@ -158,8 +148,8 @@ where
             Poll::Ready(Some(Ok(frame))) => {
                 let passed = frame.data_ref().map_or(0, |data| data.len() as u64);
                 if this.meter.count(passed) {
-                    this.meter.tell(&this.lease, &*this.clock);
-                    if let Err(ended) = this.lease.still_holds(this.clock.now()) {
+                    this.meter.tell(&this.lease);
+                    if let Err(ended) = this.lease.still_holds(this.lease.now()) {
                         return this.cut(ended);
                     }
                 }
@@ -213,6 +203,6 @@ impl<B> GuardedBody<B> {
 impl<B> Drop for GuardedBody<B> {
     /// Read to its end, cut or given up: what passed is told.
     fn drop(&mut self) {
-        self.meter.tell(&self.lease, &*self.clock);
+        self.meter.tell(&self.lease);
     }
 }

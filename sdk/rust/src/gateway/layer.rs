@@ -2,11 +2,10 @@
 
 mod answer;
 mod bearer;
+mod passage;
 
-use std::future::Future;
 use std::mem;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
@@ -17,10 +16,13 @@ use axum::extract::{ConnectInfo, OriginalUri};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName, HeaderValue, request, response};
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri, request};
 use lanyard_token::{Rejection, Rev};
 use tower::{Layer, Service};
 
+pub use self::passage::Passage;
+
+use self::passage::Call;
 use super::body::GuardedBody;
 use super::decision::Denial;
 use super::extract::Verified;
@@ -39,24 +41,34 @@ const OWN_PREFIX: &str = "x-lanyard-";
 
 /// Puts a [`Gateway`] before a service.
 #[derive(Clone)]
-pub struct GatewayLayer {
+pub struct GatewayLayer(Arc<Door>);
+
+/// What every call asks. Shared: services are cloned for each of them.
+struct Door {
     gateway: Gateway,
-    proxies: Arc<TrustedProxies>,
+    proxies: TrustedProxies,
+}
+
+/// What of a request is looked at.
+#[derive(Clone, Copy)]
+struct Head<'r> {
+    method: &'r Method,
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+    extensions: &'r Extensions,
 }
 
 impl GatewayLayer {
     pub(super) fn new(gateway: Gateway) -> Self {
-        Self {
-            gateway,
-            proxies: Arc::default(),
-        }
+        let proxies = TrustedProxies::default();
+        Self(Arc::new(Door { gateway, proxies }))
     }
 
     /// Which proxies may say where a call came from.
     #[must_use]
-    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
-        self.proxies = Arc::new(proxies);
-        self
+    pub fn trusting(self, proxies: TrustedProxies) -> Self {
+        let gateway = self.0.gateway.clone();
+        Self(Arc::new(Door { gateway, proxies }))
     }
 }
 
@@ -65,7 +77,7 @@ impl<S> Layer<S> for GatewayLayer {
 
     fn layer(&self, service: S) -> Self::Service {
         GatewayService {
-            layer: self.clone(),
+            door: Arc::clone(&self.0),
             service,
         }
     }
@@ -74,7 +86,7 @@ impl<S> Layer<S> for GatewayLayer {
 /// A service behind a [`Gateway`].
 #[derive(Clone)]
 pub struct GatewayService<S> {
-    layer: GatewayLayer,
+    door: Arc<Door>,
     service: S,
 }
 
@@ -87,36 +99,36 @@ where
 {
     type Response = http::Response<Body>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Passage<S::Future, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(context)
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match self.layer.decide(&parts) {
+        let head = Head::of(&request);
+        match self.door.decide(head) {
             Ok((Verdict::Allow(lease), wants_rev)) => {
-                let call = (parts, body, lease, wants_rev);
-                Box::pin(let_in(&self.layer, &mut self.service, call))
+                let_in(&mut self.service, request, lease, wants_rev)
             }
             Ok((Verdict::Deny(denial), _)) | Err(denial) => {
-                denied(&self.layer.gateway, &parts, &denial);
-                Box::pin(async move { Ok(denial.into_response()) })
+                self.door.denied(head.method, &denial);
+                Passage::refused(denial.into_response())
             }
             Ok((Verdict::Unseen, wants_rev)) => {
                 // The service that is ready goes along; the next call asks the other whether it is.
                 let other = self.service.clone();
                 let mut service = mem::replace(&mut self.service, other);
-                let layer = self.layer.clone();
-                Box::pin(async move {
-                    match layer.wait_and_decide(&parts).await {
+                let door = Arc::clone(&self.door);
+                Passage::waiting(async move {
+                    let (parts, body) = request.into_parts();
+                    match door.wait_and_decide(Head::of_parts(&parts)).await {
                         Ok(lease) => {
-                            let call = (parts, body, lease, wants_rev);
-                            let_in(&layer, &mut service, call).await
+                            let request = http::Request::from_parts(parts, body);
+                            let_in(&mut service, request, lease, wants_rev).await
                         }
                         Err(denial) => {
-                            denied(&layer.gateway, &parts, &denial);
+                            door.denied(&parts.method, &denial);
                             Ok(denial.into_response())
                         }
                     }
@@ -128,51 +140,65 @@ where
 
 /// The way through for a call that is allowed.
 fn let_in<S, B>(
-    layer: &GatewayLayer,
     service: &mut S,
-    (mut parts, body, lease, wants_rev): (request::Parts, Body, Lease, bool),
-) -> impl Future<Output = Result<http::Response<Body>, S::Error>> + Send + 'static
+    mut request: http::Request<Body>,
+    lease: Lease,
+    wants_rev: bool,
+) -> Passage<S::Future, S::Error>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
 {
-    strip(&mut parts.headers);
-    parts.extensions.insert(Verified::new(lease.clone()));
-    let clock = Arc::clone(&layer.gateway.0.link.clock);
-    let (body, request_bytes) = if http_body::Body::is_end_stream(&body) {
-        (body, None)
-    } else {
+    strip(request.headers_mut());
+    request
+        .extensions_mut()
+        .insert(Verified::new(lease.clone()));
+    let mut request_bytes = None;
+    if !http_body::Body::is_end_stream(request.body()) {
         let count = Arc::new(AtomicU64::new(0));
-        let (lease, clock) = (lease.clone(), Arc::clone(&clock));
-        let body = GuardedBody::request(body, lease, clock, Arc::clone(&count));
-        (Body::new(body), Some(count))
+        request_bytes = Some(Arc::clone(&count));
+        let lease = lease.clone();
+        request = request.map(|body| Body::new(GuardedBody::request(body, lease, count)));
+    }
+    let call = Call {
+        lease,
+        wants_rev,
+        request_bytes,
     };
-    let response = service.call(http::Request::from_parts(parts, body));
-    async move {
-        let (mut parts, body) = response.await?.into_parts();
-        if wants_rev {
-            add_rev(&mut parts, &lease);
+    Passage::through(service.call(request), call)
+}
+
+impl<'r> Head<'r> {
+    fn of(request: &'r http::Request<Body>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
         }
-        let status = parts.status.as_u16();
-        let body = GuardedBody::response(body, lease, clock, status, request_bytes);
-        Ok(http::Response::from_parts(parts, Body::new(body)))
+    }
+
+    const fn of_parts(parts: &'r request::Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
     }
 }
 
-impl GatewayLayer {
+impl Door {
     /// What can be said at once, and whether the caller wants to know which place of the log it is said at.
-    fn decide(&self, parts: &request::Parts) -> Result<(Verdict, bool), Denial> {
-        let (token, request) = self.question(parts)?;
+    fn decide(&self, head: Head<'_>) -> Result<(Verdict, bool), Denial> {
+        let (token, request) = self.question(head)?;
         let inner = &self.gateway.0;
         let verdict = inner.decide_at_once(token, &request, inner.link.clock.now());
         Ok((verdict, request.min_rev.is_some()))
     }
 
     /// The decision about a token that was not seen before, after its turn in the lane.
-    async fn wait_and_decide(&self, parts: &request::Parts) -> Result<Lease, Denial> {
-        let (token, request) = self.question(parts)?;
+    async fn wait_and_decide(&self, head: Head<'_>) -> Result<Lease, Denial> {
+        let (token, request) = self.question(head)?;
         let inner = &self.gateway.0;
         let source = request.source.map_or(0, observation::network);
         let answer = inner.lane.enter(inner, token, source)?;
@@ -185,27 +211,47 @@ impl GatewayLayer {
     }
 
     /// What a call asks, and with which token.
-    fn question<'p>(&self, parts: &'p request::Parts) -> Result<(&'p str, Request<'p>), Denial> {
+    fn question<'r>(&self, head: Head<'r>) -> Result<(&'r str, Request<'r>), Denial> {
         // Inside a nested router the path is cut; routes and habits speak of the whole one.
-        let original = parts.extensions.get::<OriginalUri>();
-        let uri = original.map_or(&parts.uri, |OriginalUri(uri)| uri);
-        let token = bearer::token(&parts.headers, uri.query())?;
-        let peer = parts
+        let original = head.extensions.get::<OriginalUri>();
+        let uri = original.map_or(head.uri, |OriginalUri(uri)| uri);
+        let token = bearer::token(head.headers, uri.query())?;
+        let peer = head
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| peer.ip());
         let request = Request {
-            method: &parts.method,
+            method: head.method,
             path: uri.path(),
             query: uri.query(),
-            source: peer.and_then(|peer| self.proxies.source(peer, &parts.headers)),
-            user_agent: parts
+            source: peer.and_then(|peer| self.proxies.source(peer, head.headers)),
+            user_agent: head
                 .headers
                 .get(USER_AGENT)
                 .and_then(|agent| agent.to_str().ok()),
-            min_rev: min_rev(&parts.headers)?,
+            min_rev: min_rev(head.headers)?,
         };
         Ok((token, request))
+    }
+
+    /// Reasons are for operators. Neither token nor path nor query stands here: callers put keys into all
+    /// of them.
+    fn denied(&self, method: &Method, denial: &Denial) {
+        let reason = denial.rejection();
+        let gateway = &self.gateway;
+        let Some(count) = gateway.0.refusals.count(reason, gateway.now().boot) else {
+            return;
+        };
+        tracing::info!(
+            name: "lanyard.request.denied",
+            {
+                http.request.method = method_word(method),
+                lanyard.decision = "deny",
+                lanyard.reason = reason.reason(),
+                lanyard.refusals = count,
+            },
+            "calls were refused"
+        );
     }
 }
 
@@ -220,16 +266,14 @@ fn min_rev(headers: &HeaderMap) -> Result<Option<Rev>, Denial> {
         .ok_or_else(|| Rejection::Ambiguous.into())
 }
 
-fn add_rev(parts: &mut response::Parts, lease: &Lease) {
-    parts
-        .headers
-        .insert(REV_HEADER, HeaderValue::from(lease.decided_at().as_u64()));
-}
-
 fn strip(headers: &mut HeaderMap) {
+    let is_own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX);
+    if !headers.keys().any(is_own) {
+        return;
+    }
     let foreign: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+        .filter(|name| is_own(name))
         .cloned()
         .collect();
     for name in foreign {
@@ -237,37 +281,18 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Reasons are for operators. Neither token nor path nor query stands here: callers put keys into all
-/// of them.
-fn denied(gateway: &Gateway, parts: &request::Parts, denial: &Denial) {
-    let reason = denial.rejection();
-    let Some(count) = gateway.0.refusals.count(reason, gateway.now().boot) else {
-        return;
-    };
-    tracing::info!(
-        name: "lanyard.request.denied",
-        {
-            http.request.method = method_word(&parts.method),
-            lanyard.decision = "deny",
-            lanyard.reason = reason.reason(),
-            lanyard.refusals = count,
-        },
-        "calls were refused"
-    );
-}
-
 /// One of a closed set of words, as OpenTelemetry's HTTP conventions have it.
-fn method_word(method: &http::Method) -> &str {
-    const KNOWN: [http::Method; 9] = [
-        http::Method::GET,
-        http::Method::POST,
-        http::Method::PUT,
-        http::Method::PATCH,
-        http::Method::DELETE,
-        http::Method::HEAD,
-        http::Method::OPTIONS,
-        http::Method::TRACE,
-        http::Method::CONNECT,
+fn method_word(method: &Method) -> &str {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
     ];
     if KNOWN.contains(method) {
         method.as_str()

@@ -82,6 +82,11 @@ impl Lease {
         }
     }
 
+    /// What time it is, as the gateway's clock says.
+    pub(super) fn now(&self) -> Now {
+        self.grant.link.clock.now()
+    }
+
     /// Like [`Lease::still_holds`], but without the time: one atomic load in the common case.
     pub(super) fn not_revoked(&self) -> Result<(), Ended> {
         let grant = &*self.grant;
@@ -108,7 +113,7 @@ impl Lease {
             let view = &grant.link.view;
             let watch = view.subscribe(grant.rev(), &grant.nodes.all());
             loop {
-                let now = grant.link.clock.now();
+                let now = lease.now();
                 if let Err(ended) = lease.still_holds(now) {
                     return ended;
                 }
