@@ -14,6 +14,7 @@ pub mod fleet_rights;
 pub mod golden;
 pub mod load;
 pub mod peers;
+mod progress;
 pub mod replay;
 pub mod replay_policy;
 pub mod run;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::broker::BrokerArgs;
 use crate::load::machine_load;
+use crate::progress::Progress;
 use happening::Happening;
 use outcome::Outcome;
 use stage::{Sampler, Stage};
@@ -105,16 +106,26 @@ pub async fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
     }
     let lasting = Duration::from_secs(args.seconds.max(1));
     let allowed = crate::server::raise_open_files();
+    let bar = Progress::of(4);
+    bar.begin("preparing");
     let stage = Stage::set(args).await?;
     let happening = Happening::prepare(args, &stage, lasting, allowed).await?;
     let good = good::Good::new(args, &stage);
+    bar.done();
     // A cold cache is nobody's fault.
+    bar.begin("warm-up");
     good.traffic(lasting / 4).await;
+    bar.done();
+    bar.begin("alone");
     let alone = good.traffic(lasting).await;
+    bar.done();
+    bar.begin("beside it");
     let base = stage.resident();
     let sampler = Sampler::start(&stage);
     let (beside, happened) = tokio::join!(good.traffic(lasting), happening.happen(&stage, lasting));
     let highest = sampler.stop().await;
+    bar.done();
+    drop(bar);
     let outcome = Outcome {
         scenario: args.scenario,
         alone,

@@ -19,6 +19,7 @@ use super::seen::{self, Subject, scattered};
 use super::target::{Goal, Target};
 use crate::broker::{Broker, BrokerArgs};
 use crate::load::resident_bytes;
+use crate::progress::Progress;
 
 const COMMAND: &str = "lanyard-loadtest bench memory";
 /// What the issue of a million asks for.
@@ -41,11 +42,22 @@ pub(super) async fn measure(
         tokens < ASKED,
         format!("memory and restart: with {tokens} tokens and not {ASKED}, see --tokens"),
     );
+    let bar = Progress::of(5);
+    bar.begin("tracked tokens");
     findings.add(tracked(tokens)?);
+    bar.done();
+    bar.begin("a seen token among many");
     findings.curves.push(seen_among(tokens)?);
+    bar.done();
+    bar.begin("a walk through objects");
     findings.add(enumeration(rounds)?);
+    bar.done();
+    bar.begin("a broker that does nothing");
     findings.add(idle(args, rounds).await?);
+    bar.done();
+    bar.begin("restarts");
     restart::measure(args, tokens, &mut findings).await?;
+    bar.done();
     Ok(findings)
 }
 

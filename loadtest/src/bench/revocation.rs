@@ -17,6 +17,7 @@ use super::curve::{Curve, Line};
 use super::target::{Goal, Target};
 use super::{Findings, seen};
 use crate::broker::{Broker, BrokerArgs};
+use crate::progress::Progress;
 use fleet::Fleet;
 use lanyard_token::Algorithm;
 
@@ -37,7 +38,11 @@ pub(super) async fn measure(
     nodes: usize,
 ) -> Result<Findings, Box<dyn Error>> {
     let mut findings = Findings::default();
+    // Two fleets for so many rounds, fleets that grow, and within the process, the storm and the streams.
+    let bar = Progress::of(2 * rounds + NUMBERS.len() + 3);
+    bar.begin("within one process");
     findings.add(same_process(rounds)?);
+    bar.done();
     let broker = Broker::open(args).await?;
     let owner = broker.add_owner("bench-revocation").await?;
     let lasting = Duration::from_secs(2);
@@ -45,7 +50,9 @@ pub(super) async fn measure(
     let few = Fleet::start(&broker, &owner, "few", 8).await?;
     let mut told = Vec::new();
     for _ in 0..rounds {
+        bar.begin("8 gateways");
         told.push(pulse::measure(&broker, &few, BUSY_PER_SECOND, lasting).await?);
+        bar.done();
     }
     findings.add(pulse::target("P12-8-p50-ms", 1.0, 0.5, &told));
     findings.add(pulse::target("P12-8-p99-ms", 5.0, 0.99, &told));
@@ -57,29 +64,37 @@ pub(super) async fn measure(
     findings.curves.push(pulse::spread(&told));
     few.stop().await;
 
-    findings.curves.push(curve(&broker, &owner).await?);
+    findings.curves.push(curve(&broker, &owner, &bar).await?);
     let many = Fleet::start(&broker, &owner, "many", 64).await?;
     let mut told = Vec::new();
     for _ in 0..rounds {
+        bar.begin("64 gateways");
         told.push(pulse::measure(&broker, &many, MANY_PER_SECOND, lasting).await?);
+        bar.done();
     }
     findings.add(pulse::target("P12-64-p99-ms", 100.0, 0.99, &told));
     many.stop().await;
 
+    bar.begin("a storm");
     storm::measure(&broker, &owner, nodes, &mut findings).await?;
+    bar.done();
+    bar.begin("open streams");
     streams::measure(&broker, &owner, &mut findings).await?;
+    bar.done();
     Ok(findings)
 }
 
 /// The wait at more and more gateways.
-async fn curve(broker: &Broker, owner: &str) -> Result<Curve, Box<dyn Error>> {
+async fn curve(broker: &Broker, owner: &str, bar: &Progress) -> Result<Curve, Box<dyn Error>> {
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for number in NUMBERS {
+        bar.begin(format!("{number} gateways"));
         let fleet = Fleet::start(broker, owner, &format!("of-{number}"), number).await?;
         let told = pulse::measure(broker, &fleet, MANY_PER_SECOND, Duration::from_secs(2)).await?;
         p50.push((number as f64, told.millis_at(0.5)));
         p99.push((number as f64, told.millis_at(0.99)));
         fleet.stop().await;
+        bar.done();
     }
     Ok(Curve::of(
         "revocation-gateways",

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::curve::Curve;
 use super::target::Target;
 use crate::load::{Answers, Question, closed};
 use crate::peers::Missing;
+use crate::progress::Progress;
 
 /// What is asked of one server.
 pub(super) struct Case<'a> {
@@ -60,14 +60,12 @@ pub(super) struct Turns {
 
 /// Warms every server up, then lets them take turns.
 pub(super) async fn take(cases: &[Case<'_>], turns: Turns) -> Vec<Measured> {
-    let bar = ProgressBar::new((cases.len() * (turns.rounds + 1)) as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = Progress::of(cases.len() * (turns.rounds + 1));
     let mut all: Vec<Measured> = Vec::new();
     for case in cases {
-        bar.set_message(case.name);
+        bar.begin(case.name);
         ask(case, turns.connections, turns.lasting).await;
-        bar.inc(1);
+        bar.done();
         all.push(Measured {
             name: case.name,
             rounds: Vec::new(),
@@ -75,14 +73,13 @@ pub(super) async fn take(cases: &[Case<'_>], turns: Turns) -> Vec<Measured> {
     }
     for _ in 0..turns.rounds {
         for (case, measured) in cases.iter().zip(&mut all) {
-            bar.set_message(case.name);
+            bar.begin(case.name);
             measured
                 .rounds
                 .push(ask(case, turns.connections, turns.lasting).await);
-            bar.inc(1);
+            bar.done();
         }
     }
-    bar.finish_and_clear();
     all
 }
 
