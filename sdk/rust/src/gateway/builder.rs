@@ -15,7 +15,6 @@ use super::link::Link;
 use super::observation::{DriftClock, DriftMode};
 use super::observer::{self, Observer};
 use super::refusals::Refusals;
-use super::report::Reporter;
 use super::route::{Route, RouteError, RouteFileError, RouteTable};
 use super::running::{Running, until};
 use super::seen::SeenTable;
@@ -388,19 +387,52 @@ impl Builder<Ready<OwnFeed>> {
             http: client.http().clone(),
             clock: Arc::clone(&self.state.clock),
         };
-        let suspended = config.state_dir.join("suspended");
+        let remade = Remade {
+            expectations: self.state.expectations.clone(),
+            mode: self.state.mode,
+            capacity: self.state.capacity,
+            clock: Arc::clone(&self.state.clock),
+            drift_clock: self.state.drift_clock.clone(),
+            suspended: config.state_dir.join("suspended"),
+        };
         let view = FeedView::new();
         let fed = (Arc::clone(&view), true);
-        let (gateway, _) = Self::assemble(self.state, fed, CutOff::open(Some(suspended)));
+        let cut_off = CutOff::open(Some(remade.suspended.clone()));
+        let (gateway, _) = Self::assemble(self.state, fed, cut_off);
         let (stop, stopped) = watch::channel(());
-        let reporter = Reporter::new(gateway.clone(), tokens.clone());
-        let counters = reporter.counters();
-        let reading = feed::run(config, Arc::new(tokens), view, until(stopped.clone()));
-        let reporting = reporter.run(until(stopped));
+        let reading = feed::run(config, Arc::new(tokens.clone()), view, until(stopped));
         Ok((
             gateway.clone(),
-            Running::begin(gateway, stop, reading, reporting, counters),
+            Running::begin(gateway, stop, reading, tokens, remade),
         ))
+    }
+}
+
+/// Everything that was decided for a gateway but its routes: to make it anew with others.
+pub(super) struct Remade {
+    expectations: Expectations,
+    mode: DriftMode,
+    capacity: Capacity,
+    clock: Arc<dyn Clock>,
+    drift_clock: Option<Arc<dyn DriftClock>>,
+    suspended: PathBuf,
+}
+
+impl Remade {
+    /// The same gateway with these routes, over the feed that `before` looks at.
+    pub(super) fn with(&self, routes: RouteTable, before: &Gateway) -> Gateway {
+        let state = Ready {
+            feed: (),
+            expectations: self.expectations.clone(),
+            routes,
+            mode: self.mode,
+            capacity: self.capacity,
+            clock: Arc::clone(&self.clock),
+            drift_clock: self.drift_clock.clone(),
+        };
+        let fed = (Arc::clone(before.feed()), before.0.fed);
+        let cut_off = CutOff::open(Some(self.suspended.clone()));
+        Builder::assemble(state, fed, cut_off).0
     }
 }
 

@@ -89,3 +89,28 @@ fn an_enrolment_for_several_audiences_needs_a_choice() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn routes_are_replaced_while_the_gateway_runs_and_revocations_reach_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, mut running) = start(folder.path());
+    let other = lanyard_sdk::Route::new(Method::GET, "/elsewhere");
+    let new = running.replace_routes([other]).unwrap();
+    assert_eq!(
+        new.routes().operations().collect::<Vec<_>>(),
+        ["GET /elsewhere"]
+    );
+    assert!(old.routes().operations().len() > 1, "calls under way go on");
+    let (node, rev) = (
+        lanyard_token::NodeId::from_u64(9),
+        lanyard_token::Rev::new(0, 1).unwrap(),
+    );
+    new.feed().end(node, rev);
+    assert!(std::sync::Arc::ptr_eq(old.feed(), new.feed()));
+    let twice = [
+        lanyard_sdk::Route::new(Method::GET, "/a"),
+        lanyard_sdk::Route::new(Method::GET, "/a"),
+    ];
+    assert!(running.replace_routes(twice).is_err());
+    running.stop().await.unwrap();
+}
