@@ -74,11 +74,13 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 ];
 
 /// What each crate may depend on of ours. `sdk/fuzz` is none of the workspace.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("sdk/token", &[]),
     ("sdk/drift", &[]),
     ("sdk/fuzz", &["lanyard-drift"]),
     ("sdk/rust", &["lanyard-token", "lanyard-drift"]),
+    // It parses what strangers send: nothing of the broker is in it.
+    ("sdk/gateway", &["lanyard-token", "lanyard-sdk"]),
     ("broker", &["lanyard-token", "lanyard-drift", "lanyard-sdk"]),
     (
         "loadtest",

@@ -1,0 +1,139 @@
+//! The body of an answer on its way to the caller: searched, bounded, and given up when nothing comes any more.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::headers::hide;
+use super::meter::Meter;
+use super::scrub::{Needles, Scrubber};
+
+/// How long a third party may send nothing within an answer.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Why an answer was cut off. It ends with an error: what was cut must not look whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CutOff {
+    #[error("the answer is longer than the integration allows")]
+    TooLong,
+    #[error("the third party stopped sending")]
+    Silent,
+    #[error("the third party broke off")]
+    BrokenOff,
+}
+
+/// An answer's body.
+pub(super) struct AnswerBody {
+    inner: Incoming,
+    needles: Arc<Needles>,
+    scrubber: Scrubber,
+    left: u64,
+    idle: Pin<Box<Sleep>>,
+    trailers: Option<HeaderMap>,
+    over: bool,
+    meter: Arc<Meter>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        inner: Incoming,
+        needles: Arc<Needles>,
+        most: u64,
+        meter: Arc<Meter>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            inner,
+            needles,
+            scrubber: Scrubber::default(),
+            left: most,
+            idle: Box::pin(sleep(IDLE)),
+            trailers: None,
+            over: false,
+            meter,
+            _place: place,
+        }
+    }
+
+    fn cut(&mut self, why: CutOff) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.over = true;
+        tracing::info!(name: "lanyard.egress.cut", { lanyard.reason = %why }, "an answer was cut off");
+        Poll::Ready(Some(Err(why.into())))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.get_mut();
+        loop {
+            if this.over {
+                let trailers = this.trailers.take();
+                return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(context) else {
+                ready!(this.idle.as_mut().poll(context));
+                return this.cut(CutOff::Silent);
+            };
+            match next {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        this.idle.as_mut().reset(Instant::now() + IDLE);
+                        let Some(left) = this.left.checked_sub(data.len() as u64) else {
+                            return this.cut(CutOff::TooLong);
+                        };
+                        this.left = left;
+                        let data = this.scrubber.push(&this.needles, data);
+                        if !data.is_empty() {
+                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                        }
+                    }
+                    Err(frame) => {
+                        if let Ok(mut trailers) = frame.into_trailers() {
+                            hide(&mut trailers, &this.needles);
+                            this.trailers = Some(trailers);
+                        }
+                    }
+                },
+                Some(Err(_)) => return this.cut(CutOff::BrokenOff),
+                None => {
+                    this.over = true;
+                    let rest = this.scrubber.finish();
+                    if !rest.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(rest))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        (self.over || self.inner.is_end_stream()) && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.meter.scrubbed(self.scrubber.found());
+    }
+}

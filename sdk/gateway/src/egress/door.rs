@@ -1,0 +1,388 @@
+//! One call: after the gateway has let it in, and before the third party sees it.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Request, StatusCode, request};
+use http_body::Body as _;
+use http_body_util::{LengthLimitError, Limited};
+use hyper::body::Incoming;
+use lanyard_sdk::Verified;
+use lanyard_sdk::gateway::canonical::CanonicalPath;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::answer::Problem;
+use super::body::AnswerBody;
+use super::headers::{clean_answer, clean_request};
+use super::inject::{Credential, Outgoing, Payload, inject, payload_is_signed};
+use super::scrub::Needles;
+use super::shared::{Current, Shared};
+use super::station::{Held, Leased, Station, operation};
+use super::upstream::Unreachable;
+use super::websocket;
+
+/// How long a third party may take until the head of its answer.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a call waits for a lease when there is none: a question to the broker and its answer.
+const LEASE_WITHIN: Duration = Duration::from_secs(2);
+/// The longest body that is kept to be signed. Longer ones go to S3, which takes a signature without them.
+const MOST_SIGNED: u64 = 8 * 1024 * 1024;
+/// The longest answer that is handed on where the integration says nothing: everything that is handed on is searched.
+const MOST_ANSWERED: u64 = 16 * 1024 * 1024;
+
+/// The service behind the gateway's layer.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) shared: Arc<Shared>,
+    pub(super) current: Arc<Current>,
+}
+
+impl tower::Service<Request<Body>> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let door = self.clone();
+        Box::pin(async move { Ok(door.handle(request).await) })
+    }
+}
+
+/// A call that was let in.
+pub(super) struct Call {
+    pub(super) parts: request::Parts,
+    body: Body,
+    pub(super) verified: Verified,
+    pub(super) station: Arc<Station>,
+    pub(super) leased: Arc<Leased>,
+    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+impl Door {
+    async fn handle(self, request: Request<Body>) -> Response {
+        let began = Instant::now();
+        let path = request.uri().path();
+        let name = path.trim_start_matches('/').split('/').next();
+        let Some(station) = self.current.stations.get(name.unwrap_or_default()).cloned() else {
+            return Problem::Unknown.into_response();
+        };
+        let path = CanonicalPath::parse(path).ok();
+        let routes = self.current.gateway.routes();
+        let routed = path.and_then(|path| routes.operation(request.method(), path));
+        let operation = operation(routed, station.name()).into_owned();
+        let span = tracing::info_span!(
+            "lanyard.egress.call",
+            otel.kind = "client",
+            lanyard.integration = station.name(),
+            lanyard.operation = operation,
+            lanyard.secret.version = tracing::field::Empty,
+            http.request.method = %request.method(),
+            http.response.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
+        let outcome = self
+            .forward(request, &station)
+            .instrument(span.clone())
+            .await;
+        let meter = &self.shared.meter;
+        match outcome {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                span.record("http.response.status_code", status);
+                meter.called(station.name(), &operation, status, began.elapsed());
+                response
+            }
+            Err(problem) => {
+                span.record("error.type", problem.code());
+                span.record("http.response.status_code", problem.status().as_u16());
+                meter.refused(station.name(), problem.code());
+                problem.into_response()
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        request: Request<Body>,
+        station: &Arc<Station>,
+    ) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
+        // Only the layer makes one: without it nobody was let in.
+        let verified = parts.extensions.get::<Verified>().cloned();
+        let verified = verified.ok_or(Problem::Unknown)?;
+        let is_websocket = websocket::is_asked_for(&parts);
+        if is_websocket && !station.integration().websocket() {
+            return Err(Problem::WebSocket);
+        }
+        let now = self.current.gateway.now();
+        let place = station
+            .spend(verified.identity(), now.boot)
+            .map_err(|over| Problem::Budget {
+                limit: over.limit,
+                retry_after: over.retry_after,
+            })?;
+        let leased = self.leased(station).await?;
+        tracing::Span::current().record("lanyard.secret.version", leased.held.version);
+        let call = Call {
+            parts,
+            body,
+            verified,
+            station: Arc::clone(station),
+            leased,
+            place,
+        };
+        if is_websocket {
+            websocket::open(self, call).await
+        } else {
+            self.send(call).await
+        }
+    }
+
+    /// A lease that holds now, or within a moment.
+    async fn leased(&self, station: &Station) -> Result<Arc<Leased>, Problem> {
+        let mut answers = self.shared.answers.subscribe();
+        let asked = async {
+            loop {
+                answers.borrow_and_update();
+                if let Some(leased) = self.valid(station) {
+                    return leased;
+                }
+                self.shared.hurry.notify_one();
+                if answers.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        timeout(LEASE_WITHIN, asked)
+            .await
+            .map_err(|_| Problem::NoLease)
+    }
+
+    fn valid(&self, station: &Station) -> Option<Arc<Leased>> {
+        let leased = station.leased.load_full()?;
+        let gateway = &self.current.gateway;
+        let mut nodes = vec![station.carried.id, leased.held.secret];
+        nodes.extend(self.shared.own);
+        let is_alive = gateway.feed().check(leased.rev, &nodes).is_ok();
+        (is_alive && gateway.now().boot < leased.until).then_some(leased)
+    }
+
+    async fn send(&self, call: Call) -> Result<Response, Problem> {
+        let Call {
+            parts,
+            body,
+            station,
+            leased,
+            place,
+            ..
+        } = call;
+        let held = &leased.held;
+        let (body, payload) = bounded(&parts.headers, body, &station).await?;
+        let (request, needles) = self
+            .outgoing(&parts, &station, held, payload.as_ref())
+            .await?;
+        let (head, ()) = request.into_parts();
+        held.used.count(self.broker_time());
+        let sent = held.client.request(Request::from_parts(head, body));
+        let answer = match timeout(ANSWER_WITHIN, sent).await {
+            Err(_) => return Err(Problem::TooSlow),
+            Ok(Err(error)) => return Err(failed(&error)),
+            Ok(Ok(answer)) => answer,
+        };
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            held.forget_bearer().await;
+        }
+        self.answer(answer, &station, needles, place)
+    }
+
+    /// The call as the third party sees it, and what is to be hidden in its answer.
+    pub(super) async fn outgoing(
+        &self,
+        parts: &request::Parts,
+        station: &Station,
+        held: &Held,
+        payload: Option<&Bytes>,
+    ) -> Result<(Request<()>, Arc<Needles>), Problem> {
+        let injection = station.integration().injection();
+        let upstream = station.integration().upstream();
+        let below = parts
+            .uri
+            .path()
+            .strip_prefix('/')
+            .and_then(|path| path.strip_prefix(station.name()))
+            .ok_or(Problem::Unknown)?;
+        let mut headers = parts.headers.clone();
+        clean_request(&mut headers, injection);
+        let mut outgoing = Outgoing {
+            method: parts.method.clone(),
+            upstream,
+            path: format!("{}{below}", upstream.base()),
+            query: parts.uri.query().map(str::to_owned),
+            headers,
+        };
+        let bearer = held.bearer(station, &self.shared, &self.current).await?;
+        let credential = Credential {
+            value: bearer
+                .as_ref()
+                .map_or(held.value.expose(), |bearer| bearer.token.expose()),
+            reference: held.reference.as_deref(),
+        };
+        let payload = payload.map_or(Payload::Stream, |bytes| Payload::Known(bytes));
+        let now = lanyard_sdk::UnixMillis(self.broker_time());
+        let unusable = |error| {
+            tracing::error!(
+                name: "lanyard.egress.cannot_inject",
+                { error = %error, lanyard.integration = station.name() },
+                "a credential cannot be put into a call"
+            );
+            Problem::Unusable
+        };
+        inject(&mut outgoing, injection, credential, payload, now).map_err(unusable)?;
+        let mut request = Request::new(());
+        *request.uri_mut() = outgoing.uri().map_err(unusable)?;
+        *request.method_mut() = outgoing.method;
+        *request.headers_mut() = outgoing.headers;
+        let needles = bearer.map_or_else(
+            || Arc::clone(&held.needles),
+            |bearer| Arc::clone(&bearer.needles),
+        );
+        Ok((request, needles))
+    }
+
+    pub(super) fn answer(
+        &self,
+        answer: Response<Incoming>,
+        station: &Station,
+        needles: Arc<Needles>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response, Problem> {
+        let (mut head, body) = answer.into_parts();
+        let most = station.integration().budget().response_bytes;
+        let most = most.unwrap_or(MOST_ANSWERED);
+        // Nobody asked for another protocol, and only what is plain can be searched.
+        let is_refused = head.status == StatusCode::SWITCHING_PROTOCOLS
+            || (!body.is_end_stream() && is_encoded(&head.headers))
+            || body.size_hint().lower() > most;
+        if is_refused {
+            return Err(Problem::Answer);
+        }
+        let injection = station.integration().injection();
+        let found = clean_answer(&mut head.headers, injection, &needles);
+        self.shared.meter.scrubbed(found);
+        head.extensions = http::Extensions::new();
+        head.version = http::Version::default();
+        let meter = Arc::clone(&self.shared.meter);
+        let body = AnswerBody::new(body, needles, most, meter, place);
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+
+    /// The broker's time: what uses and signatures are dated with.
+    pub(super) fn broker_time(&self) -> u64 {
+        let gateway = &self.current.gateway;
+        gateway.feed().now(gateway.now()).0
+    }
+}
+
+/// The body within its bound; all of it where it has to be signed.
+async fn bounded(
+    headers: &HeaderMap,
+    body: Body,
+    station: &Station,
+) -> Result<(Body, Option<Bytes>), Problem> {
+    let integration = station.integration();
+    let most = integration.budget().request_bytes;
+    let promised = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if promised
+        .zip(most)
+        .is_some_and(|(promised, most)| promised > most)
+    {
+        return Err(Problem::TooLarge);
+    }
+    if body.is_end_stream() {
+        return Ok((Body::empty(), Some(Bytes::new())));
+    }
+    if payload_is_signed(integration.injection()) {
+        let most =
+            usize::try_from(most.unwrap_or(MOST_SIGNED).min(MOST_SIGNED)).unwrap_or(usize::MAX);
+        let whole = to_bytes(body, most)
+            .await
+            .map_err(|error| of_the_body(&error))?;
+        return Ok((Body::from(whole.clone()), Some(whole)));
+    }
+    Ok(match most {
+        Some(most) => {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            (Body::new(Limited::new(body, most)), None)
+        }
+        None => (body, None),
+    })
+}
+
+fn of_the_body(error: &(dyn Error + 'static)) -> Problem {
+    if is_caused_by::<LengthLimitError>(error) {
+        Problem::TooLarge
+    } else {
+        Problem::BrokenOff
+    }
+}
+
+/// What a caller is told of a call that failed; the operator is told where it did.
+pub(super) fn failed(error: &(dyn Error + 'static)) -> Problem {
+    if is_caused_by::<LengthLimitError>(error) {
+        return Problem::TooLarge;
+    }
+    let reason = match cause::<Unreachable>(error) {
+        Some(Unreachable::Refused) => "address_refused",
+        Some(Unreachable::Unresolved(_)) => "unresolved",
+        Some(Unreachable::Connect(_)) => "connect",
+        None => "http",
+    };
+    tracing::warn!(
+        name: "lanyard.egress.unreachable",
+        { lanyard.reason = reason },
+        "a third party cannot be reached"
+    );
+    Problem::Unreachable
+}
+
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    cause::<E>(error).is_some()
+}
+
+fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Whether an answer has a content coding: then a credential in it could not be found.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
+        !value
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"identity")
+    })
+}

@@ -1,0 +1,151 @@
+//! What all calls share: the integrations of the moment, and the gateway that decides about them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http::{Request, StatusCode, Version};
+use lanyard_sdk::Gateway;
+use lanyard_sdk::gateway::{GatewayLayer, TrustedProxies};
+use lanyard_token::NodeId;
+use tokio::sync::{Notify, watch};
+use tower::{Layer, ServiceExt};
+
+use super::answer::Problem;
+use super::door::Door;
+use super::meter::Meter;
+use super::station::Station;
+use super::upstream::Resolver;
+
+/// Integrations by name.
+pub(super) type Stations = BTreeMap<Box<str>, Arc<Station>>;
+
+/// The integrations of the moment, and the gateway with their rules.
+pub(super) struct Current {
+    pub(super) gateway: Gateway,
+    pub(super) stations: Stations,
+}
+
+/// What all calls share.
+pub(super) struct Shared {
+    current: ArcSwap<Current>,
+    proxies: TrustedProxies,
+    pub(super) resolver: Arc<dyn Resolver>,
+    /// A call found nothing valid.
+    pub(super) hurry: Notify,
+    /// Moves with each answer of the broker.
+    pub(super) answers: watch::Sender<u64>,
+    pub(super) meter: Arc<Meter>,
+    /// The egress's own node.
+    pub(super) own: Option<NodeId>,
+    heard: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        gateway: Gateway,
+        proxies: TrustedProxies,
+        resolver: Arc<dyn Resolver>,
+        own: Option<NodeId>,
+    ) -> Arc<Self> {
+        let stations = Stations::new();
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(Current { gateway, stations }),
+            proxies,
+            resolver,
+            hurry: Notify::new(),
+            answers: watch::Sender::new(0),
+            meter: Arc::new(Meter::new()),
+            own,
+            heard: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    pub(super) fn replace(&self, current: Current) {
+        for gone in self.current.load().stations.keys() {
+            if !current.stations.contains_key(gone) {
+                self.meter.lease(gone, None);
+            }
+        }
+        self.current.store(Arc::new(current));
+    }
+
+    /// The broker has answered, and what it gave is in its place.
+    pub(super) fn answered(&self) {
+        self.heard.store(true, Ordering::Release);
+        self.sweep();
+        self.answers.send_modify(|answers| *answers += 1);
+    }
+
+    /// Forgets what is over.
+    pub(super) fn sweep(&self) {
+        let current = self.current.load();
+        let now = current.gateway.now().boot;
+        for (name, station) in &current.stations {
+            let leased = station.leased.load();
+            let left = leased.as_ref().map(|leased| leased.until.since(now));
+            let left = left.filter(|left| !left.is_zero());
+            if leased.is_some() && left.is_none() {
+                station.leased.store(None);
+            }
+            self.meter.lease(name, left);
+        }
+    }
+
+    /// Whether calls can be decided and made.
+    fn is_ready(&self) -> bool {
+        self.heard.load(Ordering::Acquire) && self.current.load().gateway.feed().has_snapshot()
+    }
+
+    /// The door for callers.
+    pub(super) fn door(self: &Arc<Self>) -> Router {
+        Router::new().fallback(call).with_state(Arc::clone(self))
+    }
+
+    /// The door for operators.
+    pub(super) fn admin(self: &Arc<Self>) -> Router {
+        use axum::routing::get;
+        Router::new()
+            .route("/livez", get(|| async { "ok" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(Arc::clone(self))
+    }
+}
+
+async fn call(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    // A whole URL names a host that nobody here asks.
+    if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
+        return Problem::AbsoluteForm.into_response();
+    }
+    let current = shared.current();
+    let layer: GatewayLayer = current.gateway.layer().trusting(shared.proxies.clone());
+    let door = Door { shared, current };
+    match layer.layer(door).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let (status, word) = if shared.is_ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
+    };
+    (status, Json(serde_json::json!({ "status": word }))).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(http::header::CONTENT_TYPE, kind)], shared.meter.text()).into_response()
+}

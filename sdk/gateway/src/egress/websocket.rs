@@ -1,0 +1,137 @@
+//! WebSockets (RFC 6455), where an integration allows them: HTTP/1.1 on both sides, and over when the token is.
+//!
+//! What a third party sends is searched like any answer: a mask of the same length leaves its frames whole. Compression of
+//! frames is not offered, since it would hide what is looked for.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
+use tokio::time::timeout;
+
+use super::answer::Problem;
+use super::door::{ANSWER_WITHIN, Call, Door, failed};
+use super::scrub::{Needles, Scrubber};
+use super::upstream::{Versions, client};
+
+/// What is read at once from a third party.
+const BUFFER: usize = 16 * 1024;
+
+/// Whether a call wants to become a WebSocket.
+pub(super) fn is_asked_for(parts: &request::Parts) -> bool {
+    parts.headers.get_all(UPGRADE).iter().any(|value| {
+        value
+            .as_bytes()
+            .trim_ascii()
+            .to_ascii_lowercase()
+            .starts_with(b"websocket")
+    })
+}
+
+/// Opens one.
+pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Problem> {
+    let is_plain = call.parts.method == Method::GET && call.parts.version == Version::HTTP_11;
+    let caller = call.parts.extensions.remove::<OnUpgrade>();
+    let (Some(caller), true) = (caller, is_plain) else {
+        return Err(Problem::WebSocket);
+    };
+    let held = &call.leased.held;
+    let nothing = Bytes::new();
+    let (mut request, needles) = door
+        .outgoing(&call.parts, &call.station, held, Some(&nothing))
+        .await?;
+    let asked = [
+        SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_VERSION,
+        SEC_WEBSOCKET_PROTOCOL,
+    ];
+    keep(&call.parts.headers, request.headers_mut(), &asked);
+    upgrade(request.headers_mut());
+    let client = client(&call.station.target, Versions::One, &door.shared.resolver);
+    let client = client.map_err(|_| Problem::Unusable)?;
+    held.used.count(door.broker_time());
+    let sent = client.request(request.map(|()| Body::empty()));
+    let mut answer = timeout(ANSWER_WITHIN, sent)
+        .await
+        .map_err(|_| Problem::TooSlow)?
+        .map_err(|error| failed(&error))?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return door.answer(answer, &call.station, needles, call.place);
+    }
+    let third_party = hyper::upgrade::on(&mut answer);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answered = [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL];
+    keep(answer.headers(), response.headers_mut(), &answered);
+    upgrade(response.headers_mut());
+    tokio::spawn(async move {
+        let both = async {
+            let (Ok(caller), Ok(third_party)) = tokio::join!(caller, third_party) else {
+                return;
+            };
+            carry(caller, third_party, needles).await;
+        };
+        tokio::select! {
+            () = both => {}
+            ended = call.verified.ended() => tracing::info!(
+                name: "lanyard.stream.ended",
+                { lanyard.identity = %call.verified.identity(), lanyard.reason = %ended.0 },
+                "a WebSocket ended with its token"
+            ),
+        }
+        // Held until here: the place among calls under way, and the value that is looked for.
+        drop(call);
+    });
+    Ok(response)
+}
+
+/// Carries both ways until one side is done.
+async fn carry(caller: Upgraded, third_party: Upgraded, needles: Arc<Needles>) {
+    let (mut from_caller, mut to_caller) = split(TokioIo::new(caller));
+    let (mut from_party, mut to_party) = split(TokioIo::new(third_party));
+    let out = copy(&mut from_caller, &mut to_party);
+    let back = async {
+        let mut scrubber = Scrubber::default();
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = match from_party.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => buffer.get(..read).unwrap_or_default(),
+            };
+            let clean = scrubber.push(&needles, Bytes::copy_from_slice(read));
+            if to_caller.write_all(&clean).await.is_err() {
+                return;
+            }
+        }
+        let rest = scrubber.finish();
+        // Whoever is gone misses nothing.
+        let _ = to_caller.write_all(&rest).await;
+        let _ = to_caller.shutdown().await;
+    };
+    tokio::select! {
+        _ = out => {}
+        () = back => {}
+    }
+}
+
+fn keep(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        if let Some(value) = from.get(name) {
+            to.insert(name, value.clone());
+        }
+    }
+}
+
+fn upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}

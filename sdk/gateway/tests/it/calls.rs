@@ -1,0 +1,315 @@
+//! What the third party sees, and what the caller sees.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use lanyard_token::{NodeId, Rev};
+
+use crate::support::{HEADER, VALUE, World, carried, http, party, serve};
+
+type Seen = Arc<Mutex<Vec<(String, http::HeaderMap, Bytes)>>>;
+
+/// A third party that remembers what it was asked, and echoes what it can.
+async fn echo() -> (SocketAddr, Seen) {
+    async fn answer(State(seen): State<Seen>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let line = format!("{} {}", parts.method, parts.uri);
+        let secret = parts.headers.get("authorization").cloned();
+        seen.lock()
+            .unwrap()
+            .push((line, parts.headers, body.clone()));
+        let mut response = Response::new(Body::from(body));
+        let headers = response.headers_mut();
+        headers.insert("x-answered", "yes".parse().unwrap());
+        headers.insert("set-cookie", "session=1".parse().unwrap());
+        if let Some(secret) = secret {
+            headers.insert("x-echo", secret);
+        }
+        response
+    }
+    let seen = Seen::default();
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&seen));
+    (serve(router).await, seen)
+}
+
+#[tokio::test]
+async fn the_third_party_sees_the_credential_and_the_caller_never_does() {
+    let (upstream, seen) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let token = world.token("party:use");
+    let response = http()
+        .post(world.url("/party/v1/charges?limit=3"))
+        .bearer_auth(&token)
+        .header("cookie", "a=b")
+        .header("x-forwarded-for", "1.2.3.4")
+        .header("proxy-authorization", &token)
+        .header("x-kept", "kept")
+        .body(format!("echo {VALUE} please"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-answered"], "yes");
+    assert!(!response.headers().contains_key("set-cookie"));
+    let hidden = "*".repeat(VALUE.len());
+    assert_eq!(response.headers()["x-echo"], format!("Bearer {hidden}"));
+    assert_eq!(
+        response.text().await.unwrap(),
+        format!("echo {hidden} please")
+    );
+
+    let seen = seen.lock().unwrap();
+    let (line, headers, _) = &seen[0];
+    assert_eq!(line, "POST /base/v1/charges?limit=3");
+    assert_eq!(headers["authorization"], format!("Bearer {VALUE}"));
+    assert_eq!(headers["host"], upstream.to_string());
+    assert_eq!(headers["x-kept"], "kept");
+    assert_eq!(headers["accept-encoding"], "identity");
+    for gone in ["cookie", "x-forwarded-for", "proxy-authorization"] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    assert!(!format!("{seen:?}").contains(&token));
+}
+
+#[tokio::test]
+async fn what_no_rule_names_or_no_scope_allows_never_leaves() {
+    let (upstream, seen) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let status = |method, path: &str, token: String| {
+        let request = http().request(method, world.url(path)).bearer_auth(token);
+        async move { request.send().await.unwrap().status() }
+    };
+    let good = || world.token("party:use");
+    for (method, path) in [
+        (http::Method::DELETE, "/party/v1/charges"),
+        (http::Method::GET, "/party/v2/charges"),
+        (http::Method::GET, "/party/v1/charges/7"),
+        (http::Method::GET, "/other/v1/charges"),
+        (http::Method::GET, "/party"),
+        (http::Method::GET, "/"),
+    ] {
+        assert_eq!(status(method, path, good()).await, 403, "{path}");
+    }
+    for path in [
+        "/party/v1/../v1/x",
+        "/party//v1/x",
+        "/party/v1/%2e%2e",
+        "/party/v1/a;b",
+    ] {
+        let raw = raw(world.address, &format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", good()
+        )).await;
+        assert!(
+            raw.starts_with("HTTP/1.1 400") || raw.starts_with("HTTP/1.1 403"),
+            "{path}: {raw}"
+        );
+    }
+    assert_eq!(
+        status(http::Method::GET, "/party/v1/x", world.token("other:use")).await,
+        403
+    );
+    assert_eq!(
+        status(http::Method::GET, "/party/v1/x", "none".to_owned()).await,
+        401
+    );
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+async fn raw(address: SocketAddr, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn every_way_in_is_what_the_third_party_expects() {
+    let (upstream, seen) = echo().await;
+    let ways = [
+        (
+            "kind = \"header\"\nsecret = \"s\"\nheader = \"x-api-key\"",
+            "x-api-key",
+            VALUE.to_owned(),
+        ),
+        (
+            "kind = \"basic\"\nsecret = \"s\"\nuser = \"me\"",
+            "authorization",
+            {
+                use base64::Engine;
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!("me:{VALUE}"));
+                format!("Basic {pair}")
+            },
+        ),
+    ];
+    for (inject, header, value) in ways {
+        let world = World::new(&party(upstream, inject, "")).await;
+        assert_eq!(world.get("/party/v1/x").await.status(), 200);
+        let (_, headers, _) = seen.lock().unwrap().pop().unwrap();
+        assert_eq!(headers[header], value);
+    }
+    let query = "kind = \"query\"\nsecret = \"s\"\nparameter = \"key\"";
+    let world = World::new(&party(upstream, query, "")).await;
+    assert_eq!(world.get("/party/v1/x?key=mine&a=1").await.status(), 200);
+    let (line, _, _) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        line,
+        "GET /base/v1/x?a=1&key=sk_live%2F4eC39HqLyjWDarjtT1zdp7dc"
+    );
+}
+
+#[tokio::test]
+async fn a_value_is_forgotten_when_its_time_is_over_and_had_again_when_the_broker_is_back() {
+    let (upstream, seen) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    world
+        .change(|script| script.lease_for = Duration::from_millis(700))
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    world.broker.0.lock().unwrap().away = true;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let refused = world.get("/party/v1/x").await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let calls = seen.lock().unwrap().len();
+    world.broker.0.lock().unwrap().away = false;
+    // The pause after failures is five seconds at most.
+    let mut status = StatusCode::SERVICE_UNAVAILABLE;
+    for _ in 0..5 {
+        status = world.get("/party/v1/x").await.status();
+        if status == 200 {
+            break;
+        }
+    }
+    assert_eq!(status, 200);
+    assert_eq!(seen.lock().unwrap().len(), calls + 1);
+}
+
+#[tokio::test]
+async fn a_revocation_ends_a_lease_at_once() {
+    let (upstream, seen) = echo().await;
+    // The integration, the secret, egress itself.
+    for node in [1001, 1002, 77] {
+        let world = World::new(&party(upstream, HEADER, "")).await;
+        assert_eq!(world.get("/party/v1/x").await.status(), 200);
+        let before = seen.lock().unwrap().len();
+        world.broker.0.lock().unwrap().away = true;
+        let feed = world.gateway();
+        feed.feed()
+            .end(NodeId::from_u64(node), Rev::new(0, 1).unwrap());
+        assert_eq!(world.get("/party/v1/x").await.status(), 503, "{node}");
+        assert_eq!(seen.lock().unwrap().len(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_new_version_and_a_new_rule_reach_the_next_call() {
+    let (upstream, seen) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    world
+        .change(|script| {
+            let lease = script.leases.get_mut("party").unwrap();
+            *lease = (1002, 2, None, "the second value".to_owned());
+        })
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    let sent: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, headers, _)| headers["authorization"].clone())
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            format!("Bearer {VALUE}"),
+            "Bearer the second value".to_owned()
+        ]
+    );
+
+    let narrower = party(upstream, HEADER, "").replace("/v1/{what}", "/v1/only");
+    world
+        .change(|script| script.integrations = vec![carried(1001, &narrower)])
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 403);
+    assert_eq!(world.get("/party/v1/only").await.status(), 200);
+    world.change(|script| script.integrations.clear()).await;
+    assert_eq!(world.get("/party/v1/only").await.status(), 403);
+
+    // What was used is told, version by version, since the start.
+    world.change(|_| {}).await;
+    let script = world.broker.0.lock().unwrap();
+    let told = &script.heard.last().unwrap().uses;
+    let told: Vec<_> = told.iter().map(|used| (used.version, used.calls)).collect();
+    assert_eq!(told, [(1, 1), (2, 2)]);
+}
+
+#[tokio::test]
+async fn a_value_that_would_break_a_header_is_not_sent() {
+    let (upstream, seen) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    for value in ["a\r\nx-injected: 1", "a\nb", "a\0b"] {
+        world
+            .change(|script| {
+                let lease = script.leases.get_mut("party").unwrap();
+                *lease = (1002, lease.1 + 1, None, value.to_owned());
+            })
+            .await;
+        let answer = world.get("/party/v1/x").await;
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+        assert!(!answer.text().await.unwrap().contains("injected"));
+    }
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn budgets_hold_and_say_when_to_come_again() {
+    let (upstream, seen) = echo().await;
+    let budget = "[budget]\ncalls_per_minute = 3\nrequest_bytes = 10\n";
+    let written = party(upstream, HEADER, "").replace("[inject]", &format!("{budget}[inject]"));
+    let world = World::new(&written).await;
+    let long = http()
+        .post(world.url("/party/v1/x"))
+        .bearer_auth(world.token("party:use"))
+        .body("eleven bytes")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(long.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    let over = world.get("/party/v1/x").await;
+    assert_eq!(over.status(), StatusCode::TOO_MANY_REQUESTS);
+    let seconds: u64 = over.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&seconds));
+    assert_eq!(seen.lock().unwrap().len(), 2);
+    let metrics = http()
+        .get(format!("http://{}/metrics", world.admin))
+        .send()
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(
+        metrics.contains(
+            "lanyard_egress_refused_total{integration=\"party\",code=\"budget_spent\"} 1"
+        ),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("operation=\"GET /v1/{what}\",status=\"2xx\"} 2"),
+        "{metrics}"
+    );
+}
