@@ -11,7 +11,7 @@ use lanyard_gateway::egress::Egress;
 use lanyard_gateway::egress::lease::{Answer, Asking, LeaseSource, NoLeases, Question};
 use lanyard_gateway::egress::upstream::{Resolver, SystemResolver};
 use lanyard_sdk::gateway::GatewayError;
-use lanyard_sdk::{DriftMode, Gateway};
+use lanyard_sdk::{Clock, DriftMode, Gateway, SystemClock};
 use lanyard_token::testing::TestIssuer;
 use lanyard_token::{
     Algorithm, Claims, Delegation, KeyUse, NodeId, PublicKey, RootKey, TrustedKeys,
@@ -82,8 +82,7 @@ impl World {
     }
 
     pub(crate) async fn resolving(integration: &str, resolver: Arc<dyn Resolver>) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let issuer = TestIssuer::new(Algorithm::Es256, ISSUER, AUDIENCE, now.unwrap().as_secs());
+        let issuer = TestIssuer::new(Algorithm::Es256, ISSUER, AUDIENCE, now());
         let issuer = Arc::new(issuer);
         let broker = Arc::new(Scripted(
             Mutex::new(Script {
@@ -223,10 +222,14 @@ pub(crate) fn party(upstream: SocketAddr, inject: &str, more: &str) -> String {
 /// The usual way in.
 pub(crate) const HEADER: &str = "kind = \"header\"\nsecret = \"party/key\"";
 
+/// Seconds since 1970, as the gateway's clock says.
+fn now() -> u64 {
+    SystemClock.now().wall.seconds()
+}
+
 /// The keys a gateway would trust after a root delegated this one.
 fn trusted(key: &PublicKey) -> TrustedKeys {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.unwrap().as_secs();
+    let now = now();
     let root = TestIssuer::new(Algorithm::EdDsa, ISSUER, AUDIENCE, now);
     let input = Delegation::signing_input(ISSUER, key, KeyUse::Mint, now - 10, now + 30 * 86_400);
     let text = root.signed(input);
