@@ -113,21 +113,45 @@ impl<'a> Iterator for Segments<'a> {
 }
 
 /// Whether a path is canonical at first sight: letters, digits, `-` and `_` between single slashes. What
-/// is not may be canonical all the same. Nearly every path is, so this looks at all of it without branches.
+/// is not may be canonical all the same. Nearly every path is, and every call has one, so each byte costs a
+/// look into a table and no branch.
 fn is_plain(path: &[u8]) -> bool {
-    let (mut segments, mut foreign) = (0_usize, false);
+    let (mut segments, mut foreign) = (0_usize, 0);
     // As if something stood before the first byte, which must be a slash then.
-    let mut after_slash = false;
+    let mut before = PLAIN;
     for byte in path {
-        let is_slash = *byte == b'/';
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        let plain = letter | digit | (*byte == b'-') | (*byte == b'_');
-        foreign |= (is_slash & after_slash) | !(plain | is_slash);
-        segments += usize::from(is_slash);
-        after_slash = is_slash;
+        let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(FOREIGN);
+        // Two slashes in a row have the same bit twice.
+        foreign |= (kind & FOREIGN) | (kind & before & SLASH);
+        segments += usize::from(kind & SLASH);
+        before = kind;
     }
-    path.first() == Some(&b'/') && !foreign && segments <= MAX_SEGMENTS
+    path.first() == Some(&b'/') && foreign == 0 && segments <= MAX_SEGMENTS
+}
+
+const SLASH: u8 = 1;
+const PLAIN: u8 = 2;
+const FOREIGN: u8 = 4;
+
+/// What each byte is at first sight.
+static KINDS: [u8; 256] = kinds();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which fails beyond the end"
+)]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [FOREIGN; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'/' => SLASH,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => PLAIN,
+            _ => FOREIGN,
+        };
+        byte += 1;
+    }
+    kinds
 }
 
 /// What has been seen of the current segment.
