@@ -18,7 +18,7 @@ use super::inject::{read_token, token_request};
 use super::scrub::Needles;
 use super::shared::{Current, Shared};
 use super::station::{Bearer, Held, Station};
-use super::upstream::{Versions, client};
+use super::upstream::Versions;
 
 /// How long a token endpoint may take.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ impl Held {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form);
-        let client = client(&station.target, Versions::Both, &shared.resolver);
+        let client = shared.clients.make(&station.target, Versions::Both);
         let client = client.map_err(|_| Problem::Unusable)?;
         let asking = async {
             let answer = client

@@ -18,7 +18,7 @@ use super::lease::{Answer, Carried, GivenLease, LeaseSource, NoLeases, Question}
 use super::scrub::Needles;
 use super::shared::{Current, Shared, Stations};
 use super::station::{Held, Leased, Station, Used};
-use super::upstream::{Versions, client};
+use super::upstream::Versions;
 
 /// The longest that a value is kept, whatever an answer says.
 const MOST: Duration = Duration::from_secs(60);
@@ -215,7 +215,7 @@ impl Keeper {
     }
 
     fn hold(&mut self, station: &Station, given: GivenLease) -> Option<Held> {
-        let client = match client(&station.target, Versions::Both, &self.shared.resolver) {
+        let client = match self.shared.clients.make(&station.target, Versions::Both) {
             Ok(client) => client,
             Err(error) => {
                 tracing::error!(

@@ -10,7 +10,7 @@ use lanyard_sdk::Secret;
 use lanyard_token::NodeId;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use self::broker::BrokerLeases;
+pub use self::broker::{BrokerLeases, Connecting};
 
 /// What is asked. Asking again changes nothing: uses are counted since the start of this process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

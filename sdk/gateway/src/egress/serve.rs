@@ -176,19 +176,26 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 }
 
 fn leases(enrolment: &Enrolment, pem: Option<Vec<u8>>) -> Result<BrokerLeases, StartError> {
-    let secret = Secret::new(enrolment.client_secret.expose());
-    let mut client =
-        Client::builder(&enrolment.issuer).client_credentials(&enrolment.client_id, secret);
-    if let Some(pem) = pem {
-        client = client.certificates(pem);
-    }
-    let issuer: Audience = enrolment
-        .issuer
+    let (issuer, id) = (enrolment.issuer.clone(), enrolment.client_id.clone());
+    let audience: Audience = issuer
         .parse()
-        .map_err(|_| ClientError::Issuer(enrolment.issuer.clone()))?;
+        .map_err(|_| ClientError::Issuer(issuer.clone()))?;
+    let key = Secret::new(enrolment.client_secret.expose());
+    let client = {
+        let issuer = issuer.clone();
+        move || {
+            let key = Secret::new(key.expose());
+            let builder = Client::builder(&issuer).client_credentials(&id, key);
+            match &pem {
+                Some(pem) => builder.certificates(pem.clone()).build(),
+                None => builder.build(),
+            }
+        }
+    };
     let scope = "lanyard:egress".parse::<Scope>();
-    let tokens = client.build()?.tokens(issuer, scope.into_iter().collect());
-    Ok(BrokerLeases::new(&enrolment.issuer, tokens)?)
+    let tokens = client()?.tokens(audience, scope.into_iter().collect());
+    let connect = Box::new(move || Ok(client()?.http().clone()));
+    Ok(BrokerLeases::new(&issuer, tokens, connect)?)
 }
 
 /// The gateway before the first integration is known: it lets nobody through.

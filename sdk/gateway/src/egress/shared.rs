@@ -20,7 +20,7 @@ use super::answer::Problem;
 use super::door::Door;
 use super::meter::Meter;
 use super::station::Station;
-use super::upstream::Resolver;
+use super::upstream::{Clients, Resolver};
 
 /// Integrations by name.
 pub(super) type Stations = BTreeMap<Box<str>, Arc<Station>>;
@@ -35,7 +35,7 @@ pub(super) struct Current {
 pub(super) struct Shared {
     current: ArcSwap<Current>,
     proxies: TrustedProxies,
-    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) clients: Clients,
     /// A call found nothing valid.
     pub(super) hurry: Notify,
     /// Moves with each answer of the broker.
@@ -57,7 +57,7 @@ impl Shared {
         Arc::new(Self {
             current: ArcSwap::from_pointee(Current { gateway, stations }),
             proxies,
-            resolver,
+            clients: Clients::new(resolver),
             hurry: Notify::new(),
             answers: watch::Sender::new(0),
             meter: Arc::new(Meter::new()),

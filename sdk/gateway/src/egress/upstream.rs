@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,6 +15,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lanyard_token::integration::Network;
+use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -83,42 +84,67 @@ pub enum NoClient {
     NoRoots(#[source] rustls::Error),
 }
 
-/// Makes a client. It shares no connection with any other, so no answer to another credential comes its way.
-pub fn client(
-    target: &Target,
-    versions: Versions,
-    resolver: &Arc<dyn Resolver>,
-) -> Result<Client, NoClient> {
-    let connector = Connector::new(Arc::clone(&target.private), Arc::clone(resolver));
-    let builder = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(target.certificates.as_deref())?)
-        .https_or_http();
-    let connector = match versions {
-        Versions::Both => builder.enable_all_versions().wrap_connector(connector),
-        Versions::One => builder.enable_http1().wrap_connector(connector),
-    };
-    Ok(HyperClient::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .http1_max_buf_size(MAX_HEAD)
-        .http1_max_headers(MAX_HEADERS)
-        .http2_max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-        .build(connector))
+/// Makes clients.
+pub struct Clients {
+    resolver: Arc<dyn Resolver>,
+    /// The system's roots are read once: it takes milliseconds.
+    system: OnceLock<ClientConfig>,
 }
 
-fn tls(certificates: Option<&str>) -> Result<ClientConfig, NoClient> {
-    let provider = Arc::new(default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(NoClient::NoRoots)?;
-    let Some(pem) = certificates else {
-        let verifier = Verifier::new(provider).map_err(NoClient::NoRoots)?;
-        return Ok(builder
+impl Clients {
+    /// With this way from names to addresses.
+    #[must_use]
+    pub fn new(resolver: Arc<dyn Resolver>) -> Self {
+        Self {
+            resolver,
+            system: OnceLock::new(),
+        }
+    }
+
+    /// Makes a client. It shares no connection and no session with any other, so no answer to another credential comes
+    /// its way.
+    pub fn make(&self, target: &Target, versions: Versions) -> Result<Client, NoClient> {
+        let resolver = Arc::clone(&self.resolver);
+        let connector = Connector::new(Arc::clone(&target.private), resolver);
+        let mut tls = match &target.certificates {
+            Some(pem) => named_roots(pem)?,
+            None => self.system_roots()?,
+        };
+        tls.resumption = Resumption::default();
+        let builder = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http();
+        let connector = match versions {
+            Versions::Both => builder.enable_all_versions().wrap_connector(connector),
+            Versions::One => builder.enable_http1().wrap_connector(connector),
+        };
+        Ok(HyperClient::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+            .build(connector))
+    }
+
+    fn system_roots(&self) -> Result<ClientConfig, NoClient> {
+        if let Some(known) = self.system.get() {
+            return Ok(known.clone());
+        }
+        let provider = Arc::new(default_provider());
+        let verifier = Verifier::new(Arc::clone(&provider)).map_err(NoClient::NoRoots)?;
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(NoClient::NoRoots)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth());
-    };
+            .with_no_client_auth();
+        Ok(self.system.get_or_init(|| config).clone())
+    }
+}
+
+fn named_roots(pem: &str) -> Result<ClientConfig, NoClient> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|_| NoClient::Certificates)?;
@@ -127,5 +153,11 @@ fn tls(certificates: Option<&str>) -> Result<ClientConfig, NoClient> {
     if roots.is_empty() {
         return Err(NoClient::Certificates);
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(
+        ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(NoClient::NoRoots)?
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
 }

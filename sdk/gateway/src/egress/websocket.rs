@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::answer::Problem;
 use super::door::{ANSWER_WITHIN, Call, Door, failed};
 use super::scrub::{Needles, Scrubber};
-use super::upstream::{Versions, client};
+use super::upstream::Versions;
 
 /// What is read at once from a third party.
 const BUFFER: usize = 16 * 1024;
@@ -56,7 +56,10 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     ];
     keep(&call.parts.headers, request.headers_mut(), &asked);
     upgrade(request.headers_mut());
-    let client = client(&call.station.target, Versions::One, &door.shared.resolver);
+    let client = door
+        .shared
+        .clients
+        .make(&call.station.target, Versions::One);
     let client = client.map_err(|_| Problem::Unusable)?;
     held.used.count(door.broker_time());
     let sent = client.request(request.map(|()| Body::empty()));

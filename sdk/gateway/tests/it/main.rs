@@ -7,5 +7,19 @@
     reason = "a test that cannot be set up fails loudly"
 )]
 
+use std::alloc::System;
+
+use zeroizing_alloc::ZeroAlloc;
+
+/// As in the program: one of the tests looks into memory.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
 mod calls;
+mod canary;
+mod deploy;
+mod smuggling;
 mod support;
+mod third_party;
+mod tls;
+mod ways;

@@ -65,36 +65,17 @@ impl LeaseSource for Scripted {
     }
 }
 
-/// Egress with its door open.
-pub(crate) struct World {
-    pub(crate) issuer: Arc<TestIssuer>,
-    pub(crate) broker: Arc<Scripted>,
+/// Egress with its doors open.
+pub(crate) struct Opened {
+    issuer: Arc<TestIssuer>,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     gateway: Arc<Mutex<Gateway>>,
-    tokens: AtomicU64,
 }
 
-impl World {
-    /// With one integration, `party`.
-    pub(crate) async fn new(integration: &str) -> Self {
-        Self::resolving(integration, Arc::new(SystemResolver)).await
-    }
-
-    pub(crate) async fn resolving(integration: &str, resolver: Arc<dyn Resolver>) -> Self {
-        let issuer = TestIssuer::new(Algorithm::Es256, ISSUER, AUDIENCE, now());
-        let issuer = Arc::new(issuer);
-        let broker = Arc::new(Scripted(
-            Mutex::new(Script {
-                integrations: vec![carried(1001, integration)],
-                leases: BTreeMap::from([("party".to_owned(), (1002, 1, None, VALUE.to_owned()))]),
-                lease_for: Duration::from_secs(60),
-                away: false,
-                hash: 1,
-                heard: Vec::new(),
-            }),
-            tokio::sync::Notify::new(),
-        ));
+impl Opened {
+    pub(crate) async fn new(source: Arc<dyn LeaseSource>, resolver: Arc<dyn Resolver>) -> Self {
+        let issuer = Arc::new(TestIssuer::new(Algorithm::Es256, ISSUER, AUDIENCE, now()));
         let make = {
             let issuer = Arc::clone(&issuer);
             move |routes: Vec<lanyard_sdk::Route>| {
@@ -119,22 +100,17 @@ impl World {
                 Ok(Some(made))
             })
         };
-        let source: Arc<dyn LeaseSource> = Arc::<Scripted>::clone(&broker);
         let own = Some(NodeId::from_u64(77));
         let (egress, keeper) = Egress::new(first, reroute, source, resolver, own).unwrap();
         tokio::spawn(keeper.run(std::future::pending()));
-        let address = serve(egress.door()).await;
-        let admin = serve(egress.admin()).await;
-        let world = Self {
+        let opened = Self {
             issuer,
-            broker,
-            address,
-            admin,
+            address: serve(egress.door()).await,
+            admin: serve(egress.admin()).await,
             gateway,
-            tokens: AtomicU64::new(100),
         };
-        world.until_ready().await;
-        world
+        opened.until_ready().await;
+        opened
     }
 
     async fn until_ready(&self) {
@@ -148,9 +124,56 @@ impl World {
         panic!("never ready");
     }
 
+    pub(crate) fn numbered(&self, jti: u64, scope: &str) -> String {
+        self.issuer.token_of(&Claims {
+            jti: NodeId::from_u64(jti),
+            scope: scope.parse().unwrap(),
+            ..self.issuer.claims.clone()
+        })
+    }
+}
+
+/// Egress, and a broker by script.
+pub(crate) struct World {
+    pub(crate) broker: Arc<Scripted>,
+    opened: Opened,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    tokens: AtomicU64,
+}
+
+impl World {
+    /// With one integration, `party`.
+    pub(crate) async fn new(integration: &str) -> Self {
+        Self::resolving(integration, Arc::new(SystemResolver)).await
+    }
+
+    pub(crate) async fn resolving(integration: &str, resolver: Arc<dyn Resolver>) -> Self {
+        let broker = Arc::new(Scripted(
+            Mutex::new(Script {
+                integrations: vec![carried(1001, integration)],
+                leases: BTreeMap::from([("party".to_owned(), (1002, 1, None, VALUE.to_owned()))]),
+                lease_for: Duration::from_secs(60),
+                away: false,
+                hash: 1,
+                heard: Vec::new(),
+            }),
+            tokio::sync::Notify::new(),
+        ));
+        let source: Arc<dyn LeaseSource> = Arc::<Scripted>::clone(&broker);
+        let opened = Opened::new(source, resolver).await;
+        Self {
+            broker,
+            address: opened.address,
+            admin: opened.admin,
+            opened,
+            tokens: AtomicU64::new(100),
+        }
+    }
+
     /// The gateway of the moment.
     pub(crate) fn gateway(&self) -> Gateway {
-        self.gateway.lock().unwrap().clone()
+        self.opened.gateway.lock().unwrap().clone()
     }
 
     /// A new token with these scopes.
@@ -159,11 +182,7 @@ impl World {
     }
 
     pub(crate) fn numbered(&self, jti: u64, scope: &str) -> String {
-        self.issuer.token_of(&Claims {
-            jti: NodeId::from_u64(jti),
-            scope: scope.parse().unwrap(),
-            ..self.issuer.claims.clone()
-        })
+        self.opened.numbered(jti, scope)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
