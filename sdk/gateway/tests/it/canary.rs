@@ -143,7 +143,7 @@ fn spellings(value: &str) -> Vec<Vec<u8>> {
         value.as_bytes().to_vec(),
         hex.into_bytes(),
         encoded.into_bytes(),
-        base64[..base64.len() - 2].as_bytes().to_vec(),
+        base64.as_bytes()[..base64.len() - 2].to_vec(),
         value.bytes().rev().collect(),
     ]
 }
