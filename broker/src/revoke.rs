@@ -45,6 +45,8 @@ const FLOOR: Duration = Duration::from_secs(60);
 const FLOOR_MARGIN_MILLIS: u64 = 65_000;
 /// While somebody waits for a receipt, gateways are asked again this often: one may just have come back.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// Revocations of one call that are told one by one: of a storm operators want to know that it blows.
+const MOST_TOLD: usize = 64;
 
 /// The revoke room.
 pub struct Revoke {
@@ -88,11 +90,18 @@ impl Revoke {
             by: by.clone(),
         };
         let rev = self.append(nodes, revoked).await?;
-        for node in nodes {
+        for node in nodes.iter().take(MOST_TOLD) {
             tracing::info!(
                 name: "lanyard.revoked",
                 { lanyard.node = %node, lanyard.reason = cause.word() },
                 "revoked"
+            );
+        }
+        if let Some(more) = nodes.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            tracing::info!(
+                name: "lanyard.revoked.more",
+                { lanyard.nodes = more, lanyard.reason = cause.word() },
+                "and more: the log has all of them"
             );
         }
         Ok(rev)

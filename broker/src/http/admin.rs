@@ -33,7 +33,7 @@ use crate::policy::administration::Action::{
     IdentitiesDisable, IdentitiesEnable, IdentitiesRead, IdentitiesTransfer, IdentitiesWrite,
     KeysRead, KeysRevoke, KeysWrite, LineageRead, OwnersDisable, OwnersEnable, OwnersRead,
     OwnersTransfer, OwnersWrite, PolicyRead, PolicyReload, SigningKeysRead, SigningKeysWrite,
-    StatusRead, TokensResume, TokensRevoke, TokensSuspend,
+    StatusRead,
 };
 use crate::revoke::Revoke;
 use crate::vault::Vault;
@@ -190,17 +190,7 @@ fn ends() -> Duties<Rooms> {
             on(LineageRead, About::Node),
             lineage::show,
         )
-        .post("/v1/revoke", on(TokensRevoke, About::Nodes), ending::revoke)
-        .post(
-            "/v1/suspend",
-            on(TokensSuspend, About::OneNode),
-            ending::suspend,
-        )
-        .post(
-            "/v1/resume",
-            on(TokensResume, About::OneNode),
-            ending::resume,
-        )
+        .merge(ending::routes())
 }
 
 /// The broker's own.

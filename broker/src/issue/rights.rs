@@ -14,6 +14,7 @@
 
 mod last;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lanyard_token::{NodeId, ScopeSet};
@@ -165,28 +166,33 @@ impl Issue {
         Ok(())
     }
 
-    /// Whom a deed is about. What nobody knows is the broker's business.
+    /// Whom a deed is about, each once: tens of thousands of tokens may be one identity's. What nobody knows is the
+    /// broker's business.
     fn targets(&self, book: &Book, deed: &Deed, now: UnixMillis) -> Vec<Target> {
-        let seen = |identity| match self.seen(book, identity, now) {
-            Ok(seen) => Target::Identity(Box::new(seen)),
-            Err(_) => Target::System,
-        };
-        let mut targets = Vec::new();
+        let (mut owners, mut identities) = (BTreeSet::new(), BTreeSet::new());
+        let mut system = deed.to.is_empty();
         for node in &deed.to {
             if let Some(identity) = identity_of(book, *node) {
-                targets.push(seen(identity));
-            } else if let Some(owner) = book.owner(*node) {
-                targets.push(Target::Owner(owner.name.clone()));
-                if deed.action.ends() {
-                    targets.extend(administrators_of(book, *node).map(seen));
+                identities.insert(identity);
+            } else if book.owner(*node).is_some() {
+                if owners.insert(*node) && deed.action.ends() {
+                    identities.extend(administrators_of(book, *node));
                 }
             } else {
-                targets.push(Target::System);
+                system = true;
             }
         }
-        if targets.is_empty() {
-            targets.push(Target::System);
+        let owners = owners.into_iter().filter_map(|owner| book.owner(owner));
+        let mut targets: Vec<Target> = owners
+            .map(|owner| Target::Owner(owner.name.clone()))
+            .collect();
+        for identity in identities {
+            match self.seen(book, identity, now) {
+                Ok(seen) => targets.push(Target::Identity(Box::new(seen))),
+                Err(_) => system = true,
+            }
         }
+        targets.extend(system.then_some(Target::System));
         targets
     }
 }
@@ -307,7 +313,8 @@ fn has_administrators(book: &Book, node: NodeId) -> bool {
         Some(identity) => book
             .identity(identity)
             .is_some_and(|found| found.grant.kind == Kind::Administrator),
-        None => administrators_of(book, node).next().is_some(),
+        // Of a node that is no owner nobody has to be looked for.
+        None => book.owner(node).is_some() && administrators_of(book, node).next().is_some(),
     }
 }
 

@@ -57,8 +57,12 @@ impl Asks for TokenCommand {
             }
             json!({"nodes": tokens, "reason": reason})
         };
-        if *wait && let Some(object) = body.as_object_mut() {
-            object.insert("wait".to_owned(), json!("all"));
+        if let Some(object) = body.as_object_mut() {
+            // However many they are, all that nobody knows are named.
+            object.insert("echo".to_owned(), json!(true));
+            if *wait {
+                object.insert("wait".to_owned(), json!("all"));
+            }
         }
         Ok(Call::post("v1/revoke", body, output::members).verdict(all_known))
     }

@@ -16,9 +16,10 @@ use http::StatusCode;
 use tokio::sync::Mutex;
 
 use super::deed;
+use super::ending::LONGEST_REVOCATION;
 use crate::http::audited::{AdministeredBy, BODY_LIMIT, TurnedAway};
 use crate::http::caller::{self, Administrator, Caller, Door};
-use crate::http::duties::{Duties, Duty, Table};
+use crate::http::duties::{About, Duties, Duty, Table};
 use crate::http::problem::Problem;
 use crate::issue::Issue;
 use crate::issue::rights::{Administering, Deed, Forbidden, LastAdministrator};
@@ -105,7 +106,11 @@ async fn deed(issue: &Issue, duty: Duty, request: Request) -> Result<(Request, D
         let deed = deed::read(issue, duty, name.as_deref(), &[]);
         return Ok((Request::from_parts(parts, body), deed));
     }
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
+    let longest = match duty.about {
+        About::Nodes => LONGEST_REVOCATION,
+        _ => BODY_LIMIT,
+    };
+    let body = to_bytes(body, longest).await.map_err(|_| {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "invalid_request",

@@ -1,6 +1,7 @@
 //! `/v1/revoke`, `/v1/suspend` and `/v1/resume`: any nodes, many at once.
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::handler::Handler;
 use futures::future::join_all;
 use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
@@ -11,19 +12,42 @@ use super::answer::{Answer, Changed, Document, ok};
 use super::deed::document;
 use super::switch::NO_REASON;
 use crate::http::caller::Administrator;
+use crate::http::duties::{About, Duties, Duty};
 use crate::http::oauth::WAIT;
 use crate::http::problem::Problem;
 use crate::issue::Issue;
+use crate::policy::administration::Action::{TokensResume, TokensRevoke, TokensSuspend};
 use crate::revoke::NotPaused;
 use crate::store::event::Cause;
 use crate::store::plain::is_plain_line;
 
+/// The longest body of a revocation: some fifty-five thousand ids. A storm is a few dozen calls.
+pub(super) const LONGEST_REVOCATION: usize = 1 << 20;
 /// How many receipts one answer carries; more nodes are revoked just the same.
 const MOST_RECEIPTS: usize = 64;
+/// Nodes that an answer names without being asked to: whoever revokes more of them has the list, and would be sent
+/// all of it back.
+const MOST_NAMED: usize = 64;
 /// The longest pause; what should be longer is a revocation.
 const LONGEST_SUSPENSION_SECONDS: u64 = 30 * 24 * 3_600;
 /// The longest reason.
 const LONGEST_REASON: usize = 512;
+
+/// The routes; one of them takes long bodies.
+pub(super) fn routes() -> Duties<Rooms> {
+    Duties::new()
+        .post(
+            "/v1/revoke",
+            Duty::on(TokensRevoke, About::Nodes),
+            revoke.layer(DefaultBodyLimit::max(LONGEST_REVOCATION)),
+        )
+        .post(
+            "/v1/suspend",
+            Duty::on(TokensSuspend, About::OneNode),
+            suspend,
+        )
+        .post("/v1/resume", Duty::on(TokensResume, About::OneNode), resume)
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +60,9 @@ pub(super) struct Revocation {
     tokens: Vec<String>,
     reason: Option<String>,
     wait: Option<Wait>,
+    /// Whether the answer names every node, however many they are.
+    #[serde(default)]
+    echo: bool,
 }
 
 /// Everything it would end: ids, and tokens that are not dead yet.
@@ -65,7 +92,11 @@ enum Wait {
 
 #[derive(Serialize)]
 struct Revoked {
-    nodes: Vec<NodeId>,
+    /// How many.
+    revoked: usize,
+    /// Which; of many only when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Vec<NodeId>>,
     /// Of the last of them.
     rev: Option<Rev>,
     /// Tokens that were dead already, or are not ours.
@@ -74,11 +105,14 @@ struct Revoked {
     /// revoked just the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<NodeId>,
+    /// How many those are, where they are not named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_nodes: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     receipts: Vec<Value>,
 }
 
-pub(super) async fn revoke(
+async fn revoke(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
     Document(asked): Document<Revocation>,
@@ -116,11 +150,14 @@ pub(super) async fn revoke(
         }
         _ => Vec::new(),
     };
+    let named = asked.echo || nodes.len() <= MOST_NAMED;
     ok(Revoked {
-        nodes,
+        revoked: nodes.len(),
         rev,
         dead_already,
-        unknown,
+        unknown_nodes: (!named).then_some(unknown.len()),
+        unknown: if named { unknown } else { Vec::new() },
+        nodes: named.then_some(nodes),
         receipts,
     })
 }
@@ -140,7 +177,7 @@ pub(super) struct Suspension {
     reason: Option<String>,
 }
 
-pub(super) async fn suspend(
+async fn suspend(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
     Document(asked): Document<Suspension>,
@@ -183,7 +220,7 @@ pub(super) struct Resumption {
     node: NodeId,
 }
 
-pub(super) async fn resume(
+async fn resume(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
     Document(asked): Document<Resumption>,

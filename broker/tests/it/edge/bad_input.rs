@@ -118,6 +118,32 @@ async fn strange_scopes_are_refused_at_every_door_that_takes_scopes() {
 }
 
 #[tokio::test]
+async fn one_call_ends_fifty_thousand_nodes_and_its_answer_counts_them_unless_it_is_to_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dev, http) = (Dev::start(folder.path()), client(None));
+    let token = dev.demo_token(&http).await;
+    let (demo, key) = (dev.text("client_id"), dev.text("client_secret"));
+    let many: Vec<String> = (1..50_000_u64)
+        .map(|number| format!("00f00000{number:08x}"))
+        .collect();
+    let body = json!({"nodes": many, "tokens": [token], "reason": "a storm"});
+    let (status, told) = dev.admin(&http, Method::POST, "/v1/revoke", body).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(told["revoked"], 50_000);
+    assert_eq!(told["unknown_nodes"], 49_999);
+    assert!(told["nodes"].is_null() && told["unknown"].is_null());
+    assert!(told["rev"].is_u64(), "{told}");
+    assert!(!dev.is_active(&http, &token, (demo, key)).await);
+
+    let body = json!({"nodes": many[..100], "echo": true});
+    let (_, told) = dev.admin(&http, Method::POST, "/v1/revoke", body).await;
+    assert_eq!(told["revoked"], 100);
+    assert_eq!(told["nodes"].as_array().unwrap().len(), 100);
+    assert_eq!(told["unknown"].as_array().unwrap().len(), 100);
+    assert!(told["unknown_nodes"].is_null(), "{told}");
+}
+
+#[tokio::test]
 async fn a_million_nodes_in_one_body_end_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let (dev, http) = (Dev::start(folder.path()), client(None));

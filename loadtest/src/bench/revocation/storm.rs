@@ -18,8 +18,8 @@ use crate::bench::target::{Goal, Target};
 use crate::broker::Broker;
 use crate::load::Connection;
 
-/// A broker reads 64 KiB of a document: a node is its 16 digits, two quotes and a comma.
-const NODES_A_CALL: usize = 3_000;
+/// A broker reads a mebibyte of a revocation: a node is its 16 digits, two quotes and a comma.
+const NODES_A_CALL: usize = 50_000;
 /// Within so long all calls are due.
 const WITHIN: Duration = Duration::from_secs(1);
 const CONNECTIONS: usize = 8;
