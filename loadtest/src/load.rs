@@ -12,12 +12,14 @@
 
 mod closed;
 mod connection;
+mod instants;
 mod open;
 mod processor;
 mod question;
 
 pub use closed::closed;
 pub use connection::{Connection, ConnectionError};
+pub use instants::{Turns, instants};
 pub use open::open;
 pub use processor::{ProcessorTime, machine_load, resident_bytes};
 pub use question::Question;

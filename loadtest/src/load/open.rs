@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{Answers, Connection, Question};
+use super::{Answers, Connection, Question, Turns, instants};
 
 /// Asks `per_second` times a second for this long, over so many connections that share the instants evenly. Whatever
 /// a connection could not send in time, because it still waited for an answer, it sends at once, and the time since
@@ -20,19 +20,22 @@ pub async fn open(
     lasting: Duration,
 ) -> Answers {
     let connections = connections.max(1);
-    let pause = Duration::from_secs_f64(connections as f64 / per_second.max(0.001));
+    let per_second = per_second.max(0.001);
+    let pause = Duration::from_secs_f64(1.0 / per_second);
+    let count = (lasting.as_secs_f64() * per_second).ceil() as usize;
     let begin = Instant::now() + Duration::from_millis(20);
-    let mut askers = JoinSet::new();
-    for number in 0..connections {
-        let questions = Arc::clone(&questions);
-        // Spread over the pause, so that connections do not ask in one burst.
-        let first_due = begin + pause.mul_f64(number as f64 / connections as f64);
-        let first = number * questions.len() / connections;
-        askers.spawn(
-            async move { ask(to, &questions, first, first_due, pause, begin + lasting).await },
-        );
-    }
     let mut all = Answers::none();
+    let Ok(turns) = instants(connections, begin, pause, count) else {
+        // Without a thread nobody can ask in time.
+        all.broken = count as u64;
+        return all;
+    };
+    let mut askers = JoinSet::new();
+    for (number, turns) in turns.into_iter().enumerate() {
+        let questions = Arc::clone(&questions);
+        let first = number * questions.len() / connections;
+        askers.spawn(async move { ask(to, &questions, first, turns).await });
+    }
     while let Some(done) = askers.join_next().await {
         if let Ok(answers) = done {
             all.beside(&answers);
@@ -42,20 +45,12 @@ pub async fn open(
     all
 }
 
-async fn ask(
-    to: SocketAddr,
-    questions: &[Question],
-    first: usize,
-    mut due: Instant,
-    pause: Duration,
-    end: Instant,
-) -> Answers {
+async fn ask(to: SocketAddr, questions: &[Question], first: usize, mut turns: Turns) -> Answers {
     let mut answers = Answers::none();
-    let mut turns = questions.iter().cycle().skip(first);
+    let mut asked = questions.iter().cycle().skip(first);
     let mut connection = None;
-    while due < end {
-        sleep_until(due).await;
-        let Some(question) = turns.next() else {
+    while let Some(due) = turns.next().await {
+        let Some(question) = asked.next() else {
             return answers;
         };
         let live = match connection.take() {
@@ -72,7 +67,6 @@ async fn ask(
             },
             Err(_) => answers.broken += 1,
         }
-        due += pause;
     }
     answers
 }

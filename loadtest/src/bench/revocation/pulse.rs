@@ -9,13 +9,13 @@ use hdrhistogram::Histogram;
 use lanyard_sdk::feed::FeedView;
 use lanyard_token::NodeId;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::fleet::Fleet;
 use crate::bench::curve::{Curve, Line};
 use crate::bench::target::{Goal, Target};
 use crate::broker::Broker;
-use crate::load::{Connection, Question, histogram, quantiles};
+use crate::load::{Connection, histogram, instants, quantiles};
 
 /// Connections to the admin door that share the instants.
 const CONNECTIONS: usize = 16;
@@ -93,24 +93,29 @@ pub(super) async fn measure(
 ) -> Result<Told, Box<dyn Error>> {
     let (to, views) = (broker.admin_address()?, fleet.views());
     let pause = Duration::from_secs_f64(1.0 / per_second);
-    let begin = Instant::now() + Duration::from_millis(50);
     let count = (lasting.as_secs_f64() * per_second) as usize;
     let mut askers = JoinSet::new();
+    let mut connections = Vec::with_capacity(CONNECTIONS);
     for lane in 0..CONNECTIONS {
-        let mut connection = Connection::open(to).await?;
-        let views = views.clone();
-        let turns: Vec<(Instant, NodeId, Question)> = (lane..count)
+        let questions: Vec<_> = (lane..count)
             .step_by(CONNECTIONS)
-            .map(|turn| {
+            .map(|_| {
                 let node = fresh_node();
-                let due = begin + pause.mul_f64(turn as f64);
-                (due, node, broker.revocation(&[node]))
+                (node, broker.revocation(&[node]))
             })
             .collect();
+        connections.push((Connection::open(to).await?, questions));
+    }
+    let begin = Instant::now() + Duration::from_millis(50);
+    let turns = instants(CONNECTIONS, begin, pause, count)?;
+    for ((mut connection, questions), mut turns) in connections.into_iter().zip(turns) {
+        let views = views.clone();
         askers.spawn(async move {
             let mut waiting = JoinSet::new();
-            for (due, node, question) in turns {
-                sleep_until(due).await;
+            for (node, question) in questions {
+                let Some(due) = turns.next().await else {
+                    break;
+                };
                 for view in &views {
                     waiting.spawn(refused(view, node, due));
                 }

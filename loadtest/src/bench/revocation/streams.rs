@@ -10,12 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::bench::Findings;
 use crate::bench::target::{Goal, Target};
 use crate::broker::{Broker, token_id};
-use crate::load::{Connection, Question};
+use crate::load::{Connection, Question, instants};
 use crate::peers::Guarded;
 use crate::server::{AUDIENCE, EVENTS, SCOPE};
 
@@ -167,10 +167,14 @@ async fn revoke(
 ) -> Result<Vec<Instant>, Box<dyn Error>> {
     let mut connection = Connection::open(broker.admin_address()?).await?;
     let begin = Instant::now() + Duration::from_millis(50);
+    let pause = Duration::from_secs_f64(1.0 / REVOKED_PER_SECOND);
+    let mut turns = instants(1, begin, pause, tokens.len())?;
+    let mut turns = turns.pop().ok_or("nobody was given an instant")?;
     let mut all = Vec::with_capacity(tokens.len());
-    for (turn, (node, _)) in tokens.iter().enumerate() {
-        let due = begin + Duration::from_secs_f64(turn as f64 / REVOKED_PER_SECOND);
-        sleep_until(due).await;
+    for (node, _) in tokens {
+        let Some(due) = turns.next().await else {
+            break;
+        };
         let question = broker.revocation(&[*node]);
         if connection.ask(&question).await? != question.expected() {
             return Err("the broker did not revoke".into());
