@@ -25,8 +25,8 @@ impl Counters {
     }
 
     /// A watermark became durable.
-    pub fn revoked(&self) {
-        self.revoked.inc();
+    pub fn revoked(&self, nodes: u64) {
+        self.revoked.inc_by(nodes);
     }
 
     /// A request was refused for this reason.

@@ -5,12 +5,15 @@
 //! is told until [`Export::begin`]; `rev` on every line makes a gap provable. Ids, words and numbers
 //! only: a token, a key or a sealed thing is never a field.
 
+mod together;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lanyard_drift::Level;
 use lanyard_token::Rev;
 
+use self::together::{Revocations, Told};
 use super::Counters;
 use crate::store::event::IssuedToken;
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
@@ -36,12 +39,21 @@ impl Export {
         self.begun.store(true, Ordering::Release);
     }
 
+    fn tell_of_many(&self, many: &Revocations<'_>) {
+        self.counters.revoked(many.count as u64);
+        tracing::info!(
+            name: "lanyard.log.revoked",
+            first = many.first.as_u64(), rev = many.last.as_u64(), count = many.count, "lanyard.nodes" = many.nodes,
+            "lanyard.reason" = ?many.cause, by = ?many.by, "revoked together"
+        );
+    }
+
     fn tell(&self, rev: Rev, event: &Event) {
         let rev = rev.as_u64();
         match event {
             Event::TokenIssued(token) => self.issued(rev, token),
             Event::Revoked { node, cause, by } => {
-                self.counters.revoked();
+                self.counters.revoked(1);
                 tracing::info!(
                     name: "lanyard.log.revoked",
                     rev, "lanyard.node" = %node, "lanyard.reason" = ?cause, by = ?by, "revoked"
@@ -275,8 +287,11 @@ impl Projection for Export {
 
     fn apply(&self, record: &Record) {
         if self.begun.load(Ordering::Acquire) {
-            for (rev, event) in record.entries() {
-                self.tell(rev, event);
+            for told in together::told(record) {
+                match told {
+                    Told::One(rev, event) => self.tell(rev, event),
+                    Told::Revocations(many) => self.tell_of_many(&many),
+                }
             }
         }
     }
