@@ -150,14 +150,17 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     let whole = args.rounds.unwrap_or(5).max(1);
     // First, before anything else has used memory.
     if args.what.includes(What::Memory) {
-        report.add(memory::measure(&args.broker, whole, args.tokens.max(1)).await?);
+        let found = memory::measure(&args.broker, whole, args.tokens.max(1)).await;
+        report.part(What::Memory, found, Report::add);
     }
     if args.what.includes(What::Micro) {
-        let (checks, targets) = micro::measure(args.rounds.unwrap_or(60).max(3))?;
-        micro::print(&checks);
-        report.checks = checks;
-        report.targets.extend(targets);
-        report.add(guard::measure()?);
+        let found = micro::measure(args.rounds.unwrap_or(60).max(3));
+        report.part(What::Micro, found, |report, (checks, targets)| {
+            micro::print(&checks);
+            report.checks = checks;
+            report.targets.extend(targets);
+        });
+        report.part(What::Micro, guard::measure(), Report::add);
     }
     let turns = Turns {
         rounds: whole,
@@ -165,17 +168,19 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
         connections: args.connections.max(1),
     };
     if args.what.includes(What::Gateway) {
-        let outcome = gateway::measure(&args.broker, turns).await?;
-        turns::print(&outcome.measured);
-        report.add_servers(outcome);
+        let found = gateway::measure(&args.broker, turns).await;
+        report.part(What::Gateway, found, Report::add_servers);
     }
     if args.what.includes(What::Broker) {
-        let outcome = broker::measure(&args.broker, turns).await?;
-        turns::print(&outcome.measured);
-        report.add_servers(outcome);
+        let found = broker::measure(&args.broker, turns).await;
+        report.part(What::Broker, found, Report::add_servers);
     }
     if args.what.includes(What::Revocation) {
-        report.add(revocation::measure(&args.broker, whole, args.nodes.max(1)).await?);
+        let mut findings = Findings::default();
+        let nodes = args.nodes.max(1);
+        let found = revocation::measure(&args.broker, whole, nodes, &mut findings).await;
+        report.add(findings);
+        report.part(What::Revocation, found, |_, ()| {});
     }
     println!();
     for why in &report.missing {
@@ -193,7 +198,10 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     if let Some(folder) = &args.svg {
         report.write_pictures(args.what, folder)?;
     }
-    Ok(())
+    match report.broken.as_slice() {
+        [] => Ok(()),
+        broken => Err(broken.join("; ").into()),
+    }
 }
 
 impl Ratio {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::asked::{self, Listed};
 use super::curve::Curve;
 use super::target::Target;
-use super::turns::{Measured, Outcome};
+use super::turns::{self, Measured, Outcome};
 use super::{Findings, Ratio, What};
 
 /// Everything that was measured.
@@ -27,6 +27,8 @@ pub(super) struct Report {
     pub(super) notes: Vec<String>,
     /// Peers that were not there, and why: their figures are missing.
     pub(super) missing: Vec<String>,
+    /// Parts that did not get to their end, and why. What others found out is not lost with them.
+    pub(super) broken: Vec<String>,
 }
 
 /// As the file has it.
@@ -42,7 +44,25 @@ struct Written<'a> {
 }
 
 impl Report {
+    /// Takes what a part found out, or why it did not get to its end.
+    pub(super) fn part<T>(
+        &mut self,
+        part: What,
+        found: Result<T, Box<dyn Error>>,
+        take: impl FnOnce(&mut Self, T),
+    ) {
+        match found {
+            Ok(found) => take(self, found),
+            Err(error) => {
+                let why = format!("`bench {}` did not get to its end: {error}", part.word());
+                self.missing.push(why.clone());
+                self.broken.push(why);
+            }
+        }
+    }
+
     pub(super) fn add_servers(&mut self, outcome: Outcome) {
+        turns::print(&outcome.measured);
         self.missing
             .extend(outcome.missing.iter().map(ToString::to_string));
         self.servers.extend(outcome.measured);
@@ -127,5 +147,36 @@ impl Report {
             ));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Goal;
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_is_said_in_the_file_and_takes_nothing_of_the_others_with_it() {
+        let mut report = Report::default();
+        let mut found = Findings::default();
+        found.add(Target::of("P2", "x", "none", Goal::AtMost(2.0), [1.0]));
+        report.part(What::Micro, Ok(found), Report::add);
+        let gone: Result<Findings, _> = Err("the broker went away".into());
+        report.part(What::Revocation, gone, Report::add);
+        assert_eq!(report.broken.len(), 1);
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("figures.json");
+        report.write_json(What::All, &file).unwrap();
+        let text = std::fs::read(&file).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let target = |id: &str| {
+            let targets = written["targets"].as_array().unwrap();
+            targets.iter().find(|target| target["id"] == id).unwrap()
+        };
+        assert_eq!(target("P2")["measured"], 1.0);
+        assert!(target("P12-storm-p99-ms")["measured"].is_null());
+        let reason = target("P12-storm-p99-ms")["reason"].as_str().unwrap();
+        assert!(reason.contains("the broker went away"), "{reason}");
     }
 }

@@ -30,6 +30,9 @@ const OTHER_FILES: u64 = 500;
 const REVOKED_PER_SECOND: f64 = 50.0;
 /// So many streams are opened at the same time.
 const OPENING: usize = 64;
+/// A gateway that has no room for another new token now says so; it is asked again after a moment, this often.
+const TRIES: usize = 100;
+const MOMENT: Duration = Duration::from_millis(100);
 /// What has not ended by then will not.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -146,18 +149,26 @@ async fn open(
 
 /// Opens a stream; its head and its first event have come.
 async fn begin(to: SocketAddr, question: &Question) -> Result<TcpStream, Box<dyn Error>> {
-    let mut stream = TcpStream::connect(to).await?;
-    stream.write_all(question.bytes()).await?;
-    let mut head = Vec::new();
-    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-        if stream.read_buf(&mut head).await? == 0 {
-            return Err("a stream was closed before it began".into());
+    let mut last = String::new();
+    for _ in 0..TRIES {
+        let mut stream = TcpStream::connect(to).await?;
+        stream.write_all(question.bytes()).await?;
+        let mut head = Vec::new();
+        while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+            if stream.read_buf(&mut head).await? == 0 {
+                return Err("a stream was closed before it began".into());
+            }
         }
+        if head.starts_with(b"HTTP/1.1 200") {
+            return Ok(stream);
+        }
+        last = String::from_utf8_lossy(&head).into_owned();
+        if !head.starts_with(b"HTTP/1.1 503") {
+            break;
+        }
+        tokio::time::sleep(MOMENT).await;
     }
-    match head.starts_with(b"HTTP/1.1 200") {
-        true => Ok(stream),
-        false => Err(format!("a stream was refused: {}", String::from_utf8_lossy(&head)).into()),
-    }
+    Err(format!("a stream was refused: {last}").into())
 }
 
 /// Revokes these tokens at fixed instants; when each was due.
