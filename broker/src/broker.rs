@@ -33,6 +33,7 @@ use crate::store::event::By;
 use crate::store::log::{IndexState, Log, LogConfig, OpenReport, is_begun};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
+use crate::vault::integrations::{IntegrationState, Integrations};
 use crate::vault::{MOST_SEALS, Vault, VaultState};
 use crate::watch::baseline::BaselineFile;
 use crate::watch::recorder::{Keeping, Recorder};
@@ -50,6 +51,7 @@ pub struct Broker {
     revoke: Arc<Revoke>,
     watch: Arc<Watch>,
     vault: Arc<Vault>,
+    integrations: Arc<Integrations>,
     audit: Arc<Audit>,
     stop: CancellationToken,
 }
@@ -125,6 +127,7 @@ impl Broker {
         let revoke_state = Arc::new(RevokeState::new(seal.clone()));
         let watch_state = Arc::new(WatchState::default());
         let vault_state = Arc::new(VaultState::new());
+        let integration_state = Arc::new(IntegrationState::new());
         let export = Arc::new(Export::new(counters.clone()));
         let meter = Arc::new(LogMeter::new());
         let (log, report) = Log::open(
@@ -136,6 +139,7 @@ impl Broker {
                 revoke_state.clone(),
                 watch_state.clone(),
                 vault_state.clone(),
+                integration_state.clone(),
                 export.clone(),
                 meter.clone(),
             ],
@@ -174,6 +178,11 @@ impl Broker {
             seal.clone(),
             config.issuer.as_str().to_owned(),
         ));
+        let integrations = Arc::new(Integrations::new(
+            vault.clone(),
+            integration_state,
+            policies.clone(),
+        ));
         let keeping = Keeping {
             days: config.drift.windows_days,
             bytes: config.drift.windows_bytes,
@@ -211,6 +220,7 @@ impl Broker {
             revoke,
             watch,
             vault,
+            integrations,
             audit,
             stop: CancellationToken::new(),
         })

@@ -78,6 +78,8 @@ enum Command {
     Drift(admin::Noun<admin::DriftCommand>),
     /// Credentials of third parties: kept sealed, never shown
     Secret(admin::Noun<admin::SecretCommand>),
+    /// What egress may call at third parties, with which secret
+    Integration(admin::Noun<admin::IntegrationCommand>),
     /// Policies as files: check, test, explain, compare; no broker needed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -158,6 +160,7 @@ pub fn run() -> ExitCode {
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
         Command::Secret(noun) => admin::run(noun, output),
+        Command::Integration(noun) => admin::run(noun, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Apply(args) => apply::run(&args, output),
         Command::Probe(args) => probe::run(&args, output),

@@ -5,6 +5,7 @@ pub mod audited;
 pub mod caller;
 pub mod drift;
 pub mod duties;
+pub mod egress;
 pub mod feed;
 pub mod health;
 pub mod listener;

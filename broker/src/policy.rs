@@ -26,6 +26,7 @@ mod slices;
 mod sources;
 pub mod tighten;
 pub mod trial;
+pub mod using;
 mod words;
 
 pub use asked::{Asked, AskedBy, Binding, Oidc, Party, Proof, Risk, Task};

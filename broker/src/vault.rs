@@ -9,6 +9,7 @@
 //! Every step is an event, so who had which version is answerable for any instant.
 
 mod error;
+pub mod integrations;
 mod lease;
 mod name;
 mod place;

@@ -258,6 +258,22 @@ impl Export {
                 rev, "lanyard.secret" = %secret, version = version.0, "lanyard.identity" = %to, until = until.0,
                 "a version was handed out"
             ),
+            Event::IntegrationChanged(kept) => tracing::info!(
+                name: "lanyard.log.integration_changed",
+                rev, "lanyard.integration" = kept.integration.name().as_str(), by = ?kept.by,
+                "what may be called at a third party"
+            ),
+            Event::IntegrationRemoved {
+                integration, by, ..
+            } => tracing::info!(
+                name: "lanyard.log.integration_removed",
+                rev, "lanyard.node" = %integration, by = ?by, "a third party is called no more"
+            ),
+            Event::SecretUsed(used) => tracing::info!(
+                name: "lanyard.log.secret_used",
+                rev, "lanyard.secret" = %used.secret, version = used.version.0, "lanyard.identity" = %used.gateway,
+                calls = used.calls, "a version was used"
+            ),
             // Told when they happened, or of interest to gateways alone, or to whoever asks what is not used.
             Event::Refused(_)
             | Event::Used(_)

@@ -10,7 +10,7 @@ use crate::http::caller::Doorkeeper;
 use crate::http::duties::Table;
 use crate::http::health::{self, Pulse, Vitals};
 use crate::http::oauth::Confirmations;
-use crate::http::{admin, drift, feed, metadata, oauth, reports, socket};
+use crate::http::{admin, drift, egress, feed, metadata, oauth, reports, socket};
 use crate::issue::keys::in_force;
 use crate::store::Store;
 use crate::store::event::KeyUse;
@@ -46,6 +46,12 @@ impl Broker {
                 doorkeeper.clone(),
                 self.clock.clone(),
             ))
+            .merge(egress::routes(
+                self.integrations.clone(),
+                doorkeeper.clone(),
+                self.clock.clone(),
+                self.stop.clone(),
+            ))
             .merge(health::routes(pulse.clone()));
         let watched = Router::new()
             .merge(health::routes(pulse.clone()))
@@ -54,6 +60,7 @@ impl Broker {
             issue: self.issue.clone(),
             revoke: self.revoke.clone(),
             vault: self.vault.clone(),
+            integrations: self.integrations.clone(),
             confirmations,
             pulse,
             clock: self.clock.clone(),

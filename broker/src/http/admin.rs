@@ -8,6 +8,7 @@ pub mod door;
 mod ending;
 mod gateways;
 mod identities;
+mod integrations;
 mod keys;
 mod lineage;
 mod owners;
@@ -37,6 +38,7 @@ use crate::policy::administration::Action::{
 };
 use crate::revoke::Revoke;
 use crate::vault::Vault;
+use crate::vault::integrations::Integrations;
 
 /// The rooms behind this door.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct Rooms {
     pub revoke: Arc<Revoke>,
     /// Credentials of third parties.
     pub vault: Arc<Vault>,
+    /// What egress may call with them.
+    pub integrations: Arc<Integrations>,
     /// What gateways confirmed.
     pub confirmations: Arc<dyn Confirmations>,
     /// How the broker is.
@@ -62,6 +66,7 @@ pub fn routes(rooms: Rooms) -> Duties {
         .merge(ends())
         .merge(itself())
         .merge(secrets::routes())
+        .merge(integrations::routes())
         .with_state(rooms)
 }
 

@@ -35,6 +35,10 @@ pub use view::{CredentialKind, GatewayView, IdentityView, KeyView, OwnerView};
 
 /// Scopes of a gateway's own tokens.
 const GATEWAY_SCOPES: &str = "lanyard:feed lanyard:report";
+/// What of it lets it be given secrets of third parties.
+const EGRESS_SCOPE: &str = "lanyard:egress";
+/// Scopes of a gateway that is given secrets of third parties.
+const EGRESS_SCOPES: &str = "lanyard:egress lanyard:feed lanyard:report";
 /// The owner and the identity behind tokens that the Unix socket hands out.
 const LOCAL_OWNER: &str = "lanyard";
 pub(in crate::issue) const LOCAL_ADMINISTRATOR: &str = "local-administrator";
@@ -226,13 +230,18 @@ impl Issue {
     pub async fn add_gateway(&self, new: NewGateway, by: By) -> Result<Enrolment, AdminError> {
         let _one_at_a_time = self.administration.lock().await;
         let served = new.audiences.clone();
+        let scopes = if new.egress {
+            EGRESS_SCOPES
+        } else {
+            GATEWAY_SCOPES
+        };
         let identity = NewIdentity {
             name: new.name,
             owner: new.owner,
             kind: Kind::Gateway,
             tags: Vec::new(),
             audiences: served,
-            scopes: GATEWAY_SCOPES.to_owned(),
+            scopes: scopes.to_owned(),
             max_lifetime: None,
         };
         let grant = Identity {

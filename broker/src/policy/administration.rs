@@ -13,7 +13,7 @@ mod words;
 
 use std::net::IpAddr;
 
-use cedar_policy::{Authorizer, EntityUid, Request};
+use cedar_policy::{Authorizer, Entities, EntityUid, Request};
 use lanyard_token::ScopeSet;
 use time::OffsetDateTime;
 
@@ -64,7 +64,7 @@ pub enum On<'a> {
     Identity(Party<'a>),
 }
 
-/// What the policies say about an act.
+/// What the policies say about an act, or about a use.
 #[derive(Clone, Debug, Default)]
 pub struct Judged<'b> {
     /// Permits that hold.
@@ -99,15 +99,23 @@ impl Bundle {
         let context = words.act_context(act)?;
         let request = Request::new(principal, action.clone(), resource, context, None)
             .map_err(|error| error.to_string())?;
+        Ok(bundle.judged(&request, &entities, (&action, &resources, &principals)))
+    }
+
+    /// What its policies say to a request; `heads`: action, resource and principal with all that is above them.
+    pub(super) fn judged(
+        &self,
+        request: &Request,
+        entities: &Entities,
+        heads: (&EntityUid, &[&EntityUid], &[EntityUid]),
+    ) -> Judged<'_> {
+        let (action, resources, principals) = heads;
         let authorizer = Authorizer::new();
         let mut judged = Judged::default();
-        for slice in bundle.slices.fitting(&action, &resources, &principals) {
-            let response = authorizer.is_authorized(&request, slice, &entities);
+        for slice in self.slices.fitting(action, resources, principals) {
+            let response = authorizer.is_authorized(request, slice, entities);
             let diagnostics = response.diagnostics();
-            for rule in diagnostics
-                .reason()
-                .filter_map(|id| bundle.rule(id.as_ref()))
-            {
+            for rule in diagnostics.reason().filter_map(|id| self.rule(id.as_ref())) {
                 match rule.effect {
                     Effect::Forbid => judged.forbids.push(rule),
                     Effect::Permit if rule.require_binding.is_none() => judged.permits.push(rule),
@@ -117,7 +125,7 @@ impl Bundle {
             let faults = diagnostics.errors().map(ToString::to_string);
             judged.faults.extend(faults);
         }
-        Ok(judged)
+        judged
     }
 
     /// Whether its policies can have a say in administration.

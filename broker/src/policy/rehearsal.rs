@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use lanyard_token::Audience;
 
+use super::administration::Judged;
 use super::bundle::Bundle;
-use super::trial::{Acting, Asking, Fixture, Fixtures, Outcome, Reason, Verdict};
+use super::trial::{Acting, Asking, Fixture, Fixtures, Outcome, Reason, Using, Verdict};
 
 /// Why a request cannot be tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +67,23 @@ pub fn rehearse_act(
 ) -> Result<Outcome, Untried> {
     let (who, target) = hands(fixtures, acting)?;
     let act = acting.act(who, target, &who.scopes);
-    let judged = bundle.administer(&act).map_err(Untried::Failed)?;
+    outcome(bundle.administer(&act).map_err(Untried::Failed)?)
+}
+
+/// What a gateway's use of a secret comes to.
+pub fn rehearse_use(
+    bundle: &Bundle,
+    fixtures: &Fixtures,
+    using: &Using,
+) -> Result<Outcome, Untried> {
+    let gateway = fixtures
+        .get(&using.identity)
+        .ok_or_else(|| Untried::Nobody(using.identity.clone()))?;
+    let judged = bundle.may_use(&using.asked(gateway));
+    outcome(judged.map_err(Untried::Failed)?)
+}
+
+fn outcome(judged: Judged<'_>) -> Result<Outcome, Untried> {
     if let Some(fault) = judged.faults.into_iter().next() {
         return Err(Untried::Failed(fault));
     }

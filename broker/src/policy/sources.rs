@@ -46,8 +46,8 @@ impl Sources {
         })
     }
 
-    /// What applies as long as no folder is named: everybody gets what it was registered for, and administrators do
-    /// what their roles allow. The other grants of the repository's folder are examples to copy, and would give to
+    /// What applies as long as no folder is named: everybody gets what it was registered for, administrators do what
+    /// their roles allow, and gateways use the secrets of their integrations. The other grants of the repository's folder are examples to copy, and would give to
     /// whoever happens to carry their tags.
     pub(super) fn embedded() -> Self {
         Self {
@@ -64,6 +64,13 @@ impl Sources {
                         text: Cow::Borrowed(include_str!(
                             "../../../policies/administration/policy.cedar"
                         )),
+                    },
+                ),
+                (
+                    "egress".to_owned(),
+                    Text {
+                        file: PathBuf::from("policies/egress/policy.cedar"),
+                        text: Cow::Borrowed(include_str!("../../../policies/egress/policy.cedar")),
                     },
                 ),
                 (

@@ -468,6 +468,7 @@ fn the_repositorys_folder_can_be_loaded_and_the_embedded_bundle_is_its_registere
             "administrator",
             "auditor",
             "deployer",
+            "egress.own-integrations",
             "policy-reviewer",
             "registered",
             "security-responder",

@@ -9,6 +9,7 @@ mod case;
 mod class;
 mod fixture;
 mod scopes;
+mod using;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use asking::{Asking, Limits};
 pub use case::{Case, Expectation, Outcome, Reason, Verdict};
 pub use class::{Circumstance, Class, Classes};
 pub use fixture::{Fixture, Fixtures, Kind};
+pub use using::{OwnedSecret, UseCase, Using};
 
 use super::respond::ResponseCase;
 
@@ -66,6 +68,8 @@ pub struct Trial {
     pub responses: BTreeMap<String, Vec<ResponseCase>>,
     /// The cases of each folder about administration.
     pub acts: BTreeMap<String, Vec<ActCase>>,
+    /// The cases of each folder about what gateways use.
+    pub uses: BTreeMap<String, Vec<UseCase>>,
     /// Rows of the matrix; absent when the folder has none.
     pub classes: Option<Classes>,
 }
@@ -75,12 +79,20 @@ impl Trial {
     pub fn load(folder: &Path) -> Result<Self, Unreadable> {
         let fixtures = Fixtures::load(&folder.join("fixtures"))?;
         let (mut cases, mut acts) = (BTreeMap::new(), BTreeMap::new());
-        let mut responses = BTreeMap::new();
+        let (mut responses, mut uses) = (BTreeMap::new(), BTreeMap::new());
         for grant in grants(folder)? {
             let path = folder.join(&grant).join("cases.json");
             if path.exists() {
                 // Cases of one file are all of one kind, so that a mistake is told where it stands.
-                if json::<Vec<Value>>(&path)?.first().is_some_and(act::is_act) {
+                let first = json::<Vec<Value>>(&path)?.into_iter().next();
+                if first.as_ref().is_some_and(using::is_use) {
+                    let read: Vec<UseCase> = json(&path)?;
+                    let named = read
+                        .iter()
+                        .map(|case| (case.name.as_str(), vec![case.request.identity.as_str()]));
+                    check(named, &fixtures, &path)?;
+                    uses.insert(grant.clone(), read);
+                } else if first.as_ref().is_some_and(act::is_act) {
                     let read: Vec<ActCase> = json(&path)?;
                     check(read.iter().map(acted_on), &fixtures, &path)?;
                     acts.insert(grant.clone(), read);
@@ -112,6 +124,7 @@ impl Trial {
             cases,
             responses,
             acts,
+            uses,
             classes,
         })
     }
@@ -126,6 +139,13 @@ impl Trial {
     /// Every case about administration with the folder it stands in.
     pub fn act_cases(&self) -> impl Iterator<Item = (&str, &ActCase)> {
         self.acts
+            .iter()
+            .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
+    }
+
+    /// Every case about what gateways use with the folder it stands in.
+    pub fn use_cases(&self) -> impl Iterator<Item = (&str, &UseCase)> {
+        self.uses
             .iter()
             .flat_map(|(grant, cases)| cases.iter().map(move |case| (grant.as_str(), case)))
     }

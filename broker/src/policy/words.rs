@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::asked::{Asked, Party, Task};
+use super::using::USE;
 
 /// The kinds of things there are, parsed once.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Words {
     pub(super) system: Option<EntityTypeName>,
     /// What responses are about; a schema of an earlier release has no word for it.
     pub(super) abuse: Option<EntityTypeName>,
+    /// What egress is given; absent when the schema has no word of it.
+    pub(super) secret: Option<EntityTypeName>,
     /// The action of responding, if the schema has it.
     pub(super) respond: Option<EntityUid>,
     /// The action of issuing, with the groups above it.
@@ -68,6 +71,8 @@ impl Words {
         let administer =
             EntityUid::from_type_name_and_id(action.clone(), EntityId::new("administer"));
         let administers = actions.get(&administer).is_some();
+        let uses = EntityUid::from_type_name_and_id(action.clone(), EntityId::new(USE));
+        let uses = actions.get(&uses).is_some();
         Ok(Self {
             system: administers.then(|| kind("System")).transpose()?,
             action,
@@ -77,6 +82,7 @@ impl Words {
             audience: kind("Audience")?,
             scope: kind("Scope")?,
             abuse: kind("Abuse").ok(),
+            secret: uses.then(|| kind("Secret")).transpose()?,
             respond: actions.get(&respond).is_some().then_some(respond),
             issue,
             actions,

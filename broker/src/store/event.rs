@@ -8,6 +8,7 @@ mod approval;
 mod digest;
 mod drift;
 mod identity;
+mod integrations;
 mod issued;
 mod secrets;
 mod signing;
@@ -24,6 +25,7 @@ pub use digest::{ContentHash, KeyHash, TokenDigest};
 use drift::boxed_thresholds;
 pub use drift::{Chosen, Judgement, NamedOperation, PagingGoal, known_thresholds};
 pub use identity::{Identity, Kind, Pinned};
+pub use integrations::{KeptIntegration, SecretUse};
 pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperation};
 pub use secrets::{Reference, SecretVersion, Version, VersionState};
 pub use signing::SigningKey;
@@ -254,6 +256,18 @@ pub enum Event {
         until: UnixMillis,
     },
 
+    /// What egress may call at a third party from here on, with which secret.
+    IntegrationChanged(Box<KeptIntegration>),
+    /// Nothing of it may be called any more.
+    IntegrationRemoved {
+        integration: NodeId,
+        by: By,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A gateway told how often it used a version.
+    SecretUsed(Box<SecretUse>),
+
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),
     /// The administrators' door was used: who, which route, with what answer.
@@ -270,6 +284,7 @@ impl Event {
                 | Self::Suspended { .. }
                 | Self::SigningKeyRemoved { .. }
                 | Self::Responded { .. }
+                | Self::IntegrationRemoved { .. }
                 | Self::SecretVersionMoved {
                     state: VersionState::Retired,
                     ..

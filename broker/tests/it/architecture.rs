@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("issue", &["policy", "store", "crypto", "clock"]),
     ("watch", &["policy", "store", "crypto", "clock"]),
     ("revoke", &["store", "crypto", "clock"]),
-    ("vault", &["store", "crypto", "clock"]),
+    ("vault", &["policy", "store", "crypto", "clock"]),
     ("audit", &["store", "crypto", "clock"]),
     ("telemetry", &["store", "clock"]),
     ("config", &["clock", "store", "telemetry"]),

@@ -7,6 +7,7 @@ mod commands;
 mod cut_off;
 mod federation;
 pub(crate) mod harness;
+mod integrations;
 mod life;
 mod narrowed;
 mod routes;

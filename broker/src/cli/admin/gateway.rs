@@ -24,6 +24,9 @@ pub enum GatewayCommand {
         /// its audiences; one that was taken over could then end the keys it serves
         #[arg(long)]
         sole_witness: bool,
+        /// Give it secrets of third parties, for the integrations that name it: for `lanyard-gateway egress`
+        #[arg(long)]
+        egress: bool,
         /// Write the enrolment to a new file that only you can read, instead of printing it
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -40,11 +43,13 @@ impl Asks for GatewayCommand {
                 owner,
                 audiences,
                 sole_witness,
+                egress,
                 out,
             } => Call::post(
                 "v1/gateways",
                 json!({
                     "name": name, "owner": owner, "audiences": audiences, "sole_witness": sole_witness,
+                    "egress": egress,
                 }),
                 |answer| serde_json::to_string_pretty(answer).unwrap_or_default(),
             )
@@ -59,6 +64,7 @@ impl Asks for GatewayCommand {
                         "owner",
                         "disabled",
                         "sole_witness",
+                        "egress",
                         "audiences",
                     ],
                 )

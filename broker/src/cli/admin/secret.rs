@@ -213,11 +213,18 @@ fn who(answer: &Value) -> String {
             _ => version("draining"),
         },
     );
-    match items(answer, "holders") {
+    let had = match items(answer, "holders") {
         [] => format!("{head}nobody had one"),
         holders => {
             let columns = ["name", "identity", "version", "from", "until"];
             format!("{head}\n{}", output::table(holders, &columns))
+        }
+    };
+    match items(answer, "uses") {
+        [] => had,
+        uses => {
+            let columns = ["gateway", "integration", "version", "calls", "last_at"];
+            format!("{had}\n\nused until now\n{}", output::table(uses, &columns))
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::CliError;
-use super::super::output::Output;
+use super::super::output::{self, Output};
 use super::folder::{Folder, counted};
 use crate::policy::lint::{administrators, lint};
 use crate::policy::{Bundle, Effect};
@@ -16,6 +16,7 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     let mut findings = lint(&bundle, files);
     findings.extend(administrators(&bundle, &trial.fixtures));
     let (slices, largest) = bundle.sliced();
+    let egress = bundle.permits_use();
     let answer = json!({
         "ok": findings.is_empty(),
         "policies": bundle.rules().count(),
@@ -24,7 +25,13 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
         "slices": slices,
         "largest_slice": largest,
         "findings": findings,
+        "egress": egress,
     });
+    if !egress {
+        output::message(format_args!(
+            "warning: no policy permits `use`: gateways are given no secrets (policies/egress is a beginning)"
+        ));
+    }
     output.print(&answer, |_| {
         let mut text = String::new();
         for finding in &findings {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::output::{Output, line};
 use super::folder::{Folder, counted};
-use crate::policy::rehearsal::{Untried, rehearse, rehearse_act};
+use crate::policy::rehearsal::{Untried, rehearse, rehearse_act, rehearse_use};
 use crate::policy::respond::try_on;
 use crate::policy::trial::{Expectation, Outcome, Trial, Verdict};
 use crate::policy::{Bundle, Effect, Rule};
@@ -45,8 +45,10 @@ pub(super) fn run(args: &TestArgs, output: Output) -> Result<(), CliError> {
     let (bundle, trial) = (args.folder.bundle()?, args.folder.trial()?);
     let tried = tried(args, &bundle, &trial);
     let untested = untested(&bundle, &tried.determining);
-    let cases =
-        trial.all_cases().count() + trial.act_cases().count() + trial.response_cases().count();
+    let cases = trial.all_cases().count()
+        + trial.act_cases().count()
+        + trial.use_cases().count()
+        + trial.response_cases().count();
     let answer = json!({
         "cases": cases,
         "failures": tried.failures,
@@ -109,6 +111,10 @@ fn tried<'t>(args: &TestArgs, bundle: &'t Bundle, trial: &Trial) -> Tried<'t> {
         let came = rehearse_act(bundle, &trial.fixtures, &case.request);
         note(grant, &case.name, &case.expect, came);
     }
+    for (grant, case) in trial.use_cases() {
+        let came = rehearse_use(bundle, &trial.fixtures, &case.request);
+        note(grant, &case.name, &case.expect, came);
+    }
     for (grant, case) in trial.response_cases() {
         let differences = match try_on(bundle, &trial.fixtures, &case.drift) {
             Err(why) => vec![why.to_string()],
@@ -150,12 +156,13 @@ const fn decided(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Policies about tokens, responses or administration whose removal no case would notice.
+/// Policies about tokens, responses, administration or use whose removal no case would notice.
 fn untested(bundle: &Bundle, determining: &BTreeSet<(&str, &str)>) -> Vec<Untested> {
     let counts = |rule: &&Rule| {
         rule.respond.is_some()
             || bundle.is_about_issuing(rule)
             || bundle.is_about_administration(rule)
+            || bundle.is_about_use(rule)
     };
     bundle
         .rules()

@@ -19,7 +19,10 @@ use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
 use crate::policy::administration::Action::{SecretsRead, SecretsTransfer, SecretsWrite};
 use crate::store::event::Version;
-use crate::vault::{InvalidValue, LONGEST_VALUE, NewVersion, SecretValue, SecretView, VaultError};
+use crate::vault::integrations::UseView;
+use crate::vault::{
+    InvalidValue, LONGEST_VALUE, NewVersion, SecretValue, SecretView, VaultError, WhoView,
+};
 
 /// The longest value, however JSON escapes it, and the members around it.
 const LONGEST_BODY: usize = 6 * LONGEST_VALUE + 4_096;
@@ -141,6 +144,14 @@ async fn transfer(
     ok(transferred.await?)
 }
 
+/// Who had it then, and what gateways told of its use until now.
+#[derive(Serialize)]
+struct Who {
+    #[serde(flatten)]
+    view: WhoView,
+    uses: Vec<UseView>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct When {
@@ -162,7 +173,9 @@ async fn who(
     let at = at
         .as_deref()
         .map_or_else(|| Some(rooms.clock.now()), instant);
-    ok(rooms.vault.who(&secret, at.ok_or_else(refused)?).await?)
+    let view = rooms.vault.who(&secret, at.ok_or_else(refused)?).await?;
+    let uses = rooms.integrations.uses(view.secret);
+    ok(Who { view, uses })
 }
 
 /// A time as people or programs write it.

@@ -3,7 +3,7 @@
 use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::Deserialize;
 
-use super::{ADMIN_SCOPE, GATEWAY_SCOPES, LOCAL_ADMINISTRATOR};
+use super::{ADMIN_SCOPE, EGRESS_SCOPES, GATEWAY_SCOPES, LOCAL_ADMINISTRATOR};
 use crate::issue::policy::Lifetimes;
 use crate::issue::proof::api_key::ApiKey;
 use crate::store::event::{Identity, Kind};
@@ -77,6 +77,9 @@ pub struct NewGateway {
     /// that no other gateway serves.
     #[serde(default)]
     pub sole_witness: bool,
+    /// Whether it is given secrets of third parties, for integrations that name it.
+    #[serde(default)]
+    pub egress: bool,
 }
 
 /// A name: `[a-z0-9][a-z0-9._-]{0,62}`. Safe in URLs, logs, file names and a shell.
@@ -168,7 +171,8 @@ pub(super) fn identity(
             {
                 return Err(InvalidInput::new("audiences", "names the broker itself"));
             }
-            let helper = new.kind == Kind::Gateway && scopes.to_string() == GATEWAY_SCOPES;
+            let helper = new.kind == Kind::Gateway
+                && [GATEWAY_SCOPES, EGRESS_SCOPES].contains(&scopes.to_string().as_str());
             if !helper
                 && scopes
                     .iter()

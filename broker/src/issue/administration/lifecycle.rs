@@ -8,7 +8,7 @@
 use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
 
-use super::input::{self, NewIdentity};
+use super::input::{self, InvalidInput, NewIdentity};
 use super::{AdminError, IdentityView};
 use crate::issue::Issue;
 use crate::issue::identity::Identified;
@@ -154,6 +154,10 @@ impl Issue {
             sole_witness: grant.sole_witness,
             ..input::identity(wanted, grant.owner, self.reserved(), self.lifetimes())?
         };
+        if grant.kind == Kind::Gateway && changed.scopes != grant.scopes {
+            let why = "of a gateway are said at its enrolment";
+            return Err(InvalidInput::new("scopes", why).into());
+        }
         if changed != grant {
             let event = Event::IdentityChanged {
                 identity: node,

@@ -3,6 +3,7 @@
 use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::Serialize;
 
+use super::EGRESS_SCOPE;
 use crate::clock::UnixMillis;
 use crate::issue::identity::{Book, Credential, Proof};
 use crate::store::event::{Identity, Kind, Pinned};
@@ -72,6 +73,8 @@ pub struct GatewayView {
     pub audiences: Vec<Audience>,
     /// Whether its word about hard rules stands alone.
     pub sole_witness: bool,
+    /// Whether it is given secrets of third parties.
+    pub egress: bool,
     /// Revoked and not enabled again.
     pub disabled: bool,
 }
@@ -149,6 +152,7 @@ pub(super) fn gateways(book: &Book) -> Vec<GatewayView> {
             owner: found.grant.owner,
             audiences: found.grant.audiences.clone(),
             sole_witness: found.grant.sole_witness,
+            egress: found.grant.scopes.contains(EGRESS_SCOPE),
             disabled: found.disabled,
         })
         .collect();

@@ -90,6 +90,10 @@ actions! {
     SecretsWrite = "secrets:write",
     /// Give one to another owner.
     SecretsTransfer = "secrets:transfer",
+    /// See what may be called at third parties.
+    IntegrationsRead = "integrations:read",
+    /// Say what may be called at third parties, with which secret, and which gateways carry it.
+    IntegrationsWrite = "integrations:write",
     /// See verdicts, what led to them, and by what is judged.
     DriftRead = "drift:read",
     /// Say that a verdict was a mistake.

@@ -215,6 +215,7 @@ impl World {
             owner: "owner".into(),
             audiences: vec!["https://orders.example".into()],
             sole_witness: false,
+            egress: true,
         };
         let enrolment = issue.add_gateway(new, by()).await.unwrap();
         let gateway = async || {

@@ -130,6 +130,7 @@ async fn a_gateway_starts_with_its_enrolment_and_gets_tokens_for_the_broker_alon
         owner: "team".to_owned(),
         audiences: vec![ORDERS.to_owned()],
         sole_witness: false,
+        egress: false,
     };
     let enrolment = world.issue.add_gateway(new, By::Broker).await.unwrap();
     let file: Value = serde_json::from_str(&enrolment.to_json()).unwrap();

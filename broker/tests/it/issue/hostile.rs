@@ -129,6 +129,7 @@ async fn gateway(world: &World) -> Holder {
         owner: "team".to_owned(),
         audiences: vec!["https://orders.example".to_owned()],
         sole_witness: false,
+        egress: false,
     };
     let enrolment = world.issue.add_gateway(new, By::Broker).await.unwrap();
     let credential = world.issue.list_keys("edge").unwrap()[0].id;

@@ -230,6 +230,7 @@ async fn a_gateway_that_is_changed_stays_the_witness_it_was_enrolled_as() {
             owner: "team".to_owned(),
             audiences: vec![ORDERS.to_owned()],
             sole_witness,
+            egress: false,
         };
         world.issue.add_gateway(gateway, By::Broker).await.unwrap();
         let change = ChangeIdentity {
@@ -268,6 +269,7 @@ async fn what_nobody_uses_is_reported_after_a_month_and_disabled_after_three() {
         owner: "team".to_owned(),
         audiences: vec![ORDERS.to_owned()],
         sole_witness: false,
+        egress: false,
     };
     world.issue.add_gateway(gateway, By::Broker).await.unwrap();
     world.issue.local_admin_token(By::Broker).await.unwrap();

@@ -1,0 +1,98 @@
+//! What may be shown of integrations: all of them, since none holds a value.
+
+use lanyard_token::NodeId;
+use lanyard_token::integration::Integration;
+use serde::Serialize;
+
+use super::Integrations;
+use super::state::Kept;
+use crate::clock::UnixMillis;
+use crate::store::event::Version;
+
+/// An integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IntegrationView {
+    /// Its number.
+    pub id: NodeId,
+    /// What it is called.
+    pub name: String,
+    /// Who answers for it, by name.
+    pub owner: String,
+    /// Where its calls go.
+    pub upstream: String,
+    /// Its secret.
+    pub secret: String,
+    /// Who carries it.
+    pub gateways: Vec<CarriedBy>,
+    /// Whether any of them gets the secret now.
+    pub usable: bool,
+    /// Why none does, whoever asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Since when it is there.
+    pub created_at: UnixMillis,
+    /// Since when it is as it is.
+    pub changed_at: UnixMillis,
+    /// What it is.
+    pub integration: Integration,
+}
+
+/// A gateway that carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CarriedBy {
+    /// Its name.
+    pub name: String,
+    /// Whether it would get the secret now.
+    pub allowed: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How often a version was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UseView {
+    /// Which version.
+    pub version: Version,
+    /// For which integration; its number, when that is gone.
+    pub integration: String,
+    /// By which gateway.
+    pub gateway: String,
+    /// How often, as it told.
+    pub calls: u64,
+    /// When last.
+    pub last_at: UnixMillis,
+}
+
+impl Integrations {
+    pub(super) fn view(&self, id: NodeId, kept: &Kept) -> IntegrationView {
+        let why = self.unusable(kept);
+        let owner = self.state.owner(kept.owner);
+        let carried = |gateway: &NodeId| {
+            let known = self.state.gateway(*gateway);
+            let refused = match &known {
+                None => Some("it is not there".to_owned()),
+                Some(known) => self.refused(known, kept, None).err(),
+            };
+            CarriedBy {
+                name: known.map_or_else(|| gateway.to_string(), |known| known.grant.name),
+                allowed: why.is_none() && refused.is_none(),
+                why: refused,
+            }
+        };
+        let gateways: Vec<CarriedBy> = kept.gateways.iter().map(carried).collect();
+        IntegrationView {
+            id,
+            name: kept.integration.name().to_string(),
+            owner: owner.map_or_else(|| kept.owner.to_string(), |owner| owner.name),
+            upstream: kept.integration.upstream().to_string(),
+            secret: kept.integration.injection().secret().to_owned(),
+            usable: gateways.iter().any(|gateway| gateway.allowed),
+            gateways,
+            why,
+            created_at: kept.created_at,
+            changed_at: kept.changed_at,
+            integration: kept.integration.clone(),
+        }
+    }
+}
