@@ -21,6 +21,7 @@ use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ForeignIssuer, SealKey};
 use crate::crypto::{CryptoError, HeldKey, seal_ring};
+use crate::http::leaks::GithubKeys;
 use crate::http::tls::TlsError;
 use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
@@ -52,6 +53,7 @@ pub struct Broker {
     watch: Arc<Watch>,
     vault: Arc<Vault>,
     integrations: Arc<Integrations>,
+    github: Option<Arc<GithubKeys>>,
     audit: Arc<Audit>,
     stop: CancellationToken,
 }
@@ -114,6 +116,8 @@ impl Broker {
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
             .read(Some(&seal_ring::open(&config.data_dir, &sealing_key)?))?;
         config.check_anchor_folder()?;
+        let github = config.github_keys_file.as_deref().map(github_keys);
+        let github = github.transpose()?;
         let policies = Arc::new(Policies::open(config.policy_bundle.as_deref())?);
         make_folder(&config.data_dir)?;
         let seal = Arc::new(if is_begun(&config.data_dir) {
@@ -221,6 +225,7 @@ impl Broker {
             watch,
             vault,
             integrations,
+            github,
             audit,
             stop: CancellationToken::new(),
         })
@@ -261,6 +266,14 @@ pub fn no_dumps() {
     if let Err(error) = dumps::switch_off() {
         tracing::warn!(%error, "core dumps cannot be switched off: keys would be in them");
     }
+}
+
+/// Reads the keys that GitHub signs its reports with.
+fn github_keys(file: &Path) -> Result<Arc<GithubKeys>, StartError> {
+    let refused = |why: String| ConfigError::refused("leaks.github_keys_file", why);
+    let pem = std::fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let keys = GithubKeys::parse(&pem).map_err(|error| refused(error.to_string()))?;
+    Ok(Arc::new(keys))
 }
 
 /// Reads the sealing key from where the configuration says it is.

@@ -80,6 +80,8 @@ enum Command {
     Secret(admin::Noun<admin::SecretCommand>),
     /// What egress may call at third parties, with which secret
     Integration(admin::Noun<admin::IntegrationCommand>),
+    /// Keys and credentials that were found where they do not belong
+    Leak(admin::Noun<admin::LeakCommand>),
     /// Policies as files: check, test, explain, compare; no broker needed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -161,6 +163,7 @@ pub fn run() -> ExitCode {
         Command::Drift(noun) => admin::run(noun, output),
         Command::Secret(noun) => admin::run(noun, output),
         Command::Integration(noun) => admin::run(noun, output),
+        Command::Leak(noun) => admin::run_leak(noun, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Apply(args) => apply::run(&args, output),
         Command::Probe(args) => probe::run(&args, output),

@@ -61,6 +61,8 @@ pub struct Config {
     pub policy_bundle: Option<PathBuf>,
     /// Whose tokens may be proof beside keys.
     pub federation: Federation,
+    /// Public keys that GitHub signs reports of leaks with.
+    pub github_keys_file: Option<PathBuf>,
     /// Whole days without use after which an identity is disabled; `None`: never.
     pub unused_days: Option<u64>,
     /// Whether statistics only write down what they would have done.
@@ -191,6 +193,7 @@ impl Config {
             )?),
             policy_bundle: settings.path("policy.bundle")?,
             federation: Federation::parse(settings)?,
+            github_keys_file: settings.path("leaks.github_keys_file")?,
             unused_days: Some(settings.within("lifecycle.unused_days", 0, 3_650)?)
                 .filter(|days| *days > 0),
             drift: Drift {

@@ -8,6 +8,7 @@ pub mod duties;
 pub mod egress;
 pub mod feed;
 pub mod health;
+pub mod leaks;
 pub mod listener;
 pub mod metadata;
 pub mod oauth;

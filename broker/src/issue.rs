@@ -15,6 +15,7 @@ pub mod identity;
 mod inspect;
 mod keeping;
 pub mod keys;
+pub mod leaks;
 pub mod limits;
 pub mod lineage;
 mod local;

@@ -10,6 +10,7 @@
 
 mod error;
 pub mod integrations;
+mod leaks;
 mod lease;
 mod name;
 mod place;
@@ -52,6 +53,8 @@ pub struct Vault {
     trust_domain: String,
     /// One change at a time, so that names stay unique and no version is numbered twice.
     changing: tokio::sync::Mutex<()>,
+    /// For what somebody found somewhere.
+    known: leaks::SharedKnown,
 }
 
 /// A value to keep.
@@ -88,6 +91,7 @@ impl Vault {
             seal,
             trust_domain,
             changing: tokio::sync::Mutex::default(),
+            known: leaks::SharedKnown::default(),
         }
     }
 

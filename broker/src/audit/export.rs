@@ -258,6 +258,14 @@ impl Export {
                 rev, "lanyard.secret" = %secret, version = version.0, "lanyard.identity" = %to, until = until.0,
                 "a version was handed out"
             ),
+            Event::SecretLeaked {
+                secret,
+                version,
+                found_at,
+            } => tracing::warn!(
+                name: "lanyard.log.secret_leaked",
+                rev, "lanyard.secret" = %secret, version = version.0, ?found_at, "a version was found elsewhere"
+            ),
             Event::IntegrationChanged(kept) => tracing::info!(
                 name: "lanyard.log.integration_changed",
                 rev, "lanyard.integration" = kept.integration.name().as_str(), by = ?kept.by,

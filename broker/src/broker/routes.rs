@@ -10,7 +10,7 @@ use crate::http::caller::Doorkeeper;
 use crate::http::duties::Table;
 use crate::http::health::{self, Pulse, Vitals};
 use crate::http::oauth::Confirmations;
-use crate::http::{admin, drift, egress, feed, metadata, oauth, reports, socket};
+use crate::http::{admin, drift, egress, feed, leaks, metadata, oauth, reports, socket};
 use crate::issue::keys::in_force;
 use crate::store::Store;
 use crate::store::event::KeyUse;
@@ -52,6 +52,7 @@ impl Broker {
                 self.clock.clone(),
                 self.stop.clone(),
             ))
+            .merge(leaks::routes(self.finders()))
             .merge(health::routes(pulse.clone()));
         let watched = Router::new()
             .merge(health::routes(pulse.clone()))
@@ -61,6 +62,7 @@ impl Broker {
             revoke: self.revoke.clone(),
             vault: self.vault.clone(),
             integrations: self.integrations.clone(),
+            finders: self.finders(),
             confirmations,
             pulse,
             clock: self.clock.clone(),
@@ -79,6 +81,15 @@ impl Broker {
             admin: wrap(admin, self.config.behind_proxy),
             socket: wrap(socket, false),
             duties,
+        }
+    }
+
+    fn finders(&self) -> leaks::Finders {
+        leaks::Finders {
+            issue: self.issue.clone(),
+            revoke: self.revoke.clone(),
+            vault: self.vault.clone(),
+            github: self.github.clone(),
         }
     }
 

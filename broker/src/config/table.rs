@@ -103,6 +103,11 @@ pub const ALL: &[Setting] = &[
         "they may lie on loopback and private networks, in plain HTTP on loopback",
     ),
     setting(
+        "leaks.github_keys_file",
+        None,
+        "public keys that GitHub's secret scanning signs with, PEM",
+    ),
+    setting(
         "lifecycle.unused_days",
         Some("90"),
         "whole days without use after which an identity is disabled; 0: never",

@@ -10,6 +10,7 @@ mod gateways;
 mod identities;
 mod integrations;
 mod keys;
+mod leaks;
 mod lineage;
 mod owners;
 mod policy;
@@ -26,6 +27,7 @@ use axum::routing::post;
 
 use super::duties::{About, Duties, Duty};
 use super::health::Pulse;
+use super::leaks::Finders;
 use super::oauth::Confirmations;
 use crate::clock::Clock;
 use crate::issue::Issue;
@@ -34,7 +36,7 @@ use crate::policy::administration::Action::{
     IdentitiesDisable, IdentitiesEnable, IdentitiesRead, IdentitiesTransfer, IdentitiesWrite,
     KeysRead, KeysRevoke, KeysWrite, LineageRead, OwnersDisable, OwnersEnable, OwnersRead,
     OwnersTransfer, OwnersWrite, PolicyRead, PolicyReload, SigningKeysRead, SigningKeysWrite,
-    StatusRead,
+    StatusRead, TokensRevoke,
 };
 use crate::revoke::Revoke;
 use crate::vault::Vault;
@@ -51,6 +53,8 @@ pub struct Rooms {
     pub vault: Arc<Vault>,
     /// What egress may call with them.
     pub integrations: Arc<Integrations>,
+    /// Who acts on what was found elsewhere.
+    pub finders: Finders,
     /// What gateways confirmed.
     pub confirmations: Arc<dyn Confirmations>,
     /// How the broker is.
@@ -195,6 +199,7 @@ fn ends() -> Duties<Rooms> {
             on(LineageRead, About::Node),
             lineage::show,
         )
+        .post("/v1/leaks", Duty::of(TokensRevoke), leaks::report)
         .merge(ending::routes())
 }
 

@@ -256,6 +256,13 @@ pub enum Event {
         until: UnixMillis,
     },
 
+    /// A version was found where it does not belong: it should be exchanged at the third party.
+    SecretLeaked {
+        secret: NodeId,
+        version: Version,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found_at: Option<String>,
+    },
     /// What egress may call at a third party from here on, with which secret.
     IntegrationChanged(Box<KeptIntegration>),
     /// Nothing of it may be called any more.
@@ -328,6 +335,11 @@ pub enum Cause {
     Changed,
     /// Nobody used it for as long as the operator allows.
     Unused,
+    /// It was found where it does not belong.
+    Leaked {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found_at: Option<String>,
+    },
 }
 
 impl Cause {
@@ -341,6 +353,7 @@ impl Cause {
             Self::NeverIssued => "never_issued",
             Self::Changed => "changed",
             Self::Unused => "unused",
+            Self::Leaked { .. } => "leaked",
         }
     }
 

@@ -194,6 +194,26 @@ impl VaultState {
         offered.ok_or(LeaseRefused::NoneInForce)
     }
 
+    /// Tells every version that is not retired: secret, name, version, sealed value.
+    pub(super) fn each_sealed(&self, mut tell: impl FnMut(NodeId, &str, Version, &str)) {
+        let inner = self.read();
+        for (secret, record) in &inner.secrets {
+            for (version, known) in record.versions() {
+                if let Some(sealed) = &known.sealed {
+                    tell(*secret, &record.name, version, sealed);
+                }
+            }
+        }
+    }
+
+    /// Whether a version is there and not retired.
+    pub(super) fn is_kept(&self, secret: NodeId, version: Version) -> bool {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        let known = record.and_then(|record| record.version(version));
+        known.is_some_and(|known| known.state != VersionState::Retired)
+    }
+
     /// Whether a version that was just handed out may be.
     pub(super) fn still_out(&self, secret: NodeId, version: Version) -> Result<(), LeaseRefused> {
         let inner = self.read();
@@ -316,6 +336,14 @@ impl Inner {
                     record.move_to(*version, *state, at);
                     self.changed.insert(Key::Secret(*secret));
                     self.changed.insert(Key::Version(*secret, *version));
+                }
+            }
+            Event::SecretLeaked { secret, .. } => {
+                if let Some(record) = self.secrets.get_mut(secret)
+                    && record.rotation_queued.is_none()
+                {
+                    record.rotation_queued = Some(at);
+                    self.changed.insert(Key::Secret(*secret));
                 }
             }
             Event::SecretLeased {

@@ -20,7 +20,7 @@ pub struct SecretView {
     pub created_at: UnixMillis,
     /// The version in force.
     pub active: Option<Version>,
-    /// Since when it should be exchanged at the third party, because its owner was disabled.
+    /// Since when it should be exchanged at the third party, because its owner was disabled or it was found elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_queued: Option<UnixMillis>,
     /// All versions, the oldest first.

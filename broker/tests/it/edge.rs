@@ -8,6 +8,7 @@ mod cut_off;
 mod federation;
 pub(crate) mod harness;
 mod integrations;
+mod leaks;
 mod life;
 mod narrowed;
 mod routes;

@@ -1,0 +1,245 @@
+//! Reports of what was found where it does not belong: keys and tokens of ours end, credentials of third parties
+//! are marked to be exchanged.
+//!
+//! Whoever holds a key may end it, so nobody has to say who they are; the answer is the same whatever was
+//! found. GitHub signs what its scanner sends, and is told what it was.
+
+mod github;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::problem::Problem;
+use super::wording;
+use crate::issue::Issue;
+use crate::issue::leaks::Leaked;
+use crate::issue::limits::Network;
+use crate::revoke::Revoke;
+use crate::store::event::{By, Cause};
+use crate::store::plain::is_plain_line;
+use crate::vault::Vault;
+pub use github::{GithubKeys, NoKeys};
+
+/// The longest report.
+const LONGEST: usize = 256 * 1_024;
+/// The most of one report.
+const MOST: usize = 100;
+/// The longest place it was found at.
+const LONGEST_PLACE: usize = 512;
+
+/// Who acts on a report.
+#[derive(Clone)]
+pub struct Finders {
+    /// Knows keys and tokens.
+    pub issue: Arc<Issue>,
+    /// Ends them.
+    pub revoke: Arc<Revoke>,
+    /// Knows credentials of third parties.
+    pub vault: Arc<Vault>,
+    /// Who signs reports of GitHub's scanner; none: its reports are refused.
+    pub github: Option<Arc<GithubKeys>>,
+}
+
+/// `POST /v1/leaks` and `POST /v1/leaks/github`, for the public listener.
+pub fn routes(finders: Finders) -> Router {
+    Router::new()
+        .route("/v1/leaks", post(report))
+        .route("/v1/leaks/github", post(of_github))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(finders)
+}
+
+/// One that was found; has no `Debug`.
+pub struct Found {
+    /// What.
+    pub text: Zeroizing<String>,
+    /// Where.
+    pub at: Option<String>,
+}
+
+/// What came of a report.
+#[derive(Debug, Default, Serialize)]
+pub struct Came {
+    /// Keys and tokens that were ended, or had been before.
+    pub ours: usize,
+    /// Credentials of third parties that are to be exchanged, by name.
+    pub secrets: Vec<String>,
+    /// What is neither.
+    pub unknown: usize,
+    /// Of each, whether it is one of both.
+    #[serde(skip)]
+    pub known: Vec<bool>,
+}
+
+impl Finders {
+    /// Acts on a report; `network`: counted there.
+    pub async fn act(&self, found: &[Found], network: Option<Network>) -> Result<Came, Problem> {
+        let mut came = Came::default();
+        for Found { text, at } in found {
+            if let Some(network) = network {
+                self.issue.count_report(network).map_err(|later| {
+                    Problem::new(
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "temporarily_unavailable",
+                        "too many reports",
+                    )
+                    .retry_after(later.retry_after)
+                    .because("leaks_rate")
+                })?;
+            }
+            let at = at.as_deref().and_then(place);
+            let known = self.act_on(text, at, &mut came).await?;
+            came.known.push(known);
+        }
+        Ok(came)
+    }
+
+    async fn act_on(
+        &self,
+        text: &str,
+        at: Option<String>,
+        came: &mut Came,
+    ) -> Result<bool, Problem> {
+        let found_at = at.as_deref().unwrap_or("not said");
+        match self.issue.leaked(text) {
+            Some(Leaked::Living(node)) => {
+                let cause = Cause::Leaked {
+                    found_at: at.clone(),
+                };
+                self.revoke.revoke(&[node], cause, By::Broker).await?;
+                tracing::error!(
+                    name: "lanyard.leak.ended",
+                    { lanyard.node = %node, found_at },
+                    "a key or token was found where it does not belong, and ended"
+                );
+                came.ours += 1;
+                return Ok(true);
+            }
+            Some(Leaked::Ended) => {
+                came.ours += 1;
+                return Ok(true);
+            }
+            None => {}
+        }
+        let Some((secret, version)) = self.vault.version_of(text)? else {
+            came.unknown += 1;
+            return Ok(false);
+        };
+        self.vault.leaked((secret, version), at.clone()).await?;
+        tracing::error!(
+            name: "lanyard.leak.secret",
+            { lanyard.secret = %secret, version = version.0, found_at },
+            "a third party's credential was found where it does not belong: it is to be exchanged"
+        );
+        let view = self.vault.show(&secret.to_string())?;
+        came.secrets.push(view.name);
+        Ok(true)
+    }
+}
+
+/// A place as it may stand in the log.
+fn place(text: &str) -> Option<String> {
+    let text = wording::without_secrets(text.trim());
+    (!text.is_empty() && text.len() <= LONGEST_PLACE && is_plain_line(&text)).then_some(text)
+}
+
+/// A report as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    token: Option<String>,
+    #[serde(default)]
+    tokens: Vec<String>,
+    url: Option<String>,
+}
+
+/// Reads a report; the body is wiped.
+pub fn read(body: Bytes) -> Result<Vec<Found>, Problem> {
+    let report = serde_json::from_slice::<Report>(&body);
+    wipe(body);
+    let Report { token, tokens, url } =
+        report.map_err(|error| Problem::invalid_request(wording::of_json(&error)))?;
+    let found = token.into_iter().chain(tokens).map(|text| Found {
+        text: Zeroizing::new(text),
+        at: url.clone(),
+    });
+    bounded(found.collect())
+}
+
+fn bounded(found: Vec<Found>) -> Result<Vec<Found>, Problem> {
+    if (1..=MOST).contains(&found.len()) {
+        return Ok(found);
+    }
+    let words = format!("a report has 1 to {MOST} of them: `token`, or `tokens`");
+    Err(Problem::invalid_request(words).because("leaks_number"))
+}
+
+fn wipe(body: Bytes) {
+    if let Ok(mut body) = body.try_into_mut() {
+        body.zeroize();
+    }
+}
+
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| {
+        let status = rejection.status();
+        Problem::new(status, "invalid_request", "the body cannot be read").because("body")
+    })
+}
+
+#[derive(Serialize)]
+struct Received {
+    received: usize,
+}
+
+async fn report(
+    State(finders): State<Finders>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let found = read(whole(body)?)?;
+    let network = peer.map(|Extension(ConnectInfo(peer))| Network::of(peer.ip().to_canonical()));
+    finders.act(&found, network).await?;
+    let received = Received {
+        received: found.len(),
+    };
+    let no_store = [(CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::ACCEPTED, no_store, Json(received)).into_response())
+}
+
+async fn of_github(
+    State(finders): State<Finders>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = whole(body)?;
+    let keys = finders.github.as_ref().ok_or_else(|| {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "access_denied",
+            "this broker knows no key of GitHub's: `leaks.github_keys_file`",
+        )
+        .because("github_keys")
+    })?;
+    if !keys.have_signed(&headers, &body) {
+        let words = "the signature is not GitHub's";
+        return Err(
+            Problem::new(StatusCode::FORBIDDEN, "access_denied", words).because("github_signature")
+        );
+    }
+    let (found, types) = github::read(body)?;
+    let came = finders.act(&bounded(found)?, None).await?;
+    let no_store = [(CACHE_CONTROL, "no-store")];
+    Ok((no_store, Json(github::answer(types, &came.known))).into_response())
+}

@@ -1,0 +1,78 @@
+//! What was found where it does not belong: is it a credential that is kept here?
+//!
+//! A value is looked for by a keyed hash, so that nothing is compared with values and no list of them lies in memory. The
+//! hashes are made when the first report comes and kept in memory alone: on disk they would let whoever has the key
+//! try values on a copy. *What it misses:* a value that was reported with something before or behind it, or
+//! encoded; and versions that are retired, which nobody should be able to use.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use lanyard_token::NodeId;
+
+use super::{Vault, VaultError};
+use crate::crypto::{Mac, SealingRoot};
+use crate::store::Event;
+use crate::store::event::Version;
+
+/// Keyed hashes of values, and what they are of.
+#[derive(Default)]
+pub(super) struct Known {
+    mac: Option<Mac>,
+    by_tag: HashMap<[u8; 16], (NodeId, Version)>,
+    seen: HashMap<(NodeId, Version), [u8; 16]>,
+}
+
+impl Vault {
+    /// Which version of which secret a text is, if it is one that could be in use.
+    pub fn version_of(&self, text: &str) -> Result<Option<(NodeId, Version)>, VaultError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mac = known.mac(&self.seal)?;
+        let mut new = Vec::new();
+        self.state.each_sealed(|secret, name, version, sealed| {
+            if !known.seen.contains_key(&(secret, version)) {
+                new.push((secret, name.to_owned(), version, sealed.to_owned()));
+            }
+        });
+        for (secret, name, version, sealed) in new {
+            // One that does not open is told of when it is leased; it hides no other.
+            let Ok(value) = self.place(secret, &name, version).open(&self.seal, &sealed) else {
+                continue;
+            };
+            let tag = mac.tag(&[value.expose().as_bytes()]);
+            known.seen.insert((secret, version), tag);
+            known.by_tag.insert(tag, (secret, version));
+        }
+        let found = known.by_tag.get(&mac.tag(&[text.as_bytes()])).copied();
+        Ok(found.filter(|(secret, version)| self.state.is_kept(*secret, *version)))
+    }
+
+    /// Writes down that a version was found where it does not belong: it should be exchanged.
+    pub async fn leaked(
+        &self,
+        (secret, version): (NodeId, Version),
+        found_at: Option<String>,
+    ) -> Result<(), VaultError> {
+        let event = Event::SecretLeaked {
+            secret,
+            version,
+            found_at,
+        };
+        self.store.append(vec![event]).await?;
+        Ok(())
+    }
+}
+
+impl Known {
+    fn mac(&mut self, seal: &SealingRoot) -> Result<Mac, VaultError> {
+        if let Some(mac) = &self.mac {
+            return Ok(mac.clone());
+        }
+        let mac = seal.mac("leaked values", b"vault")?;
+        self.mac = Some(mac.clone());
+        Ok(mac)
+    }
+}
+
+/// Of a vault, shared.
+pub(super) type SharedKnown = Mutex<Known>;

@@ -1,0 +1,86 @@
+//! What was found elsewhere, through the real binary.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::harness::{Dev, answer, client, json as run_json, refused};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_found_is_ended_or_marked_and_nobody_is_told_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (dev, client) = (Dev::start(&data), client(None));
+    let here = ["--json", "--data-dir", data.to_str().unwrap()];
+    let on = |arguments: &[&str]| run_json(&[arguments, &here].concat());
+    let report = async |body: Value| {
+        let url = format!("{}/v1/leaks", dev.text("issuer"));
+        answer(client.post(url).json(&body)).await
+    };
+    let found_at = "https://example.com/repository/blob/main/config";
+    let (id, key) = (dev.text("client_id"), dev.text("client_secret"));
+    let token = dev.demo_token(&client).await;
+
+    let file = folder.path().join("value");
+    std::fs::write(&file, "sk_live_51Hx").unwrap();
+    let file = file.to_str().unwrap();
+    on(&["secret", "put", "a/key", "--owner", "dev", "--file", file]);
+
+    // The same answer for a secret, a token, a key, and what is nothing.
+    for text in ["sk_live_51Hx", token.as_str(), "sk_live_51HX", "nonsense"] {
+        let (status, told) = report(json!({"token": text, "url": found_at})).await;
+        assert_eq!((status.as_u16(), told), (202, json!({"received": 1})));
+    }
+    assert!(on(&["secret", "show", "a/key"])["rotation_queued"].is_u64());
+    let probe = dev.token(&client, id, key).await;
+    assert_eq!(probe.0, 200, "the key itself was not reported yet");
+    assert!(!dev.is_active(&client, &token, (id, key)).await);
+    let (status, _) = report(json!({"tokens": [key, "other"], "url": found_at})).await;
+    assert_eq!(status, 202);
+    assert_eq!(dev.token(&client, id, key).await.0, 401);
+    let said = dev.running.said();
+    assert!(said.contains(found_at) && !said.contains(key), "{said}");
+
+    for bad in [
+        json!({}),
+        json!({"tokens": []}),
+        json!({"tokens": vec!["x"; 101]}),
+        json!({"token": 7}),
+        json!([key]),
+        json!({"token": key, "more": 1}),
+    ] {
+        assert_eq!(report(bad).await.0, 400);
+    }
+    // Nobody knows GitHub's keys here.
+    let url = format!("{}/v1/leaks/github", dev.text("issuer"));
+    assert_eq!(answer(client.post(url).json(&json!([]))).await.0, 403);
+
+    // An administrator is told what came of it.
+    let body = json!({"tokens": [key, "sk_live_51Hx", "nonsense"]});
+    let (status, came) = dev.admin(&client, Method::POST, "/v1/leaks", body).await;
+    assert_eq!(status, 200, "{came}");
+    assert_eq!(came, json!({"ours": 1, "secrets": ["a/key"], "unknown": 1}));
+    let lines = folder.path().join("found");
+    std::fs::write(&lines, format!("{key}\n\nnonsense\n")).unwrap();
+    let came = on(&["leak", "report", "--file", lines.to_str().unwrap()]);
+    assert_eq!(came, json!({"ours": 1, "secrets": [], "unknown": 1}));
+}
+
+#[test]
+fn a_pipeline_looks_for_keys_without_any_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = at("data");
+    let dev = Dev::start(&data);
+    std::fs::create_dir(at("code")).unwrap();
+    std::fs::write(at("code/clean"), "lyk_nothing of the kind").unwrap();
+    let clean = run_json(&["--json", "leak", "scan", at("code").to_str().unwrap()]);
+    assert_eq!(clean, json!({"files": 1, "found": []}));
+    let key = dev.text("client_secret");
+    std::fs::write(at("code/config"), format!("\nkey = {key}\n")).unwrap();
+    let output = super::harness::run(&["--json", "leak", "scan", at("code").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["found"][0]["line"], 2);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(key));
+    refused(&["leak", "scan", at("none").to_str().unwrap()], 1);
+}
