@@ -124,11 +124,19 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        (self.over || self.inner.is_end_stream()) && self.trailers.is_none()
+        // What the scrubber holds is still to come, though nothing more comes in.
+        let is_over = self.over || (self.inner.is_end_stream() && self.scrubber.held() == 0);
+        is_over && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (inner, held) = (self.inner.size_hint(), self.scrubber.held());
+        let mut hint = SizeHint::new();
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(held));
+        }
+        hint.set_lower(inner.lower().saturating_add(held));
+        hint
     }
 }
 

@@ -177,6 +177,12 @@ impl Scrubber {
         self.found
     }
 
+    /// Bytes that came and were not handed on yet.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
     /// The next chunk: gives what can be handed on.
     pub fn push(&mut self, needles: &Needles, chunk: Bytes) -> Bytes {
         if self.held.is_empty() {

@@ -40,6 +40,25 @@ async fn echo() -> (SocketAddr, Seen) {
 }
 
 #[tokio::test]
+async fn an_answer_that_ends_as_the_value_begins_arrives_whole() {
+    let (upstream, _) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let token = world.token("party:use");
+    let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for end in [&VALUE[..1], &VALUE[..VALUE.len() - 1], &hex[..1], &hex[..7]] {
+        let sent = format!("it ends with {end}");
+        let response = http()
+            .post(world.url("/party/v1/charges"))
+            .bearer_auth(&token)
+            .body(sent.clone())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.text().await.unwrap(), sent);
+    }
+}
+
+#[tokio::test]
 async fn the_third_party_sees_the_credential_and_the_caller_never_does() {
     let (upstream, seen) = echo().await;
     let world = World::new(&party(upstream, HEADER, "")).await;
