@@ -96,7 +96,7 @@ fn without_a_folder_the_policies_that_came_with_the_program_are_meant() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", words(&output.stderr));
-    assert!(words(&output.stdout).starts_with("8 policies: 8 permits, 0 forbids"));
+    assert!(words(&output.stdout).starts_with("9 policies: 9 permits, 0 forbids"));
     let said = "there is no policies/ here: these came with the program";
     assert_eq!(words(&output.stderr).trim_end(), said);
     let there = Copied::new().policy(&["check"]);
