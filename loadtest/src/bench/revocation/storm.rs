@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanyard_sdk::{Client, Secret};
 use lanyard_token::{FeedMessage, NodeId, Rev};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fleet::Fleet;
 use super::pulse::{Told, fresh_node, refused};
@@ -22,6 +22,8 @@ use crate::load::Connection;
 const NODES_A_CALL: usize = 50_000;
 /// Within so long all calls are due.
 const WITHIN: Duration = Duration::from_secs(1);
+/// Who has not come level by then has missed something.
+const LEVEL_WITHIN: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8;
 const GATEWAYS: usize = 8;
 
@@ -140,7 +142,9 @@ async fn missed(fleet: &Fleet, before: Rev, nodes: &[NodeId]) -> u64 {
     let last = nodes.last().copied();
     for view in fleet.views() {
         if let Some(last) = last {
-            refused(&view, last, Instant::now()).await;
+            // A token of before the storm: one of now would outlive what it has just been told.
+            let watch = view.subscribe(before, &[last]);
+            let _ = timeout(LEVEL_WITHIN, watch.dead()).await;
         }
     }
     let lives = |view: &Arc<lanyard_sdk::feed::FeedView>| {
