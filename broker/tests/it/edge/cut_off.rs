@@ -147,14 +147,16 @@ async fn a_thief_is_stopped_while_the_broker_is_dead_and_stays_so_through_restar
 
     for (who, paths) in [(&other, &OTHER[..]), (&clerk, &ORDINARY[..])] {
         let before = gateway.portraits_kept();
-        let began = Instant::now();
+        let (began, mut calls, mut passed) = (Instant::now(), 0, 0);
         while gateway.portraits_kept() == before {
+            let (sent, alarms) = (beside.reports().sent(), gateway.sudden_alarms());
             assert!(
                 began.elapsed() < Duration::from_secs(60),
-                "nothing was learned"
+                "nothing was learned: {passed} of {calls} calls passed, {sent} reports, {alarms} alarms, {before} portraits"
             );
             let token = mint(&dev, &client, who).await;
-            work(&gateway, &token, paths, 300).await;
+            passed += work(&gateway, &token, paths, 300).await;
+            calls += 300;
         }
     }
     let (stolen, untouched) = (

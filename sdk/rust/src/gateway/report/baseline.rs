@@ -6,7 +6,8 @@
 //! whose bounds have changed since the last answer? Only those that are kept here are fetched again,
 //! one at a time and so many a second, however many there are: a broker that has just started, or a
 //! thousand young identities, cause no storm. Bounds that are the same as those kept here are not sent
-//! again: they are asked for by what the broker called them.
+//! again: they are asked for by what the broker called them. The first answer only says from where on
+//! changes are told, so whoever was asked about before it is asked about once more.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,9 +178,10 @@ impl Known {
     }
 
     fn note(&mut self, changes: &Changes) {
-        // What a broker said in an earlier run says nothing about this one.
-        let other_run = self.place.is_some_and(|place| place.run != changes.run);
-        let stale: Vec<NodeId> = if other_run {
+        // What a broker said in an earlier run says nothing about this one, and what changed before the
+        // first place is told to nobody: who is asked about at first sight may have been learned by now.
+        let first_of_run = self.place.is_none_or(|place| place.run != changes.run);
+        let stale: Vec<NodeId> = if first_of_run {
             self.asked.keys().copied().collect()
         } else {
             let here = |identity: &NodeId| self.asked.contains_key(identity);
@@ -232,9 +234,21 @@ mod tests {
         assert!(!known.want(node(1), now));
         assert_eq!(drained(&mut known), [node(1)]);
         known.note(&changes(7, 0, &[]));
+        drained(&mut known);
         known.note(&changes(7, 3, &[1, 1, 2]));
         assert_eq!(drained(&mut known), [node(1)], "and nobody unknown here");
         assert!(known.want(node(1), now + FRESH));
+    }
+
+    #[test]
+    fn who_was_asked_about_before_changes_are_told_is_asked_about_once_more() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        assert!(known.want(node(1), now) && known.want(node(2), now));
+        assert_eq!(known.next(), Some(node(1)));
+        known.note(&changes(7, 3, &[]));
+        assert_eq!(drained(&mut known), [node(2), node(1)]);
+        known.note(&changes(7, 3, &[]));
+        assert!(drained(&mut known).is_empty());
     }
 
     #[test]
