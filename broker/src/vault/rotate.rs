@@ -1,0 +1,3 @@
+//! Exchanging secrets at third parties.
+
+pub mod machine;

@@ -1,0 +1,183 @@
+//! Takes in what became certain.
+
+use std::collections::BTreeSet;
+
+use super::{Alarm, Call, Fact, Known, Outcome, Reference, Rotation, Rules, Step, Version};
+use crate::clock::UnixMillis;
+
+impl Rotation {
+    /// Takes in a fact. One that does not belong to the step is none of its business: facts are written by
+    /// [`Rotation::learn`] and [`Rotation::next`] of the very same state.
+    pub fn apply(&mut self, fact: &Fact, rules: &Rules, at: UnixMillis) {
+        match (fact, &self.step) {
+            (Fact::Alarmed { alarm }, _) => self.alarm = Some(alarm.clone()),
+            (Fact::Recovered, _) => self.alarm = None,
+            (Fact::Kept, _) => self.abandoned = false,
+            (Fact::Abandoned, _) => {
+                self.abandoned = true;
+                self.give_up_quietly(at);
+            }
+
+            // Neither brings the rotation forward: whoever waits for it still waits since the last step.
+            (Fact::Asked { call: Call::Create(_) }, Step::Creating { .. } | Step::Probing { .. }) => {
+                self.step = Step::Creating { asked: true };
+            }
+            (Fact::Asked { call: Call::Revoke(_) }, Step::Revoking { .. }) => {
+                self.step = Step::Revoking { asked: true };
+                self.ending = true;
+            }
+            (Fact::Lost { .. }, Step::Creating { .. }) => self.step = Step::Probing { since: at },
+            (Fact::Declined { .. }, Step::Creating { .. }) => {
+                self.step = Step::Creating { asked: false };
+                self.give_up_quietly(at);
+            }
+            // However long it takes to get through: nothing is ended without a look at the new one before.
+            (Fact::Declined { .. }, Step::Revoking { .. }) => self.step = Step::Confirming,
+
+            (Fact::Looked { before }, Step::Looking) => {
+                self.before.clone_from(before);
+                self.go(Step::Creating { asked: false }, at);
+            }
+            (Fact::Created { reference }, Step::Creating { .. } | Step::Probing { .. }) => {
+                self.reference = Some(reference.clone());
+                self.go(Step::Proving { since: at }, at);
+                self.give_up_quietly(at);
+            }
+            (Fact::Probed { orphans }, Step::Probing { .. }) => self.clear(orphans.clone(), at),
+            (Fact::Probed { orphans }, Step::Sweeping) => {
+                self.go(Step::Tidying { orphans: orphans.clone() }, at);
+            }
+            (Fact::Cleared { reference }, Step::Clearing { orphans }) => {
+                let left = without(orphans, reference);
+                self.clear(left, at);
+            }
+            (Fact::Cleared { reference }, Step::Tidying { orphans }) => {
+                let left = without(orphans, reference);
+                self.go(
+                    if left.is_empty() {
+                        Step::Sweeping
+                    } else {
+                        Step::Tidying { orphans: left }
+                    },
+                    at,
+                );
+            }
+            (Fact::Proved, Step::Proving { .. }) => self.go(Step::Publishing, at),
+            (Fact::Disproved, Step::Proving { .. }) => {
+                let useless = self.reference.take();
+                // Another number is another idempotency key: the same one would bring the same credential.
+                self.version = Version(self.version.0.saturating_add(1));
+                self.clear(useless.into_iter().collect(), at);
+                self.alarm = Some(Alarm::NeverWorked);
+            }
+            (Fact::Published, Step::Publishing) => {
+                self.published = true;
+                let next = if self.old.is_some() {
+                    Step::Overlapping {
+                        until: at.plus_millis(rules.overlap),
+                    }
+                } else {
+                    Step::Sweeping
+                };
+                self.go(next, at);
+            }
+            (Fact::Overlapped, Step::Overlapping { .. }) => self.go(Step::Draining, at),
+            (Fact::Drained, Step::Draining) => self.go(Step::Confirming, at),
+            (Fact::Confirmed, Step::Confirming) => self.go(Step::Revoking { asked: false }, at),
+            (
+                Fact::Reverted,
+                Step::Overlapping { .. } | Step::Draining | Step::Confirming,
+            ) => self.change_places(rules, at),
+            (Fact::Revoked, Step::Revoking { .. }) => self.go(
+                Step::Burying {
+                    since: at,
+                    said: true,
+                },
+                at,
+            ),
+            (Fact::Lost { .. }, Step::Revoking { .. }) => self.go(
+                Step::Burying {
+                    since: at,
+                    said: false,
+                },
+                at,
+            ),
+            (Fact::Undead, Step::Burying { said, .. }) => {
+                let alarm = said.then_some(Alarm::Undead);
+                self.go(Step::Confirming, at);
+                self.alarm = alarm;
+            }
+            (Fact::Buried, Step::Burying { .. }) => self.go(Step::Sweeping, at),
+            (Fact::Swept, Step::Sweeping) => {
+                let outcome = if !self.published {
+                    Outcome::Abandoned
+                } else if self.reverted {
+                    Outcome::Reverted
+                } else {
+                    Outcome::Rotated
+                };
+                self.go(Step::Over(outcome), at);
+            }
+            _ => {}
+        }
+    }
+
+    /// A step forward; what was wrong before is over.
+    fn go(&mut self, step: Step, at: UnixMillis) {
+        self.step = step;
+        self.since = at;
+        self.alarm = None;
+    }
+
+    /// These go, and then it begins again, or ends.
+    fn clear(&mut self, orphans: BTreeSet<Reference>, at: UnixMillis) {
+        if orphans.is_empty() {
+            self.go(Step::Creating { asked: false }, at);
+            self.give_up_quietly(at);
+        } else {
+            self.go(Step::Clearing { orphans }, at);
+        }
+    }
+
+    /// Abandoned before anybody got the new one: nobody notices. Where an answer is still open it is found
+    /// out first; where both are good the two change places, see [`Rotation::learn`].
+    fn give_up_quietly(&mut self, at: UnixMillis) {
+        if !self.abandoned {
+            return;
+        }
+        match self.step {
+            Step::Looking => self.go(Step::Over(Outcome::Abandoned), at),
+            Step::Creating { asked: false } => self.go(Step::Sweeping, at),
+            Step::Proving { .. } | Step::Publishing => {
+                let unwanted = self.reference.take();
+                self.clear(unwanted.into_iter().collect(), at);
+            }
+            _ => {}
+        }
+    }
+
+    fn change_places(&mut self, rules: &Rules, at: UnixMillis) {
+        let (Some(old), Some(reference)) = (self.old.take(), self.reference.take()) else {
+            return;
+        };
+        self.old = Some(Known {
+            version: self.version,
+            reference,
+        });
+        self.version = old.version;
+        self.reference = Some(old.reference);
+        self.reverted = !self.reverted;
+        self.abandoned = false;
+        self.ending = false;
+        self.go(
+            Step::Overlapping {
+                until: at.plus_millis(rules.overlap),
+            },
+            at,
+        );
+    }
+}
+
+fn without(orphans: &BTreeSet<Reference>, gone: &Reference) -> BTreeSet<Reference> {
+    orphans.iter().filter(|orphan| *orphan != gone).cloned().collect()
+}

@@ -1,0 +1,89 @@
+//! What an answer makes certain.
+
+use std::collections::BTreeSet;
+
+use super::{Alarm, Answer, Creation, Fact, Rotation, Rules, Step};
+use crate::clock::UnixMillis;
+
+impl Rotation {
+    /// What an answer makes certain; `None`: nothing new, ask again later.
+    pub fn learn(&self, rules: &Rules, answer: &Answer, now: UnixMillis) -> Option<Fact> {
+        match (&self.step, answer) {
+            (Step::Looking, Answer::Found(found)) => Some(Fact::Looked {
+                before: found.clone(),
+            }),
+            (Step::Sweeping, Answer::Found(found)) => {
+                let orphans = self.unexpected(found);
+                Some(if orphans.is_empty() {
+                    Fact::Swept
+                } else {
+                    Fact::Probed { orphans }
+                })
+            }
+
+            (Step::Creating { asked: true }, Answer::Created(reference)) => Some(Fact::Created {
+                reference: reference.clone(),
+            }),
+            (Step::Creating { asked: true } | Step::Revoking { asked: true }, Answer::Refused(why)) => {
+                Some(Fact::Declined { why: why.clone() })
+            }
+            (Step::Creating { asked: true } | Step::Revoking { asked: true }, Answer::Unclear(why)) => {
+                Some(Fact::Lost { why: why.clone() })
+            }
+            (Step::Probing { .. }, Answer::Works) => match &self.creation {
+                Creation::Proposed(reference) => Some(Fact::Created {
+                    reference: reference.clone(),
+                }),
+                _ => None,
+            },
+            (Step::Probing { .. }, Answer::Dead) => Some(Fact::Probed {
+                orphans: BTreeSet::new(),
+            }),
+            (Step::Probing { .. }, Answer::Found(found)) => Some(Fact::Probed {
+                orphans: self.unexpected(found),
+            }),
+
+            (Step::Clearing { orphans } | Step::Tidying { orphans }, Answer::Revoked) => {
+                orphans.first().map(|orphan| Fact::Cleared {
+                    reference: orphan.clone(),
+                })
+            }
+
+            (Step::Proving { .. }, Answer::Works) => Some(Fact::Proved),
+            (Step::Proving { since }, Answer::Dead) => {
+                (now.millis_since(*since) >= rules.spread).then_some(Fact::Disproved)
+            }
+
+            (
+                Step::Overlapping { .. } | Step::Draining | Step::Confirming,
+                Answer::Compared { new, old },
+            ) => self.compared(*new, *old),
+
+            (Step::Revoking { asked: true }, Answer::Revoked) => Some(Fact::Revoked),
+            (Step::Burying { .. }, Answer::Dead) => Some(Fact::Buried),
+            (Step::Burying { since, said }, Answer::Works) => {
+                (!said || now.millis_since(*since) >= rules.spread).then_some(Fact::Undead)
+            }
+            _ => None,
+        }
+    }
+
+    /// The new one is in force: what becomes of it is decided by whether it works, not by what was planned.
+    fn compared(&self, new: Option<bool>, old: Option<bool>) -> Option<Fact> {
+        match (new, old) {
+            (Some(true), _) if self.alarm == Some(Alarm::BothDead) => Some(Fact::Recovered),
+            (Some(true), Some(true)) if self.abandoned => Some(Fact::Reverted),
+            (Some(true), Some(false)) if self.abandoned => Some(Fact::Kept),
+            (Some(true), _) if self.step == Step::Confirming && !self.abandoned => {
+                Some(Fact::Confirmed)
+            }
+            (Some(false), Some(true)) => Some(Fact::Reverted),
+            (Some(false), Some(false)) if self.alarm != Some(Alarm::BothDead) => {
+                Some(Fact::Alarmed {
+                    alarm: Alarm::BothDead,
+                })
+            }
+            _ => None,
+        }
+    }
+}

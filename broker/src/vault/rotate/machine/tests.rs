@@ -1,0 +1,455 @@
+//! The machine against a third party in memory that forgets to answer, lies about what it did and loses keys,
+//! and a process that dies at each point. The drivers are tried against real servers elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RULES: Rules = Rules {
+    settle: 5_000,
+    spread: 10_000,
+    overlap: 60_000,
+    quiet: 30_000,
+    watch: 10_000,
+};
+
+/// More than any of these takes.
+const MOST_ACTIONS: usize = 2_000;
+
+/// What goes wrong with one action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It happens, and then there is no answer.
+    NoAnswer,
+    /// It does not happen, and there is no answer.
+    NeverArrived,
+    /// It happens a while after there was no answer.
+    Late,
+    /// No.
+    Refused,
+    /// The process dies before it writes what it will do.
+    DiesBefore,
+    /// The process dies after it wrote what it will do.
+    DiesAsked,
+    /// The process dies before it writes the answer.
+    DiesAfter,
+    /// Every credential stops working; after five minutes they work again.
+    AllDead,
+    /// An administrator wants it undone.
+    Abandoned,
+}
+
+const FAULTS: [Fault; 9] = [
+    Fault::NoAnswer,
+    Fault::NeverArrived,
+    Fault::Late,
+    Fault::Refused,
+    Fault::DiesBefore,
+    Fault::DiesAsked,
+    Fault::DiesAfter,
+    Fault::AllDead,
+    Fault::Abandoned,
+];
+
+/// A third party, and what we keep.
+struct World {
+    creation: Creation,
+    /// What is there: its name and its value.
+    there: BTreeMap<Reference, u64>,
+    made: u64,
+    answers: BTreeMap<Version, (Reference, u64)>,
+    /// What we keep: each version's value.
+    kept: BTreeMap<Version, u64>,
+    late: Vec<(UnixMillis, Call)>,
+    dead_until: UnixMillis,
+}
+
+impl World {
+    fn works(&self, version: Version, now: UnixMillis) -> bool {
+        now >= self.dead_until
+            && self
+                .kept
+                .get(&version)
+                .is_some_and(|value| self.there.values().any(|there| there == value))
+    }
+
+    /// Carries out a call that changes something.
+    fn carry_out(&mut self, call: &Call) -> Answer {
+        match call {
+            Call::Create(version) => match &self.creation {
+                Creation::Proposed(role) => {
+                    let value = self.kept[version];
+                    self.there.insert(role.clone(), value);
+                    Answer::Created(role.clone())
+                }
+                Creation::Repeatable if self.answers.contains_key(version) => {
+                    Answer::Created(self.answers[version].0.clone())
+                }
+                Creation::Returned | Creation::Repeatable => {
+                    self.made += 1;
+                    let made = (Reference(format!("key-{}", self.made)), 100 + self.made);
+                    self.there.insert(made.0.clone(), made.1);
+                    self.answers.insert(*version, made.clone());
+                    Answer::Created(made.0)
+                }
+            },
+            Call::Revoke(reference) => {
+                self.there.remove(reference);
+                Answer::Revoked
+            }
+            _ => unreachable!("it changes nothing"),
+        }
+    }
+
+    fn ask(&self, call: &Call, now: UnixMillis) -> Answer {
+        match call {
+            Call::Find => Answer::Found(self.there.keys().cloned().collect()),
+            Call::Verify(version) if self.works(*version, now) => Answer::Works,
+            Call::Verify(_) => Answer::Dead,
+            Call::Compare { new, old } => Answer::Compared {
+                new: Some(self.works(*new, now)),
+                old: Some(self.works(*old, now)),
+            },
+            _ => unreachable!("it changes something"),
+        }
+    }
+}
+
+/// A rotation under way.
+struct Run {
+    world: World,
+    facts: Vec<(Fact, UnixMillis)>,
+    begun: Rotation,
+    rotation: Rotation,
+    now: UnixMillis,
+    compared: Option<UnixMillis>,
+    alarmed: BTreeMap<&'static str, UnixMillis>,
+    faults: BTreeMap<usize, Fault>,
+    actions: usize,
+}
+
+impl Run {
+    fn new(creation: &Creation, with_old: bool, faults: &[(usize, Fault)]) -> Self {
+        let now = UnixMillis(1_000_000);
+        let mut there = BTreeMap::from([(Reference("a stranger's".to_owned()), 1)]);
+        let mut kept = BTreeMap::new();
+        let old = with_old.then(|| {
+            let reference = Reference("role_a".to_owned());
+            there.insert(reference.clone(), 2);
+            kept.insert(Version(1), 2);
+            Known {
+                version: Version(1),
+                reference,
+            }
+        });
+        let begun = Rotation::begin(creation.clone(), old, Version(2), now);
+        if matches!(creation, Creation::Proposed(_)) {
+            // Proposals are kept before anybody hears of them.
+            kept.extend((2..200).map(|version| (Version(version), 1_000 + u64::from(version))));
+        }
+        Self {
+            world: World {
+                creation: creation.clone(),
+                there,
+                made: 0,
+                answers: BTreeMap::new(),
+                kept,
+                late: Vec::new(),
+                dead_until: UnixMillis(0),
+            },
+            facts: Vec::new(),
+            rotation: begun.clone(),
+            begun,
+            now,
+            compared: None,
+            alarmed: BTreeMap::new(),
+            faults: faults.iter().copied().collect(),
+            actions: 0,
+        }
+    }
+
+    /// The version that callers use.
+    fn in_force(&self) -> Option<Version> {
+        if self.rotation.published {
+            Some(self.rotation.version)
+        } else {
+            self.rotation.old.as_ref().map(|old| old.version)
+        }
+    }
+
+    fn record(&mut self, fact: Fact) {
+        // Whoever holds a version that was made keeps its value with the fact, in one record.
+        if let Fact::Created { reference } = &fact
+            && !matches!(self.world.creation, Creation::Proposed(_))
+            && let Some(value) = self.world.there.get(reference)
+        {
+            self.world.kept.insert(self.rotation.version, *value);
+        }
+        if let Fact::Alarmed { .. } = fact {
+            self.alarmed.entry("alarm").or_insert(self.now);
+        }
+        self.rotation.apply(&fact, &RULES, self.now);
+        self.facts.push((fact, self.now));
+    }
+
+    /// The process dies; another one reads the log.
+    fn die(&mut self) {
+        let mut again = self.begun.clone();
+        for (fact, at) in &self.facts {
+            again.apply(fact, &RULES, *at);
+        }
+        assert_eq!(again, self.rotation, "the facts are the whole state");
+        self.compared = None;
+        self.now = self.now.plus_millis(3_000);
+    }
+
+    fn check(&self) {
+        let Some(version) = self.in_force() else {
+            return;
+        };
+        assert!(
+            self.now < self.world.dead_until || self.world.works(version, self.now),
+            "version {version:?} is in force and does not work at {:?}",
+            self.rotation
+        );
+        assert!(
+            self.world.there.contains_key(&Reference("a stranger's".to_owned())),
+            "what was there before was touched"
+        );
+    }
+
+    /// Runs to the end; says how it ended.
+    fn to_the_end(&mut self) -> Outcome {
+        while self.actions < MOST_ACTIONS {
+            let now = self.now;
+            let due: Vec<Call> = self
+                .world
+                .late
+                .extract_if(.., |(at, _)| *at <= now)
+                .map(|(_, call)| call)
+                .collect();
+            for call in due {
+                self.world.carry_out(&call);
+            }
+            self.check();
+            let around = Around {
+                old_used: None,
+                compared: self.compared,
+            };
+            let todo = self.rotation.next(&RULES, around, self.now);
+            if let Todo::Wait(until) = todo {
+                assert!(until > self.now, "a wait is for something to come");
+                self.now = until;
+                continue;
+            }
+            let fault = self.faults.remove(&self.actions);
+            self.actions += 1;
+            self.now = self.now.plus_millis(100);
+            if fault == Some(Fault::Abandoned) && self.rotation.can_be_abandoned() {
+                self.record(Fact::Abandoned);
+                continue;
+            }
+            if fault == Some(Fault::AllDead) {
+                self.world.dead_until = self.now.plus_millis(300_000);
+                continue;
+            }
+            if fault == Some(Fault::DiesBefore) {
+                self.die();
+                continue;
+            }
+            match todo {
+                Todo::Nothing => return self.rotation.outcome().expect("nothing is left to do"),
+                Todo::Record(fact) => {
+                    self.record(fact);
+                    if fault == Some(Fault::DiesAfter) {
+                        self.die();
+                    }
+                }
+                Todo::Ask(call) => self.answer(&call, fault),
+                Todo::Change(call) => {
+                    self.record(Fact::Asked { call: call.clone() });
+                    if fault == Some(Fault::DiesAsked) {
+                        self.die();
+                        continue;
+                    }
+                    if let Call::Revoke(reference) = &call {
+                        self.nothing_good_is_ended(reference);
+                    }
+                    self.answer(&call, fault);
+                }
+                Todo::Wait(_) => unreachable!("handled above"),
+            }
+        }
+        panic!("it does not end: {:?}", self.rotation);
+    }
+
+    /// What is about to be ended is not the last one that works.
+    fn nothing_good_is_ended(&self, reference: &Reference) {
+        let Some(version) = self.in_force() else {
+            return;
+        };
+        let value = self.world.kept.get(&version);
+        assert!(
+            value.is_none() || self.world.there.get(reference) != value,
+            "{reference:?} is in force and is ended"
+        );
+    }
+
+    fn answer(&mut self, call: &Call, fault: Option<Fault>) {
+        let changes = matches!(call, Call::Create(_) | Call::Revoke(_));
+        let unclear = || Answer::Unclear("a connection was closed".to_owned());
+        let answer = match fault {
+            Some(Fault::Refused) => Answer::Refused("not now".to_owned()),
+            Some(Fault::NeverArrived) => unclear(),
+            Some(Fault::NoAnswer) => {
+                if changes {
+                    self.world.carry_out(call);
+                }
+                unclear()
+            }
+            Some(Fault::Late) => {
+                if changes {
+                    let later = self.now.plus_millis(RULES.settle / 2);
+                    self.world.late.push((later, call.clone()));
+                }
+                unclear()
+            }
+            _ if changes => self.world.carry_out(call),
+            _ => self.world.ask(call, self.now),
+        };
+        if fault == Some(Fault::DiesAfter) {
+            self.die();
+            return;
+        }
+        if matches!(call, Call::Compare { .. }) {
+            self.compared = Some(self.now);
+        }
+        match self.rotation.learn(&RULES, &answer, self.now) {
+            Some(fact) => self.record(fact),
+            None => self.now = self.now.plus_millis(1_000),
+        }
+    }
+
+    fn ended_well(&mut self) {
+        let outcome = self.to_the_end();
+        self.now = self.now.max(self.world.dead_until);
+        let mut expected = BTreeSet::from([Reference("a stranger's".to_owned())]);
+        if let Some(version) = self.in_force() {
+            assert!(self.world.works(version, self.now), "what is in force works");
+            let value = self.world.kept[&version];
+            expected.extend(
+                self.world
+                    .there
+                    .iter()
+                    .filter(|(_, there)| **there == value)
+                    .map(|(reference, _)| reference.clone()),
+            );
+        }
+        let there: BTreeSet<Reference> = self.world.there.keys().cloned().collect();
+        assert_eq!(there, expected, "{outcome:?}: nothing is left over: {:?}", self.facts);
+        let published = self.facts.iter().any(|(fact, _)| *fact == Fact::Published);
+        assert_eq!(
+            outcome == Outcome::Abandoned,
+            !published,
+            "what was published is rotated or reverted"
+        );
+    }
+}
+
+fn creations() -> [Creation; 3] {
+    [
+        Creation::Proposed(Reference("role_b".to_owned())),
+        Creation::Returned,
+        Creation::Repeatable,
+    ]
+}
+
+#[test]
+fn with_nothing_in_the_way_the_new_one_is_in_force_and_the_old_one_is_dead() {
+    for creation in creations() {
+        for with_old in [true, false] {
+            let mut run = Run::new(&creation, with_old, &[]);
+            run.ended_well();
+            assert_eq!(run.rotation.outcome(), Some(Outcome::Rotated));
+            assert_eq!(run.in_force(), Some(Version(2)));
+        }
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_once_or_twice_it_ends_well() {
+    let mut cases = 0;
+    for creation in creations() {
+        for with_old in [true, false] {
+            let length = {
+                let mut run = Run::new(&creation, with_old, &[]);
+                run.to_the_end();
+                run.actions + 8
+            };
+            for first in 0..length {
+                for one in FAULTS {
+                    Run::new(&creation, with_old, &[(first, one)]).ended_well();
+                    for second in first + 1..length {
+                        for two in FAULTS {
+                            Run::new(&creation, with_old, &[(first, one), (second, two)])
+                                .ended_well();
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(cases > 10_000, "{cases} pairs of faults were tried");
+}
+
+#[test]
+fn when_both_die_somebody_is_told_and_nothing_is_ended() {
+    let rules = Rules { quiet: 3_600_000, ..RULES };
+    let mut run = Run::new(&Creation::Returned, true, &[]);
+    while *run.rotation.step() != Step::Draining {
+        let around = Around { old_used: None, compared: run.compared };
+        match run.rotation.next(&rules, around, run.now) {
+            Todo::Wait(until) => run.now = until,
+            Todo::Record(fact) => run.record(fact),
+            Todo::Ask(call) => run.answer(&call, None),
+            Todo::Change(call) => {
+                run.record(Fact::Asked { call: call.clone() });
+                run.answer(&call, None);
+            }
+            Todo::Nothing => panic!("it is not over"),
+        }
+    }
+    let died = run.now;
+    run.world.dead_until = UnixMillis(u64::MAX);
+    while run.now < died.plus_millis(7_200_000) {
+        let around = Around { old_used: None, compared: run.compared };
+        match run.rotation.next(&rules, around, run.now) {
+            Todo::Wait(until) => run.now = until,
+            Todo::Record(fact) => run.record(fact),
+            Todo::Ask(call) => run.answer(&call, None),
+            Todo::Change(call) => panic!("{call:?} while nothing works"),
+            Todo::Nothing => panic!("it is not over"),
+        }
+    }
+    assert_eq!(run.rotation.alarm(), Some(&Alarm::BothDead));
+    let told = run.alarmed["alarm"].millis_since(died);
+    assert!(told <= 60_000, "somebody was told after {told} ms");
+    assert_eq!(run.world.there.len(), 3, "nothing was ended");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_goes_wrong_however_often_it_ends_well(
+        creation in 0_usize..3,
+        with_old: bool,
+        faults in proptest::collection::btree_map(0_usize..60, 0_usize..FAULTS.len(), 0..12),
+    ) {
+        let faults: Vec<(usize, Fault)> =
+            faults.into_iter().map(|(at, fault)| (at, FAULTS[fault])).collect();
+        Run::new(&creations()[creation], with_old, &faults).ended_well();
+    }
+}
