@@ -1,3 +1,5 @@
 //! Exchanging secrets at third parties.
 
+pub mod driver;
 pub mod machine;
+pub mod postgres;

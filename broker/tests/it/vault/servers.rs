@@ -1,0 +1,146 @@
+//! The third parties that rotations are tried against: real ones, on loopback, ended by their own process ids.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A PostgreSQL of this machine, in a folder of its own.
+pub struct PostgresServer {
+    child: Child,
+    pub port: u16,
+    _folder: tempfile::TempDir,
+}
+
+/// Who may do everything there.
+pub const SUPERUSER: &str = "postgres";
+/// Its password.
+pub const SUPERUSER_PASSWORD: &str = "of-this-test-alone";
+
+impl PostgresServer {
+    /// Starts one that wants a password from everybody.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("lanyard-postgres-")
+            .tempdir()
+            .unwrap();
+        let path = folder.path();
+        let password = path.join("password");
+        std::fs::write(&password, SUPERUSER_PASSWORD).unwrap();
+        let data = path.join("data");
+        std::fs::create_dir(&data).unwrap();
+        give_to_postgres(path);
+        let made = as_postgres(&program("initdb"))
+            .args(["--no-sync", "--auth", "scram-sha-256", "--username", SUPERUSER])
+            .arg("--pwfile")
+            .arg(&password)
+            .arg(&data)
+            .stdout(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let port = free_port();
+        let child = as_postgres(&program("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
+            .arg(path)
+            .args(["-c", "fsync=off", "-c", "log_statement=all"])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(path.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            child,
+            port,
+            _folder: folder,
+        };
+        wait_for(port);
+        server
+    }
+
+    /// Everything it wrote down.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self._folder.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // SIGINT: a fast shutdown, which ends the server's own children too.
+        let _ = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
+        let _ = self.child.wait();
+    }
+}
+
+/// The newest of the installed ones.
+fn program(name: &str) -> String {
+    let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| {
+            versions
+                .flatten()
+                .map(|version| version.path().join("bin").join(name))
+                .filter(|path| path.exists())
+                .collect()
+        })
+        .unwrap_or_default();
+    found.sort();
+    found.pop().map_or_else(
+        || panic!("PostgreSQL is missing: install it with `apt-get install postgresql`"),
+        |path| path.display().to_string(),
+    )
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_postgres(program: &str) -> Command {
+    if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+fn give_to_postgres(path: &Path) {
+    if is_root() {
+        let status = Command::new("chown")
+            .args(["-R", "postgres:postgres"])
+            .arg(path)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+pub fn wait_for(port: u16) {
+    let begun = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "nothing listens at {port}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
