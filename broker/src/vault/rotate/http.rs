@@ -1,0 +1,327 @@
+//! A third party with an HTTP interface, described instead of programmed: which call finds, makes, tries and
+//! ends a key, and where in an answer things stand (JSON pointers, RFC 6901). Enough for interfaces like those
+//! of Stripe, OpenAI or Datadog; `policies/`-like review of a file instead of a driver each.
+//!
+//! **What an answer means.** A status that the description lists means what it says there. Of the others,
+//! those that say that the request was not taken (4xx, without 408 and 409) mean that it did not happen, and
+//! everything else, also a body that is too long, is cut off, or has nothing where the pointer points, means
+//! that nobody knows. Redirects are not followed: the key would go with them.
+//!
+//! **What it misses.** Interfaces that sign requests (AWS has a driver of its own), that answer XML, or that
+//! make a key in several calls. A vendor whose "who am I" answers 200 to anything: found out before a
+//! rotation begins, by a key that cannot be right.
+
+mod settings;
+mod template;
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+use zeroize::Zeroizing;
+
+pub use self::settings::{Create, Find, Request, Revoke, Settings, Shown, Verify};
+use self::template::{Filling, fill, fill_json, fill_path};
+use super::driver::{Credential, Driver, LONGEST_CALL, Made, Order, Unsuitable};
+use super::machine::{Answer, Creation, Reference};
+use crate::vault::secret::SecretText;
+
+/// The longest answer that is read: a page of a hundred keys has some 50 KiB.
+const LONGEST_ANSWER: usize = 256 * 1024;
+/// The most pages of one list.
+const MOST_PAGES: usize = 50;
+
+/// A described third party.
+pub struct Described {
+    settings: Settings,
+    http: Client,
+}
+
+impl Described {
+    /// `http` follows no redirects, uses no proxy, and connects only where the operator lets it.
+    pub fn new(settings: Settings, http: Client) -> Result<Self, Unsuitable> {
+        settings.check()?;
+        Ok(Self { settings, http })
+    }
+
+    /// Sends a request of the description, as somebody.
+    async fn send(
+        &self,
+        request: &Request,
+        shown: &Shown,
+        filling: &Filling<'_>,
+        more: &[(&str, &str)],
+    ) -> Result<Response, Failure> {
+        let refused = |why: &str| Failure::Before(why.to_owned());
+        let mut url = self
+            .settings
+            .base
+            .join(&fill_path(&request.path, filling))
+            .map_err(|_| refused("the path is none"))?;
+        if !more.is_empty() {
+            let mut query = url.query_pairs_mut();
+            for (name, value) in more {
+                query.append_pair(name, value);
+            }
+        }
+        if url.origin() != self.settings.base.origin() {
+            return Err(refused("the path leads elsewhere"));
+        }
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| refused("the method is none"))?;
+        let mut call = self.http.request(method, url).timeout(LONGEST_CALL);
+        for (name, value) in &request.headers {
+            call = call.header(name, fill(value, filling).as_str());
+        }
+        call = match shown {
+            Shown::Header { header, value } => {
+                let mut value = reqwest::header::HeaderValue::from_str(&fill(value, filling))
+                    .map_err(|_| refused("the credential does not fit into a header"))?;
+                value.set_sensitive(true);
+                call.header(header, value)
+            }
+            Shown::Basic { user, password } => {
+                call.basic_auth(fill(user, filling).as_str(), Some(fill(password, filling).as_str()))
+            }
+        };
+        if let Some(json) = &request.json {
+            call = call.json(&fill_json(json, filling));
+        } else if let Some(form) = &request.form {
+            let filled: Vec<(&String, Zeroizing<String>)> = form
+                .iter()
+                .map(|(name, value)| (name, fill(value, filling)))
+                .collect();
+            let pairs: Vec<(&str, &str)> = filled
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            call = call.form(&pairs);
+        }
+        call.send().await.map_err(|error| {
+            if error.is_connect() || error.is_builder() {
+                Failure::Before("it cannot be reached".to_owned())
+            } else if error.is_timeout() {
+                Failure::After("no answer in time".to_owned())
+            } else {
+                Failure::After("the connection failed".to_owned())
+            }
+        })
+    }
+
+    fn manager<'a>(&self, manager: &'a Credential<'a>) -> Filling<'a> {
+        Filling {
+            reference: &manager.reference.0,
+            secret: Some(manager.secret),
+            key: "",
+        }
+    }
+
+    async fn found(&self, manager: &Credential<'_>) -> Result<Answer, Failure> {
+        let find = &self.settings.find;
+        let filling = self.manager(manager);
+        let mut found = BTreeSet::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let more: Vec<(&str, &str)> = match (&find.pages, &cursor) {
+                (Some(pages), Some(cursor)) => vec![(pages.parameter.as_str(), cursor.as_str())],
+                _ => Vec::new(),
+            };
+            let response = self
+                .send(&find.request, &self.settings.manager, &filling, &more)
+                .await?;
+            let status = response.status();
+            if !find.found.contains(&status.as_u16()) {
+                return Err(Failure::After(format!("it answered {status}")));
+            }
+            let page = json(response).await?;
+            let items = page
+                .pointer(&find.items)
+                .and_then(Value::as_array)
+                .ok_or_else(nonsense)?;
+            for item in items {
+                if find.only.iter().any(|(pointer, value)| item.pointer(pointer) != Some(value)) {
+                    continue;
+                }
+                found.insert(text_at(item, &find.reference).map(Reference).ok_or_else(nonsense)?);
+            }
+            cursor = find
+                .pages
+                .as_ref()
+                .and_then(|pages| text_at(&page, &pages.next))
+                .filter(|next| !next.is_empty());
+            if cursor.is_none() {
+                return Ok(Answer::Found(found));
+            }
+        }
+        Err(Failure::After("the list of keys does not end".to_owned()))
+    }
+
+    async fn made(&self, manager: &Credential<'_>, order: &Order<'_>) -> Result<Made, Failure> {
+        let create = &self.settings.create;
+        let filling = Filling {
+            key: order.idempotency_key,
+            ..self.manager(manager)
+        };
+        let mut request = create.request.clone();
+        if let Some(header) = &create.idempotency_header {
+            request
+                .headers
+                .insert(header.clone(), order.idempotency_key.to_owned());
+        }
+        let response = self
+            .send(&request, &self.settings.manager, &filling, &[])
+            .await?;
+        let status = response.status();
+        if !create.made.contains(&status.as_u16()) {
+            return Err(Failure::of(status));
+        }
+        let body = json(response).await?;
+        let reference = text_at(&body, &create.reference).ok_or_else(nonsense)?;
+        let secret = text_at(&body, &create.secret).ok_or_else(nonsense)?;
+        let secret = SecretText::new(secret);
+        Ok(Made {
+            answer: Answer::Created(Reference(reference)),
+            secret: Some(secret),
+        })
+    }
+
+    async fn tried(&self, credential: &Credential<'_>) -> Result<Answer, Failure> {
+        let verify = &self.settings.verify;
+        let filling = self.manager(credential);
+        let response = self
+            .send(&verify.request, &self.settings.credential, &filling, &[])
+            .await?;
+        let status = response.status().as_u16();
+        Ok(if verify.works.contains(&status) {
+            Answer::Works
+        } else if verify.dead.contains(&status) {
+            Answer::Dead
+        } else {
+            Answer::Unclear(format!("it answered {status}"))
+        })
+    }
+
+    async fn revoked(
+        &self,
+        manager: &Credential<'_>,
+        reference: &Reference,
+    ) -> Result<Answer, Failure> {
+        let revoke = &self.settings.revoke;
+        let filling = Filling {
+            reference: &reference.0,
+            ..self.manager(manager)
+        };
+        let response = self
+            .send(&revoke.request, &self.settings.manager, &filling, &[])
+            .await?;
+        let status = response.status();
+        if revoke.ended.contains(&status.as_u16()) {
+            Ok(Answer::Revoked)
+        } else {
+            Err(Failure::of(status))
+        }
+    }
+}
+
+impl Driver for Described {
+    fn creation(&self, _in_force: Option<&Reference>) -> Result<Creation, Unsuitable> {
+        Ok(if self.settings.create.idempotency_header.is_some() {
+            Creation::Repeatable
+        } else {
+            Creation::Returned
+        })
+    }
+
+    fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.found(manager).await.unwrap_or_else(Failure::into_answer) })
+    }
+
+    fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
+        Box::pin(async move {
+            self.made(manager, &order)
+                .await
+                .unwrap_or_else(|failure| failure.into_answer().into())
+        })
+    }
+
+    fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match self.tried(credential).await {
+                Ok(answer) => answer,
+                // Not even "no" to the request says anything about the credential.
+                Err(Failure::Before(why) | Failure::After(why)) => Answer::Unclear(why),
+            }
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        manager: &'a Credential<'a>,
+        reference: &'a Reference,
+    ) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            self.revoked(manager, reference)
+                .await
+                .unwrap_or_else(Failure::into_answer)
+        })
+    }
+}
+
+/// Where a call failed. The texts are for the operator, and say nothing of what was answered.
+enum Failure {
+    /// It did not happen.
+    Before(String),
+    /// It may have happened.
+    After(String),
+}
+
+impl Failure {
+    fn of(status: StatusCode) -> Self {
+        let why = format!("it answered {status}");
+        let perhaps = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT);
+        if status.is_client_error() && !perhaps {
+            Self::Before(why)
+        } else {
+            Self::After(why)
+        }
+    }
+
+    fn into_answer(self) -> Answer {
+        match self {
+            Self::Before(why) => Answer::Refused(why),
+            Self::After(why) => Answer::Unclear(why),
+        }
+    }
+}
+
+fn nonsense() -> Failure {
+    Failure::After("the answer is not what the description says".to_owned())
+}
+
+/// Numbers are names too, with some vendors.
+fn text_at(value: &Value, pointer: &str) -> Option<String> {
+    match value.pointer(pointer)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+async fn json(mut response: Response) -> Result<Value, Failure> {
+    let cut_off = || Failure::After("the answer broke off".to_owned());
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(|_| cut_off())? {
+        if body.len().saturating_add(chunk.len()) > LONGEST_ANSWER {
+            return Err(Failure::After("the answer is too long".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|_| nonsense())
+}
+
+/// The same origin and below the path of the base.
+fn is_below(base: &Url, path: &str) -> bool {
+    base.join(path).is_ok_and(|url| url.origin() == base.origin())
+}
