@@ -144,3 +144,33 @@ pub fn wait_for(port: u16) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// IAM and STS of AWS, as moto plays them, with its authentication on: without it a dead key works.
+pub struct Moto {
+    child: Child,
+    pub port: u16,
+}
+
+impl Moto {
+    /// Starts one; the first `unchecked` calls are carried out for anybody, so that there can be a first key.
+    pub fn start(unchecked: usize) -> Self {
+        let port = free_port();
+        let child = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .env("INITIAL_NO_AUTH_ACTION_COUNT", unchecked.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto is missing: install it with `pip install 'moto[server]'`");
+        let server = Self { child, port };
+        wait_for(port);
+        server
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,129 @@
+//! The AWS driver against moto, whose IAM checks who calls.
+
+use std::sync::Arc;
+
+use lanyard::clock::SystemClock;
+use lanyard::vault::rotate::aws_iam::{AwsIam, Settings};
+use lanyard::vault::rotate::driver::{Credential, Driver, Order};
+use lanyard::vault::rotate::machine::{Answer, Reference};
+use lanyard::vault::secret::SecretText;
+
+use super::servers::Moto;
+
+/// The user whose keys are rotated, the one who may, and its key.
+pub struct Account {
+    pub server: Moto,
+    pub driver: AwsIam,
+    reference: Reference,
+    secret: SecretText,
+}
+
+impl Account {
+    pub async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = Moto::start(4);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://127.0.0.1:{}/", server.port);
+        const MAY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*"}]}"#;
+        let mut first = String::new();
+        for call in [
+            &[("Action", "CreateUser"), ("UserName", "shop")][..],
+            &[("Action", "CreateUser"), ("UserName", "keeper")],
+            &[
+                ("Action", "PutUserPolicy"),
+                ("UserName", "keeper"),
+                ("PolicyName", "keeps"),
+                ("PolicyDocument", MAY),
+            ],
+            &[("Action", "CreateAccessKey"), ("UserName", "keeper")],
+        ] {
+            let answer = http
+                .post(&url)
+                .header(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/iam/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                )
+                .form(&[call, &[("Version", "2010-05-08")]].concat())
+                .send()
+                .await
+                .unwrap();
+            let status = answer.status();
+            first = answer.text().await.unwrap();
+            assert!(status.is_success(), "{first}");
+        }
+        let part = |name: &str| {
+            let (_, rest) = first.split_once(&format!("<{name}>")).unwrap();
+            rest.split('<').next().unwrap().to_owned()
+        };
+        let at: url::Url = url.parse().unwrap();
+        let driver = AwsIam::new(
+            Settings {
+                user: "shop".to_owned(),
+                iam: at.clone(),
+                sts: at,
+                region: "us-east-1".to_owned(),
+            },
+            http,
+            Arc::new(SystemClock),
+        )
+        .unwrap();
+        Self {
+            server,
+            driver,
+            reference: Reference(part("AccessKeyId")),
+            secret: SecretText::new(part("SecretAccessKey")),
+        }
+    }
+
+    pub fn manager(&self) -> Credential<'_> {
+        Credential {
+            reference: &self.reference,
+            secret: &self.secret,
+        }
+    }
+}
+
+fn order() -> Order<'static> {
+    Order {
+        idempotency_key: "any",
+        proposed: None,
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_works_and_ends_and_a_third_one_is_refused() {
+    let account = Account::new().await;
+    let (driver, manager) = (&account.driver, account.manager());
+    assert_eq!(driver.verify(&manager).await, Answer::Works);
+    assert_eq!(driver.find(&manager).await, Answer::Found([].into()));
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let new = driver.create(&manager, order()).await;
+        let Answer::Created(reference) = new.answer else {
+            panic!("{:?}", new.answer);
+        };
+        made.push((reference, new.secret.unwrap()));
+    }
+    let third = driver.create(&manager, order()).await;
+    assert!(matches!(third.answer, Answer::Refused(_)), "{:?}", third.answer);
+    let names = made.iter().map(|(reference, _)| reference.clone()).collect();
+    assert_eq!(driver.find(&manager).await, Answer::Found(names));
+    let (reference, secret) = &made[0];
+    let key = Credential { reference, secret };
+    assert_eq!(driver.verify(&key).await, Answer::Works);
+    let wrong = SecretText::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned());
+    let wrong = Credential {
+        reference,
+        secret: &wrong,
+    };
+    assert_eq!(driver.verify(&wrong).await, Answer::Dead);
+    for _ in 0..2 {
+        assert_eq!(driver.revoke(&manager, reference).await, Answer::Revoked);
+    }
+    assert_eq!(driver.verify(&key).await, Answer::Dead);
+    // A key of the user itself may not manage keys: AWS says no, and nothing happened.
+    let (reference, secret) = &made[1];
+    let weak = Credential { reference, secret };
+    assert!(matches!(driver.create(&weak, order()).await.answer, Answer::Refused(_)));
+}

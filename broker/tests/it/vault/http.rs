@@ -1,0 +1,218 @@
+//! Described HTTP interfaces: each worked description against a vendor that is like it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use lanyard::vault::rotate::driver::{Credential, Driver, Order};
+use lanyard::vault::rotate::http::{Described, Settings};
+use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
+use lanyard::vault::secret::SecretText;
+
+use super::vendor::{MANAGER, Vendor};
+
+/// The descriptions that are shipped.
+pub const DESCRIPTIONS: [(&str, &str); 3] = [
+    (
+        "bearer-keys",
+        include_str!("../../../../deploy/rotation/bearer-keys.toml"),
+    ),
+    (
+        "basic-forms",
+        include_str!("../../../../deploy/rotation/basic-forms.toml"),
+    ),
+    (
+        "header-keys",
+        include_str!("../../../../deploy/rotation/header-keys.toml"),
+    ),
+];
+
+fn described(text: &str, base: &str) -> Described {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut settings: Settings = toml::from_str(text).unwrap();
+    settings.base = base.parse().unwrap();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    Described::new(settings, http).unwrap()
+}
+
+struct Manager {
+    reference: Reference,
+    secret: SecretText,
+}
+
+impl Manager {
+    fn new() -> Self {
+        Self {
+            reference: Reference("manager".to_owned()),
+            secret: SecretText::new(MANAGER.to_owned()),
+        }
+    }
+
+    fn shows(&self) -> Credential<'_> {
+        Credential {
+            reference: &self.reference,
+            secret: &self.secret,
+        }
+    }
+}
+
+fn order() -> Order<'static> {
+    Order {
+        idempotency_key: "rotation-1-version-2",
+        proposed: None,
+    }
+}
+
+#[tokio::test]
+async fn each_description_makes_a_key_that_works_and_ends() {
+    for (name, text) in DESCRIPTIONS {
+        let vendor = Vendor::start().await;
+        let driver = described(text, &vendor.url);
+        let manager = Manager::new();
+        let manager = manager.shows();
+        assert_eq!(driver.find(&manager).await, Answer::Found([].into()), "{name}");
+        let made = driver.create(&manager, order()).await;
+        let Answer::Created(reference) = made.answer else {
+            panic!("{name}: {:?}", made.answer);
+        };
+        let secret = made.secret.unwrap();
+        let key = Credential {
+            reference: &reference,
+            secret: &secret,
+        };
+        assert_eq!(driver.verify(&key).await, Answer::Works, "{name}");
+        assert_eq!(
+            driver.find(&manager).await,
+            Answer::Found([reference.clone()].into()),
+            "{name}: the stranger's key is nobody's business"
+        );
+        let again = driver.create(&manager, order()).await;
+        let same = again.answer == Answer::Created(reference.clone());
+        let repeatable = driver.creation(None).unwrap() == Creation::Repeatable;
+        assert_eq!(same, repeatable, "{name}");
+        for _ in 0..2 {
+            assert_eq!(driver.revoke(&manager, &reference).await, Answer::Revoked, "{name}");
+        }
+        assert_eq!(driver.verify(&key).await, Answer::Dead, "{name}");
+        let nobody = SecretText::new("not-the-manager".to_owned());
+        let nobody = Credential {
+            reference: &reference,
+            secret: &nobody,
+        };
+        assert!(
+            matches!(driver.create(&nobody, order()).await.answer, Answer::Refused(_)),
+            "{name}"
+        );
+    }
+}
+
+/// A third party that answers everything in the same odd way.
+async fn odd(answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static) -> String {
+    let routes = Router::new().fallback(move || {
+        let answer = answer.clone();
+        async move { answer() }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_makes_nothing_certain() {
+    let endless = || {
+        let chunks = futures::stream::repeat_with(|| {
+            Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'['; 4_096]))
+        });
+        axum::body::Body::from_stream(chunks).into_response()
+    };
+    let headers = || {
+        let mut answer = StatusCode::OK.into_response();
+        for number in 0..100_000 {
+            let name = axum::http::HeaderName::try_from(format!("x-{number}"));
+            let _ = answer
+                .headers_mut()
+                .try_append(name.unwrap(), axum::http::HeaderValue::from_static("x"));
+        }
+        answer
+    };
+    let manager = Manager::new();
+    let manager = manager.shows();
+    let odd_ones = [
+        ("an error after the deed", odd(|| StatusCode::INTERNAL_SERVER_ERROR.into_response()).await),
+        ("nonsense", odd(|| "<html>".into_response()).await),
+        ("an empty object", odd(|| "{}".into_response()).await),
+        ("a redirect", odd(|| (StatusCode::FOUND, [("location", "http://127.0.0.1:1/")]).into_response()).await),
+        ("an endless body", odd(endless).await),
+        ("a flood of headers", odd(headers).await),
+    ];
+    for (what, url) in &odd_ones {
+        for (name, text) in DESCRIPTIONS {
+            let driver = described(text, url);
+            let made = driver.create(&manager, order()).await;
+            assert!(
+                matches!(made.answer, Answer::Unclear(_)),
+                "{what}, {name}: {:?}",
+                made.answer
+            );
+            assert!(made.secret.is_none());
+            assert!(
+                matches!(driver.find(&manager).await, Answer::Unclear(_)),
+                "{what}, {name}"
+            );
+        }
+    }
+    // Nobody there: nothing was ever sent.
+    let driver = described(DESCRIPTIONS[0].1, "http://127.0.0.1:1");
+    assert!(matches!(driver.create(&manager, order()).await.answer, Answer::Refused(_)));
+    assert!(matches!(driver.verify(&manager).await, Answer::Unclear(_)));
+}
+
+#[tokio::test]
+async fn a_third_party_that_does_not_answer_has_not_answered() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _held = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let driver = described(DESCRIPTIONS[0].1, &url);
+    let manager = Manager::new();
+    let manager = manager.shows();
+    let made = tokio::time::timeout(Duration::from_secs(20), driver.create(&manager, order()));
+    assert!(matches!(made.await.unwrap().answer, Answer::Unclear(_)));
+}
+
+#[test]
+fn a_description_that_cannot_work_is_refused_in_words() {
+    let good = DESCRIPTIONS[0].1;
+    let client = || {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::new()
+    };
+    for (change, to, says) in [
+        ("https://api.vendor.example", "http://api.vendor.example", "https://"),
+        ("https://api.vendor.example", "https://me:secret@api.vendor.example", "holds a credential"),
+        ("admin_api_keys/{reference}", "admin_api_keys/all", "which"),
+        ("value = \"Bearer {secret}\"", "value = \"Bearer\"", "does not show"),
+        ("path = \"/v1/me\"", "path = \"/v1/me?key={secret}\"", "{secret}"),
+        ("path = \"/v1/me\"", "path = \"https://elsewhere.example/\"", "single /"),
+        ("path = \"/v1/me\"", "path = \"//elsewhere.example/\"", "single /"),
+        ("path = \"/v1/me\"", "path = \"/v1/me\"\nworks = [401]", "cannot tell"),
+    ] {
+        let text = good.replacen(change, to, 1);
+        assert_ne!(text, good, "{change}");
+        let settings: Settings = toml::from_str(&text).unwrap();
+        let Err(refused) = Described::new(settings, client()) else {
+            panic!("{to} is taken");
+        };
+        assert!(refused.to_string().contains(says), "{to}: {refused}");
+    }
+}
