@@ -151,6 +151,21 @@ pub enum Fact {
     Abandoned,
 }
 
+impl Fact {
+    /// Whether a step was made by it: lost and declined calls, intentions and alarms are none.
+    pub const fn is_progress(&self) -> bool {
+        !matches!(
+            self,
+            Self::Asked { .. }
+                | Self::Declined { .. }
+                | Self::Lost { .. }
+                | Self::Alarmed { .. }
+                | Self::Disproved
+                | Self::Undead
+        )
+    }
+}
+
 /// Why somebody has to look. Whatever it is, the rotation goes on trying.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "alarm", rename_all = "snake_case")]
@@ -320,6 +335,16 @@ impl Rotation {
     /// When the last step was made.
     pub const fn since(&self) -> UnixMillis {
         self.since
+    }
+
+    /// Whether what the new one shall be is ours to say.
+    pub const fn is_proposed(&self) -> bool {
+        matches!(self.creation, Creation::Proposed(_))
+    }
+
+    /// Whether an administrator wants it undone.
+    pub const fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// How it ended.

@@ -1,0 +1,223 @@
+//! Carries a rotation on, step by step: asks the machine what to do, does it, writes down what became certain.
+//!
+//! It may be stopped between any two lines, by a signal or by a power cut: whoever goes on reads the facts, and
+//! begins where they end. So nothing is kept here that matters, and an intention is durable before the call.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::driver::{Credential, Driver, Made, Order};
+use super::machine::{Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Todo, Version};
+use super::patience::Patience;
+use crate::clock::{Clock, UnixMillis};
+use crate::vault::secret::SecretText;
+
+/// The longest sleep: a clock may be set, and an administrator may have something else in mind.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// Why a rotation does not go on in this process. Another one, or a later one, does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Halted {
+    /// Nothing can be written: it goes on when something can.
+    #[error("the log takes nothing")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A credential that is needed is not there, or cannot be opened.
+    #[error("{0}")]
+    Missing(String),
+}
+
+/// A credential out of the vault.
+pub struct Opened {
+    /// What the third party calls it.
+    pub reference: Reference,
+    /// What only its holder knows.
+    pub secret: SecretText,
+}
+
+impl Opened {
+    fn as_credential(&self) -> Credential<'_> {
+        Credential {
+            reference: &self.reference,
+            secret: &self.secret,
+        }
+    }
+}
+
+/// Where a rotation is kept.
+pub trait Journal: Send + Sync {
+    /// As far as it is.
+    fn rotation(&self) -> Rotation;
+    /// Its numbers.
+    fn rules(&self) -> Rules;
+    /// When the old version was used last, or its last lease ends.
+    fn old_used(&self) -> Option<UnixMillis>;
+    /// Makes a fact durable, with what belongs to it: the value of a version that was made, the version that is
+    /// in force from here on.
+    fn record(&self, fact: Fact, made: Option<SecretText>) -> BoxFuture<'_, Result<(), Halted>>;
+    /// What whoever manages credentials shows, as of now.
+    fn manager(&self) -> Result<Opened, Halted>;
+    /// A version of the secret.
+    fn version(&self, version: Version) -> Result<Opened, Halted>;
+    /// The same for the same version, however often it is asked for.
+    fn idempotency_key(&self, version: Version) -> String;
+}
+
+/// Carries a rotation on until it is over.
+pub async fn drive(
+    journal: &dyn Journal,
+    driver: &dyn Driver,
+    clock: &dyn Clock,
+) -> Result<(), Halted> {
+    let mut patience = Patience::default();
+    let (mut compared, mut seen) = (None, None);
+    loop {
+        let (rotation, rules) = (journal.rotation(), journal.rules());
+        let now = clock.now();
+        if let Some(why) = patience.is_over(now)
+            && rotation.alarm().is_none()
+        {
+            let alarm = Alarm::Stuck {
+                why: why.to_owned(),
+            };
+            journal.record(Fact::Alarmed { alarm }, None).await?;
+            continue;
+        }
+        let around = Around {
+            old_used: journal.old_used().max(seen),
+            compared,
+        };
+        let (answer, made) = match rotation.next(&rules, around, now) {
+            Todo::Nothing => return Ok(()),
+            Todo::Wait(until) => {
+                let sleep = Duration::from_millis(until.millis_since(now)).min(LONGEST_SLEEP);
+                tokio::time::sleep(sleep).await;
+                continue;
+            }
+            // Some third parties know better than the vault whether somebody is still there.
+            Todo::Record(Fact::Drained) if old_is_used(journal, driver, &rotation).await? => {
+                seen = Some(now);
+                tokio::time::sleep(LONGEST_SLEEP).await;
+                continue;
+            }
+            Todo::Record(fact) => {
+                journal.record(fact, None).await?;
+                continue;
+            }
+            Todo::Ask(call) => {
+                if matches!(call, Call::Compare { .. }) {
+                    compared = Some(now);
+                }
+                (ask(journal, driver, &call).await?, None)
+            }
+            Todo::Change(call) => {
+                journal.record(Fact::Asked { call: call.clone() }, None).await?;
+                let made = change(journal, driver, &call).await?;
+                (made.answer, made.secret)
+            }
+        };
+        let now = clock.now();
+        // As it is now: an administrator may have written something meanwhile.
+        let fact = journal.rotation().learn(&rules, &answer, now);
+        let moves = fact.as_ref().is_some_and(Fact::is_progress);
+        if let Some(fact) = fact {
+            journal.record(fact, made).await?;
+        }
+        if moves {
+            patience.restore();
+        } else if rotation.is_abandoned() || !is_as_expected(&answer) {
+            let pause = patience.wear(&why(&answer), now);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+}
+
+async fn ask(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Answer, Halted> {
+    let verify = async |version| {
+        let opened = journal.version(version)?;
+        Ok::<_, Halted>(driver.verify(&opened.as_credential()).await)
+    };
+    match call {
+        Call::Find => {
+            let manager = journal.manager()?;
+            Ok(driver.find(&manager.as_credential()).await)
+        }
+        Call::Verify(version) => verify(*version).await,
+        Call::Compare { new, old } => {
+            let works = |answer: &Answer| match answer {
+                Answer::Works => Some(true),
+                Answer::Dead => Some(false),
+                _ => None,
+            };
+            let (new, old) = (verify(*new).await?, verify(*old).await?);
+            Ok(Answer::Compared {
+                new: works(&new),
+                old: works(&old),
+            })
+        }
+        Call::Create(_) | Call::Revoke(_) => Ok(Answer::Unclear("it was not asked for".to_owned())),
+    }
+}
+
+async fn old_is_used(
+    journal: &dyn Journal,
+    driver: &dyn Driver,
+    rotation: &Rotation,
+) -> Result<bool, Halted> {
+    let Some(old) = rotation.old() else {
+        return Ok(false);
+    };
+    let manager = journal.manager()?;
+    let used = driver.is_used(&manager.as_credential(), &old.reference);
+    Ok(used.await.unwrap_or(false))
+}
+
+async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Made, Halted> {
+    let manager = journal.manager()?;
+    match call {
+        Call::Create(version) => {
+            let proposed = if journal.rotation().is_proposed() {
+                Some(journal.version(*version)?)
+            } else {
+                None
+            };
+            let key = journal.idempotency_key(*version);
+            let order = Order {
+                idempotency_key: &key,
+                proposed: proposed.as_ref().map(Opened::as_credential),
+            };
+            Ok(driver.create(&manager.as_credential(), order).await)
+        }
+        Call::Revoke(reference) => Ok(driver
+            .revoke(&manager.as_credential(), reference)
+            .await
+            .into()),
+        Call::Find | Call::Verify(_) | Call::Compare { .. } => {
+            Ok(Answer::Unclear("it changes nothing".to_owned()).into())
+        }
+    }
+}
+
+/// Both work, and it is not time yet: nothing to worry about.
+fn is_as_expected(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Compared {
+            new: Some(true),
+            ..
+        }
+    )
+}
+
+fn why(answer: &Answer) -> String {
+    match answer {
+        Answer::Refused(why) | Answer::Unclear(why) => why.clone(),
+        Answer::Dead => "the new credential does not work yet".to_owned(),
+        Answer::Works => "the old credential still works".to_owned(),
+        Answer::Compared { .. } => "the credential in force does not work, or does not say".to_owned(),
+        Answer::Found(_) | Answer::Created(_) | Answer::Revoked => {
+            "the answer belongs to another question".to_owned()
+        }
+    }
+}
