@@ -169,8 +169,9 @@ async fn old_is_used(
         return Ok(false);
     };
     let manager = journal.manager()?;
-    let used = driver.is_used(&manager.as_credential(), &old.reference);
-    Ok(used.await.unwrap_or(false))
+    let manager = manager.as_credential();
+    let used = driver.is_used(&manager, &old.reference).await;
+    Ok(used.unwrap_or(false))
 }
 
 async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Made, Halted> {
