@@ -6,6 +6,7 @@
 
 mod doors;
 mod dumps;
+mod gauges;
 mod routes;
 pub mod signals;
 mod tasks;
@@ -28,6 +29,7 @@ use crate::issue::limits::LimitSettings;
 use crate::issue::policy::Lifetimes;
 use crate::issue::proof::oidc::{FederationSettings, TrustedIssuer};
 use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
+use crate::outbound;
 use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
 use crate::store::event::By;
@@ -35,6 +37,8 @@ use crate::store::log::{IndexState, Log, LogConfig, OpenReport, is_begun};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
 use crate::vault::integrations::{IntegrationState, Integrations};
+use crate::vault::rotate::Rotations;
+use crate::vault::rotate::state::RotationState;
 use crate::vault::{MOST_SEALS, Vault, VaultState};
 use crate::watch::baseline::BaselineFile;
 use crate::watch::recorder::{Keeping, Recorder};
@@ -54,6 +58,7 @@ pub struct Broker {
     vault: Arc<Vault>,
     integrations: Arc<Integrations>,
     github: Option<Arc<GithubKeys>>,
+    rotations: Arc<Rotations>,
     audit: Arc<Audit>,
     stop: CancellationToken,
 }
@@ -104,6 +109,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// No connection can be made from here.
+    #[error("no connections to third parties can be made")]
+    Outbound(#[source] reqwest::Error),
     /// The system took a listener away.
     #[error("a listener stopped")]
     Stopped(#[source] std::io::Error),
@@ -132,6 +140,7 @@ impl Broker {
         let watch_state = Arc::new(WatchState::default());
         let vault_state = Arc::new(VaultState::new());
         let integration_state = Arc::new(IntegrationState::new());
+        let rotation_state = Arc::new(RotationState::new());
         let export = Arc::new(Export::new(counters.clone()));
         let meter = Arc::new(LogMeter::new());
         let (log, report) = Log::open(
@@ -144,6 +153,7 @@ impl Broker {
                 watch_state.clone(),
                 vault_state.clone(),
                 integration_state.clone(),
+                rotation_state.clone(),
                 export.clone(),
                 meter.clone(),
             ],
@@ -177,6 +187,7 @@ impl Broker {
         ));
         let vault = Arc::new(Vault::new(
             vault_state,
+            rotation_state.clone(),
             store.clone(),
             clock.clone(),
             seal.clone(),
@@ -187,6 +198,10 @@ impl Broker {
             integration_state,
             policies.clone(),
         ));
+        let outside = outbound::client(false)
+            .build()
+            .map_err(StartError::Outbound)?;
+        let rotations = Arc::new(Rotations::new(vault.clone(), rotation_state, outside));
         let keeping = Keeping {
             days: config.drift.windows_days,
             bytes: config.drift.windows_bytes,
@@ -226,6 +241,7 @@ impl Broker {
             vault,
             integrations,
             github,
+            rotations,
             audit,
             stop: CancellationToken::new(),
         })

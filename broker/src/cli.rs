@@ -82,6 +82,8 @@ enum Command {
     Integration(admin::Noun<admin::IntegrationCommand>),
     /// Keys and credentials that were found where they do not belong
     Leak(admin::Noun<admin::LeakCommand>),
+    /// How those credentials are exchanged at third parties, so that nothing breaks
+    Rotation(admin::Noun<admin::RotationCommand>),
     /// Policies as files: check, test, explain, compare; no broker needed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -126,6 +128,13 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Why, in words.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Usage(words) | Self::Failed(words) | Self::Refused { words, .. } => words,
+        }
+    }
+
     /// It did not work, because of an error and all it came from.
     pub fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Failed(chain(error))
@@ -161,9 +170,10 @@ pub fn run() -> ExitCode {
         Command::Token(noun) => admin::run(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
-        Command::Secret(noun) => admin::run(noun, output),
         Command::Integration(noun) => admin::run(noun, output),
         Command::Leak(noun) => admin::run_leak(noun, output),
+        Command::Secret(noun) => admin::secret::run(noun, output),
+        Command::Rotation(noun) => admin::run(noun, output),
         Command::Policy(command) => policy::run(&command, output),
         Command::Apply(args) => apply::run(&args, output),
         Command::Probe(args) => probe::run(&args, output),

@@ -9,6 +9,7 @@ pub mod config;
 pub mod crypto;
 pub mod http;
 pub mod issue;
+pub mod outbound;
 pub mod policy;
 pub mod revoke;
 pub mod store;

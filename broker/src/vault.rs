@@ -15,6 +15,7 @@ mod lease;
 mod name;
 mod place;
 mod replay;
+pub mod rotate;
 mod state;
 mod usage;
 mod value;
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::SealingRoot;
-use crate::store::event::{By, SecretVersion, Version, VersionState};
+use crate::store::event::{By, RotationCause, SecretVersion, Version, VersionState};
 use crate::store::{Event, MAX_EVENTS, Store, StoreError};
 pub use error::VaultError;
 pub use lease::{LONGEST_LEASE_SECONDS, Lease, LeaseRefused};
@@ -42,11 +43,13 @@ pub use view::{Holder, SecretView, VersionView, WhoView};
 
 use error::{plain_reason, reference};
 use place::Place;
+use rotate::state::RotationState;
 use versions::Wish;
 
 /// The room. Cheap to share behind an `Arc`.
 pub struct Vault {
     state: Arc<VaultState>,
+    rotations: Arc<RotationState>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     seal: Arc<SealingRoot>,
@@ -76,9 +79,10 @@ pub struct NewVersion {
 pub const MOST_SEALS: u64 = 1 << 30;
 
 impl Vault {
-    /// Opens the room over a store that already feeds `state`.
+    /// Opens the room over a store that already feeds `state` and `rotations`.
     pub fn new(
         state: Arc<VaultState>,
+        rotations: Arc<RotationState>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         seal: Arc<SealingRoot>,
@@ -86,6 +90,7 @@ impl Vault {
     ) -> Self {
         Self {
             state,
+            rotations,
             store,
             clock,
             seal,
@@ -202,9 +207,27 @@ impl Vault {
         Ok(secrets.len())
     }
 
+    /// Notes that a secret should be exchanged, because somebody may have a copy. One that has a plan is, within a
+    /// minute.
+    pub async fn queue(
+        &self,
+        secret: &str,
+        cause: RotationCause,
+        by: By,
+    ) -> Result<SecretView, VaultError> {
+        let secret = self.find(secret)?;
+        let queued = Event::RotationQueued { secret, cause, by };
+        self.store.append(vec![queued]).await?;
+        self.shown(secret)
+    }
+
     /// All secrets, by name. Never a value.
     pub fn list(&self) -> Vec<SecretView> {
-        self.state.list()
+        let mut all = self.state.list();
+        for view in &mut all {
+            view.planned = self.rotations.plan(view.id).is_some();
+        }
+        all
     }
 
     /// One secret, by name or number. Never its value.
@@ -267,6 +290,7 @@ impl Vault {
                     owner: self.state.owner_name(known.owner),
                 });
             }
+            self.is_left_alone(known.secret)?;
             return Ok((known.secret, known.next_version, Vec::new()));
         }
         let owner = owner.ok_or_else(|| VaultError::OwnerNeeded {
@@ -293,9 +317,21 @@ impl Vault {
         let reason = reason.map(plain_reason).transpose()?;
         let _changing = self.changing.lock().await;
         let secret = self.find(secret)?;
+        self.is_left_alone(secret)?;
         let moves = self.state.plan(secret, wish)?;
         self.write_moves(secret, &moves, by, reason).await?;
         self.shown(secret)
+    }
+
+    /// While a secret is being exchanged its versions are the rotation's: nobody else may number or move them.
+    fn is_left_alone(&self, secret: NodeId) -> Result<(), VaultError> {
+        match self.rotations.under_way(secret) {
+            None => Ok(()),
+            Some(rotation) => Err(VaultError::BeingExchanged {
+                name: self.state.name_of(secret),
+                rotation,
+            }),
+        }
     }
 
     async fn write_moves(
@@ -379,10 +415,12 @@ impl Vault {
     }
 
     fn shown(&self, secret: NodeId) -> Result<SecretView, VaultError> {
-        self.state.show(secret).ok_or(VaultError::NotFound {
+        let mut view = self.state.show(secret).ok_or(VaultError::NotFound {
             kind: "secret",
             name: secret.to_string(),
-        })
+        })?;
+        view.planned = self.rotations.plan(secret).is_some();
+        Ok(view)
     }
 }
 

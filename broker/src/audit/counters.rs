@@ -16,6 +16,8 @@ pub struct Counters {
     refused: Family<Labels, Counter>,
     verdicts: Family<Labels, Counter>,
     responses: Family<Labels, Counter>,
+    rotations: Family<Labels, Counter>,
+    rotation_alarms: Family<Labels, Counter>,
 }
 
 impl Counters {
@@ -46,6 +48,18 @@ impl Counters {
             .inc();
     }
 
+    /// A secret began to be exchanged, for this reason.
+    pub fn rotation(&self, cause: &'static str) {
+        self.rotations.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// Somebody has to look at an exchange.
+    pub fn rotation_alarm(&self, alarm: &'static str) {
+        self.rotation_alarms
+            .get_or_create(&[("alarm", alarm)])
+            .inc();
+    }
+
     /// Names them, in a registry whose prefix is `lanyard`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("tokens_issued", "Access tokens issued", self.issued.clone());
@@ -64,6 +78,16 @@ impl Counters {
             "drift_responses",
             "Responses to verdicts",
             self.responses.clone(),
+        );
+        registry.register(
+            "rotations_begun",
+            "Exchanges of secrets that were begun, by cause",
+            self.rotations.clone(),
+        );
+        registry.register(
+            "rotation_alarms",
+            "Exchanges of secrets that somebody has to look at, by what is wrong",
+            self.rotation_alarms.clone(),
         );
     }
 }

@@ -15,7 +15,7 @@ use lanyard_token::Rev;
 
 use self::together::{Revocations, Told};
 use super::Counters;
-use crate::store::event::IssuedToken;
+use crate::store::event::{Fact, IssuedToken};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 /// Tells telemetry what became durable.
@@ -282,6 +282,40 @@ impl Export {
                 rev, "lanyard.secret" = %used.secret, version = used.version.0, "lanyard.identity" = %used.gateway,
                 calls = used.calls, "a version was used"
             ),
+            Event::RotationPlanned { plan, by } => tracing::info!(
+                name: "lanyard.log.rotation_planned",
+                rev, "lanyard.secret" = %plan.secret, by = ?by, "how a secret is exchanged"
+            ),
+            Event::RotationUnplanned { secret, by } => tracing::info!(
+                name: "lanyard.log.rotation_unplanned",
+                rev, "lanyard.secret" = %secret, by = ?by, "a secret is exchanged no more"
+            ),
+            Event::RotationQueued { secret, cause, by } => tracing::warn!(
+                name: "lanyard.log.rotation_queued",
+                rev, "lanyard.secret" = %secret, cause = cause.word(), by = ?by, "a secret should be exchanged"
+            ),
+            Event::RotationBegun(begun) => {
+                self.counters.rotation(begun.cause.word());
+                tracing::info!(
+                name: "lanyard.log.rotation_begun",
+                rev, "lanyard.rotation" = %begun.rotation, "lanyard.secret" = %begun.secret, cause = begun.cause.word(),
+                by = ?begun.by,
+                "a secret is being exchanged"
+                );
+            }
+            Event::RotationStepped { rotation, fact, by } => match &**fact {
+                Fact::Alarmed { alarm } => {
+                    self.counters.rotation_alarm(alarm.word());
+                    tracing::error!(
+                        name: "lanyard.log.rotation_alarmed",
+                        rev, "lanyard.rotation" = %rotation, ?alarm, "somebody has to look at a rotation"
+                    );
+                }
+                fact => tracing::info!(
+                    name: "lanyard.log.rotation_stepped",
+                    rev, "lanyard.rotation" = %rotation, by = ?by, step = fact.word(), "a rotation made a step"
+                ),
+            },
             // Told when they happened, or of interest to gateways alone, or to whoever asks what is not used.
             Event::Refused(_)
             | Event::Used(_)

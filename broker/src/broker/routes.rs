@@ -8,7 +8,7 @@ use super::Broker;
 use crate::http::audited::audited;
 use crate::http::caller::Doorkeeper;
 use crate::http::duties::Table;
-use crate::http::health::{self, Pulse, Vitals};
+use crate::http::health::{self, Pulse, SecretsPulse, Vitals};
 use crate::http::oauth::Confirmations;
 use crate::http::{admin, drift, egress, feed, leaks, metadata, oauth, reports, socket};
 use crate::issue::keys::in_force;
@@ -56,13 +56,18 @@ impl Broker {
             .merge(health::routes(pulse.clone()));
         let watched = Router::new()
             .merge(health::routes(pulse.clone()))
-            .merge(health::metrics(&self.counters, pulse.clone()));
+            .merge(health::metrics(
+                &self.counters,
+                pulse.clone(),
+                self.secrets_pulse(),
+            ));
         let rooms = admin::Rooms {
             issue: self.issue.clone(),
             revoke: self.revoke.clone(),
             vault: self.vault.clone(),
             integrations: self.integrations.clone(),
             finders: self.finders(),
+            rotations: self.rotations.clone(),
             confirmations,
             pulse,
             clock: self.clock.clone(),
@@ -91,6 +96,11 @@ impl Broker {
             vault: self.vault.clone(),
             github: self.github.clone(),
         }
+    }
+
+    pub(super) fn secrets_pulse(&self) -> SecretsPulse {
+        let (rotations, clock) = (self.rotations.clone(), self.clock.clone());
+        Arc::new(move || rotations.health(clock.now()))
     }
 
     fn pulse(&self) -> Pulse {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::{Wish, Wishes};
-use super::{Broker, Doors, StartError};
+use super::{Broker, Doors, StartError, gauges};
 use crate::config::Config;
 use crate::http::socket::AdminSocket;
 use crate::issue::ReloadError;
@@ -98,6 +98,7 @@ impl Broker {
     }
 
     fn background(&self, stop: &CancellationToken) -> JoinSet<()> {
+        gauges::register(&self.secrets_pulse());
         let mut tasks = JoinSet::new();
         let until_stopped = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
             let stop = stop.clone();
@@ -107,6 +108,8 @@ impl Broker {
         tasks.spawn(self.watch.clone().run(stop.clone().cancelled_owned()));
         let (revoke, stopped) = (self.revoke.clone(), stop.clone().cancelled_owned());
         tasks.spawn(async move { revoke.run(stopped).await });
+        let (rotations, stopped) = (self.rotations.clone(), stop.clone().cancelled_owned());
+        tasks.spawn(async move { rotations.run(stopped).await });
         let audit = self.audit.clone();
         tasks.spawn(until_stopped(Box::pin(async move { audit.run().await })));
         if let Some(period) = sd_notify::watchdog_enabled() {

@@ -9,7 +9,8 @@ mod key;
 mod leak;
 mod lineage;
 mod rights;
-mod secret;
+mod rotation;
+pub mod secret;
 mod token;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ pub use key::{KeyCommand, SigningKeyCommand};
 pub use leak::{LeakCommand, run as run_leak};
 pub use lineage::LineageCommand;
 pub use rights::{UnusedRights, UnusedRightsArgs};
+pub use rotation::RotationCommand;
 pub use secret::SecretCommand;
 pub use token::TokenCommand;
 

@@ -14,6 +14,7 @@ mod leaks;
 mod lineage;
 mod owners;
 mod policy;
+mod rotations;
 mod secrets;
 mod signing_keys;
 mod status;
@@ -41,6 +42,7 @@ use crate::policy::administration::Action::{
 use crate::revoke::Revoke;
 use crate::vault::Vault;
 use crate::vault::integrations::Integrations;
+use crate::vault::rotate::Rotations;
 
 /// The rooms behind this door.
 #[derive(Clone)]
@@ -55,6 +57,8 @@ pub struct Rooms {
     pub integrations: Arc<Integrations>,
     /// Who acts on what was found elsewhere.
     pub finders: Finders,
+    /// How they are exchanged.
+    pub rotations: Arc<Rotations>,
     /// What gateways confirmed.
     pub confirmations: Arc<dyn Confirmations>,
     /// How the broker is.
@@ -71,6 +75,7 @@ pub fn routes(rooms: Rooms) -> Duties {
         .merge(itself())
         .merge(secrets::routes())
         .merge(integrations::routes())
+        .merge(rotations::routes())
         .with_state(rooms)
 }
 

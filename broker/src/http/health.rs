@@ -3,6 +3,8 @@
 //! `/livez` speaks for the process alone: a full disk must not make an orchestrator kill a broker
 //! that still revokes. `/readyz` asks whether new tokens can be issued.
 
+mod vault;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
@@ -17,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::audit::Counters;
+use crate::vault::rotate::VaultHealth;
 
 /// How the broker is at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,9 @@ impl Vitals {
 /// Asks how the broker is.
 pub type Pulse = Arc<dyn Fn() -> Vitals + Send + Sync>;
 
+/// Asks how secrets and their exchanges are: more work, and only for whoever collects numbers.
+pub type SecretsPulse = Arc<dyn Fn() -> VaultHealth + Send + Sync>;
+
 /// `/livez`, `/readyz` and `/healthz`.
 pub fn routes(pulse: Pulse) -> Router {
     let ready = {
@@ -64,7 +70,7 @@ pub fn routes(pulse: Pulse) -> Router {
 }
 
 /// `/metrics`, in the text format of OpenMetrics.
-pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
+pub fn metrics(counters: &Counters, pulse: Pulse, secrets: SecretsPulse) -> Router {
     let mut registry = Registry::with_prefix("lanyard");
     counters.register(&mut registry);
     let (head, epoch) = (
@@ -107,6 +113,7 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
         "Gateways that read the feed now",
         readers.clone(),
     );
+    let vault = Arc::new(vault::Gauges::register(&mut registry));
     let registry = Arc::new(registry);
     Router::new().route(
         "/metrics",
@@ -119,6 +126,7 @@ pub fn metrics(counters: &Counters, pulse: Pulse) -> Router {
             policies_refused.set(vitals.policies_refused);
             unused.set(i64::try_from(vitals.identities_unused).unwrap_or(i64::MAX));
             readers.set(i64::try_from(vitals.feed_readers).unwrap_or(i64::MAX));
+            vault.set(&secrets());
             let mut page = String::new();
             match prometheus_client::encoding::text::encode(&mut page, &registry) {
                 Ok(()) => (
@@ -225,6 +233,15 @@ mod tests {
         })
     }
 
+    fn secrets() -> SecretsPulse {
+        Arc::new(|| VaultHealth {
+            ages: vec![("payments/key".to_owned(), 86_400)],
+            under_way: [("draining", 2)].into(),
+            alarmed: 1,
+            kept_waiting: 0,
+        })
+    }
+
     #[tokio::test]
     async fn a_full_disk_makes_a_broker_not_ready_but_alive() {
         let routes = routes(pulse(false));
@@ -243,9 +260,13 @@ mod tests {
         let counters = Counters::default();
         counters.issued();
         counters.refused("no_token");
-        let (status, page) = ask(&metrics(&counters, pulse(true)), "/metrics").await;
+        let (status, page) = ask(&metrics(&counters, pulse(true), secrets()), "/metrics").await;
         assert_eq!(status, 200);
         for line in [
+            "lanyard_secret_age_seconds{secret=\"payments/key\"} 86400",
+            "lanyard_rotations{step=\"draining\"} 2",
+            "lanyard_rotations_alarmed 1",
+            "lanyard_rotations_kept_waiting 0",
             "lanyard_tokens_issued_total 1",
             "lanyard_refused_total{reason=\"no_token\"} 1",
             "lanyard_feed_readers 3",

@@ -10,6 +10,7 @@ mod drift;
 mod identity;
 mod integrations;
 mod issued;
+mod rotations;
 mod secrets;
 mod signing;
 
@@ -27,6 +28,9 @@ pub use drift::{Chosen, Judgement, NamedOperation, PagingGoal, known_thresholds}
 pub use identity::{Identity, Kind, Pinned};
 pub use integrations::{KeptIntegration, SecretUse};
 pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperation};
+pub use rotations::{
+    Alarm, Call, Creation, Fact, Known, RotationBegun, RotationCause, RotationPlan, Rules,
+};
 pub use secrets::{Reference, SecretVersion, Version, VersionState};
 pub use signing::SigningKey;
 
@@ -274,6 +278,24 @@ pub enum Event {
     },
     /// A gateway told how often it used a version.
     SecretUsed(Box<SecretUse>),
+    /// How a secret is exchanged from here on.
+    RotationPlanned { plan: Box<RotationPlan>, by: By },
+    /// A secret is exchanged no more.
+    RotationUnplanned { secret: NodeId, by: By },
+    /// A secret should be exchanged: somebody may have a copy.
+    RotationQueued {
+        secret: NodeId,
+        cause: RotationCause,
+        by: By,
+    },
+    /// A secret is being exchanged.
+    RotationBegun(Box<RotationBegun>),
+    /// Something about it became certain.
+    RotationStepped {
+        rotation: NodeId,
+        fact: Box<Fact>,
+        by: By,
+    },
 
     /// Somebody was turned away: one sample stands for `count` of the same reason, network and minute.
     Refused(Box<Refusal>),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::metrics::{Counter, Meter};
 use opentelemetry::{KeyValue, global};
 
-use crate::store::event::{Event, Grant};
+use crate::store::event::{Event, Fact, Grant};
 use crate::store::{DamagedRow, Projection, Record, Row};
 
 /// Counts live records into OpenTelemetry counters. Records replayed at start are history and were
@@ -19,6 +19,8 @@ pub struct LogMeter {
     revoked: Counter<u64>,
     verdicts: Counter<u64>,
     responses: Counter<u64>,
+    rotations: Counter<u64>,
+    rotation_alarms: Counter<u64>,
 }
 
 impl LogMeter {
@@ -46,6 +48,16 @@ impl LogMeter {
             responses: meter
                 .u64_counter("lanyard.drift.responses")
                 .with_description("Responses to verdicts, by step and whether they were enforced")
+                .build(),
+            rotations: meter
+                .u64_counter("lanyard.rotations.begun")
+                .with_description("Exchanges of secrets that were begun, by cause")
+                .build(),
+            rotation_alarms: meter
+                .u64_counter("lanyard.rotations.alarms")
+                .with_description(
+                    "Exchanges of secrets that somebody has to look at, by what is wrong",
+                )
                 .build(),
         }
     }
@@ -85,6 +97,16 @@ impl LogMeter {
                     KeyValue::new("lanyard.enforced", *enforced),
                 ],
             ),
+            Event::RotationBegun(begun) => {
+                let cause = KeyValue::new("lanyard.cause", begun.cause.word());
+                self.rotations.add(1, &[cause]);
+            }
+            Event::RotationStepped { fact, .. } => {
+                if let Fact::Alarmed { alarm } = &**fact {
+                    let alarm = KeyValue::new("lanyard.alarm", alarm.word());
+                    self.rotation_alarms.add(1, &[alarm]);
+                }
+            }
             _ => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Why the vault does not do what it was asked, and the words it takes.
 
+use lanyard_token::NodeId;
+
 use super::lease::LeaseRefused;
 use super::name::InvalidName;
 use super::versions::MoveRefused;
@@ -30,6 +32,9 @@ pub enum VaultError {
     /// Enable the owner, or name another.
     #[error("the owner `{owner}` is disabled")]
     OwnerDisabled { owner: String },
+    /// Wait until it is over, or abort it.
+    #[error("`{name}` is being exchanged: wait for it, or `lanyard rotation abort {rotation}`")]
+    BeingExchanged { name: String, rotation: NodeId },
     /// Look how its versions stand.
     #[error(transparent)]
     Move(#[from] MoveRefused),

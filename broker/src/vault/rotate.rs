@@ -1,9 +1,521 @@
-//! Exchanging secrets at third parties.
+//! Exchanges secrets at third parties, so that nothing ever breaks.
+//!
+//! ```text
+//! plan ─► rotation begins ─► machine: what next? ─► driver: find, create, verify, revoke ─► machine: what is certain?
+//!              ▲                    ▲                                                          │
+//!   asked, schedule, leak, owner    └────────────────── the log: every fact ◄──────────────────┘
+//! ```
+//! What was begun is carried on by whichever process is there, for ever.
 
 pub mod aws_iam;
 pub mod drive;
 pub mod driver;
+mod due;
+mod health;
 pub mod http;
+mod journal;
 pub mod machine;
 mod patience;
 pub mod postgres;
+pub mod state;
+pub mod third_party;
+mod view;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lanyard_token::NodeId;
+use serde::Deserialize;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use self::drive::{Halted, Journal, drive};
+use self::driver::{Credential, Driver, Unsuitable};
+use self::due::due;
+use self::journal::LogJournal;
+use self::machine::{Alarm, Answer, Creation, Fact, Known, Rules};
+use self::patience::Patience;
+use self::state::RotationState;
+use self::third_party::ThirdParty;
+use super::{Vault, VaultError};
+use crate::clock::UnixMillis;
+use crate::store::Event;
+use crate::store::event::{By, RotationBegun, RotationCause, RotationPlan};
+pub use health::{MOST_AGES, VaultHealth};
+pub use view::{KeptWaiting, PlanView, RotationView};
+
+/// How often it is looked whether something is due.
+const LOOK: Duration = Duration::from_secs(1);
+/// The numbers of a plan that does not say others.
+///
+/// `settle` is longer than any call is waited for, `spread` longer than IAM needs to tell its regions,
+/// `overlap` two leases and `quiet` one.
+pub const USUAL_RULES: Rules = Rules {
+    call: 10_000,
+    settle: 15_000,
+    spread: 20_000,
+    overlap: 120_000,
+    quiet: 60_000,
+    watch: 10_000,
+};
+
+/// How a secret is to be exchanged, as an administrator says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPlan {
+    /// At which third party.
+    pub third_party: ThirdParty,
+    /// The secret that manages credentials there, by name or number; none: the secret itself.
+    #[serde(default)]
+    pub manager: Option<String>,
+    /// How often, in days; none: when somebody asks.
+    #[serde(default)]
+    pub every_days: Option<u32>,
+    /// How long both stay good, in seconds.
+    #[serde(default)]
+    pub overlap_seconds: Option<u32>,
+    /// How long nobody must have used the old one, in seconds.
+    #[serde(default)]
+    pub quiet_seconds: Option<u32>,
+    /// How long a call may take, in seconds.
+    #[serde(default)]
+    pub call_seconds: Option<u32>,
+    /// How long a lost answer is left to settle, in seconds; longer than a call may take.
+    #[serde(default)]
+    pub settle_seconds: Option<u32>,
+    /// How long the third party may need until it knows of a change everywhere, in seconds.
+    #[serde(default)]
+    pub spread_seconds: Option<u32>,
+}
+
+/// Why nothing is exchanged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// Say how: `lanyard secret plan`.
+    #[error(
+        "nobody said how `{secret}` is exchanged: `lanyard rotation plan {secret} --file PLAN.toml`"
+    )]
+    NoPlan { secret: String },
+    /// Wait for it, or abort it.
+    #[error("`{secret}` is being exchanged already: `lanyard rotation show {rotation}`")]
+    UnderWay { secret: String, rotation: NodeId },
+    /// Put it again, with its name there.
+    #[error(
+        "version {version} of `{secret}` does not say what the third party calls it, so it could not be ended: put \
+         it again with --reference"
+    )]
+    NoReference { secret: String, version: u32 },
+    /// Set the third party up so that it looks at credentials.
+    #[error(
+        "the third party lets in a credential that cannot be right: nothing could be proved there"
+    )]
+    LetsEverybodyIn,
+    /// Look which there are.
+    #[error("there is no rotation `{0}`")]
+    Unknown(String),
+    /// Begin another one when it is over.
+    #[error("rotation {0} cannot be undone any more: the end of the old credential may have begun")]
+    TooLate(NodeId),
+    /// Correct the plan.
+    #[error(transparent)]
+    Unsuitable(#[from] Unsuitable),
+    /// The plan in the log is one that this version does not know.
+    #[error("the plan of `{secret}` cannot be read: plan it again")]
+    Unreadable { secret: String },
+    /// See there.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// The part of the vault that exchanges. Cheap to share behind an `Arc`.
+pub struct Rotations {
+    vault: Arc<Vault>,
+    state: Arc<RotationState>,
+    client: reqwest::Client,
+    running: Mutex<HashSet<NodeId>>,
+    kept_waiting: Mutex<BTreeMap<NodeId, KeptWaiting>>,
+    wake: Notify,
+    /// Counts who was told to try again at once.
+    again: tokio::sync::watch::Sender<u64>,
+}
+
+impl Rotations {
+    /// Over a store that already feeds `state`. `client` follows no redirects, uses no proxy, and connects only
+    /// where it may.
+    pub fn new(vault: Arc<Vault>, state: Arc<RotationState>, client: reqwest::Client) -> Self {
+        Self {
+            vault,
+            state,
+            client,
+            running: Mutex::default(),
+            kept_waiting: Mutex::default(),
+            wake: Notify::new(),
+            again: tokio::sync::watch::channel(0).0,
+        }
+    }
+
+    /// What is known.
+    pub const fn state(&self) -> &Arc<RotationState> {
+        &self.state
+    }
+
+    /// Says how a secret is exchanged from here on.
+    pub async fn plan(&self, secret: &str, new: NewPlan, by: By) -> Result<PlanView, RotateError> {
+        let id = self.vault.find(secret)?;
+        let manager = match &new.manager {
+            Some(manager) => self.vault.find(manager)?,
+            None => id,
+        };
+        let usual = USUAL_RULES;
+        let millis =
+            |given: Option<u32>, usual: u64| given.map_or(usual, |given| u64::from(given) * 1_000);
+        let rules = Rules {
+            call: millis(new.call_seconds, usual.call),
+            settle: millis(new.settle_seconds, usual.settle),
+            spread: millis(new.spread_seconds, usual.spread),
+            overlap: millis(new.overlap_seconds, usual.overlap),
+            quiet: millis(new.quiet_seconds, usual.quiet),
+            watch: usual.watch,
+        };
+        let third_party = serde_json::to_value(&new.third_party)
+            .map_err(|error| Unsuitable::Settings(error.to_string()))?;
+        if rules.settle <= rules.call || rules.call == 0 {
+            let why = "`settle_seconds` must be longer than `call_seconds`: what was lost may still arrive";
+            return Err(Unsuitable::Settings(why.to_owned()).into());
+        }
+        // Whatever cannot work is said now, not when the first rotation is due.
+        let longest_call = Duration::from_millis(rules.call);
+        new.third_party
+            .driver(&self.client, &self.vault.clock, longest_call)?;
+        let plan = RotationPlan {
+            secret: id,
+            third_party,
+            manager,
+            every_days: new.every_days,
+            rules,
+        };
+        let planned = Event::RotationPlanned {
+            plan: Box::new(plan.clone()),
+            by,
+        };
+        self.vault
+            .store
+            .append(vec![planned])
+            .await
+            .map_err(VaultError::from)?;
+        Ok(self.plan_view(&plan))
+    }
+
+    /// Leaves a secret alone from here on. While it is being exchanged this is refused.
+    pub async fn unplan(&self, secret: &str, by: By) -> Result<(), RotateError> {
+        let id = self.vault.find(secret)?;
+        self.planned(id)?;
+        // What is under way needs the plan until it is over.
+        let _changing = self.vault.changing.lock().await;
+        if let Some(rotation) = self.state.under_way(id) {
+            let secret = self.vault.state.name_of(id);
+            return Err(RotateError::UnderWay { secret, rotation });
+        }
+        let event = Event::RotationUnplanned { secret: id, by };
+        self.vault
+            .store
+            .append(vec![event])
+            .await
+            .map_err(VaultError::from)?;
+        Ok(())
+    }
+
+    /// How a secret is exchanged.
+    pub fn show_plan(&self, secret: &str) -> Result<PlanView, RotateError> {
+        let plan = self.planned(self.vault.find(secret)?)?;
+        Ok(self.plan_view(&plan))
+    }
+
+    /// Begins a rotation; it goes on by itself.
+    pub async fn rotate(
+        &self,
+        secret: &str,
+        cause: RotationCause,
+        by: By,
+    ) -> Result<RotationView, RotateError> {
+        let id = self.vault.find(secret)?;
+        let name = self.vault.state.name_of(id);
+        let plan = self.planned(id)?;
+        let driver = self.driver(&plan)?;
+        let (creation, old) = self.starting_point(id, &*driver)?;
+        self.looks_at_credentials(&*driver, &creation, old.as_ref())
+            .await?;
+        let _changing = self.vault.changing.lock().await;
+        if let Some(rotation) = self.state.under_way(id) {
+            return Err(RotateError::UnderWay {
+                secret: name,
+                rotation,
+            });
+        }
+        // As it is now: somebody may have put another version meanwhile.
+        let (creation, old) = self.starting_point(id, &*driver)?;
+        let rotation = self.vault.store.nodes().next();
+        let begun = Event::RotationBegun(Box::new(RotationBegun {
+            rotation,
+            secret: id,
+            cause,
+            creation,
+            old,
+            version: self.vault.state.next_version(id),
+            rules: plan.rules,
+            by,
+        }));
+        self.vault
+            .store
+            .append(vec![begun])
+            .await
+            .map_err(VaultError::from)?;
+        self.wake.notify_one();
+        self.show(&rotation.to_string())
+    }
+
+    /// Undoes a rotation: before anybody got the new credential nobody notices; afterwards the two change places.
+    pub async fn abort(&self, rotation: &str, by: By) -> Result<RotationView, RotateError> {
+        let id = self.find(rotation)?;
+        let journal = self.journal(id, by)?;
+        if !journal.rotation().can_be_abandoned() {
+            return Err(RotateError::TooLate(id));
+        }
+        journal
+            .record(Fact::Abandoned, None)
+            .await
+            .map_err(|_| RotateError::Unknown(rotation.to_owned()))?;
+        self.retry(rotation)
+    }
+
+    /// Does not wait any longer for the next try.
+    pub fn retry(&self, rotation: &str) -> Result<RotationView, RotateError> {
+        let view = self.show(rotation)?;
+        self.again
+            .send_modify(|count| *count = count.wrapping_add(1));
+        self.wake.notify_one();
+        Ok(view)
+    }
+
+    /// All that is known, newest first.
+    pub fn list(&self) -> Vec<RotationView> {
+        let all = self.state.list().into_iter();
+        all.map(|(id, under)| self.view(id, &under)).collect()
+    }
+
+    /// A rotation, by number.
+    pub fn show(&self, rotation: &str) -> Result<RotationView, RotateError> {
+        let id = self.find(rotation)?;
+        let under = self.state.rotation(id);
+        under
+            .map(|under| self.view(id, &under))
+            .ok_or_else(|| RotateError::Unknown(id.to_string()))
+    }
+
+    /// Carries on what was begun and begins what is due, until it is stopped.
+    pub async fn run(self: Arc<Self>, stopped: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        let mut looked = UnixMillis(0);
+        tokio::pin!(stopped);
+        loop {
+            for rotation in self.state.all_under_way() {
+                if self.running().insert(rotation) {
+                    let this = Arc::clone(&self);
+                    tasks.spawn(async move {
+                        this.carry_on(rotation).await;
+                        this.running().remove(&rotation);
+                    });
+                }
+            }
+            let now = self.vault.clock.now();
+            if now.millis_since(looked) >= 60_000 {
+                looked = now;
+                self.begin_what_is_due(now).await;
+            }
+            tokio::select! {
+                () = &mut stopped => return,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+    }
+
+    async fn begin_what_is_due(&self, now: UnixMillis) {
+        let mut kept_waiting = BTreeMap::new();
+        for plan in self.state.plans() {
+            if self.state.under_way(plan.secret).is_some() {
+                continue;
+            }
+            let Ok(view) = self.vault.shown(plan.secret) else {
+                continue;
+            };
+            let Some(cause) = due(&plan, &view, now) else {
+                continue;
+            };
+            if let Err(error) = self.rotate(&view.name, cause, By::Broker).await {
+                tracing::error!(
+                    secret = view.name, cause = cause.word(), %error,
+                    "a secret is due and cannot be exchanged"
+                );
+                let since = self
+                    .kept_waiting()
+                    .get(&plan.secret)
+                    .map(|known| known.since);
+                let waiting = KeptWaiting {
+                    secret: view.name,
+                    cause,
+                    since: since.unwrap_or(now),
+                    why: error.to_string(),
+                };
+                kept_waiting.insert(plan.secret, waiting);
+            }
+        }
+        *self.kept_waiting() = kept_waiting;
+    }
+
+    /// Secrets that are due and cannot be exchanged; they are tried every minute.
+    pub fn waiting(&self) -> Vec<KeptWaiting> {
+        self.kept_waiting().values().cloned().collect()
+    }
+
+    fn kept_waiting(&self) -> MutexGuard<'_, BTreeMap<NodeId, KeptWaiting>> {
+        // It is replaced as a whole.
+        self.kept_waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until it is over, whatever comes in between.
+    async fn carry_on(&self, rotation: NodeId) {
+        let mut patience = Patience::default();
+        let mut again = self.again.subscribe();
+        loop {
+            again.mark_unchanged();
+            let halted = tokio::select! {
+                ended = self.try_to_carry_on(rotation) => match ended {
+                    Ok(()) => return,
+                    Err(halted) => halted,
+                },
+                // Somebody cannot wait: from the facts, at once.
+                _ = again.changed() => continue,
+            };
+            tracing::warn!(
+                %rotation,
+                error = &halted as &dyn std::error::Error,
+                "a rotation does not get on"
+            );
+            let now = self.vault.clock.now();
+            let pause = patience.wear(&halted.to_string(), now);
+            if let Some(why) = patience.is_over(now)
+                && let Ok(journal) = self.journal(rotation, By::Broker)
+                && journal.rotation().alarm().is_none()
+            {
+                let alarm = Alarm::Stuck {
+                    why: why.to_owned(),
+                };
+                // When the log takes nothing, the log itself alarms.
+                let _ = journal.record(Fact::Alarmed { alarm }, None).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                _ = again.changed() => {}
+            }
+        }
+    }
+
+    async fn try_to_carry_on(&self, rotation: NodeId) -> Result<(), Halted> {
+        let missing = |error: RotateError| Halted::Missing(error.to_string());
+        let journal = self.journal(rotation, By::Broker).map_err(missing)?;
+        let plan = self.planned(journal.begun.secret).map_err(missing)?;
+        let driver = self.driver(&plan).map_err(missing)?;
+        drive(&journal, &*driver, &*self.vault.clock).await
+    }
+
+    fn journal(&self, rotation: NodeId, by: By) -> Result<LogJournal, RotateError> {
+        let begun = self
+            .state
+            .rotation(rotation)
+            .ok_or_else(|| RotateError::Unknown(rotation.to_string()))?;
+        let plan = self.planned(begun.secret)?;
+        Ok(LogJournal {
+            vault: Arc::clone(&self.vault),
+            state: Arc::clone(&self.state),
+            rotation,
+            manager: plan.manager,
+            begun,
+            by,
+        })
+    }
+
+    fn planned(&self, secret: NodeId) -> Result<RotationPlan, RotateError> {
+        self.state.plan(secret).ok_or_else(|| RotateError::NoPlan {
+            secret: self.vault.state.name_of(secret),
+        })
+    }
+
+    fn driver(&self, plan: &RotationPlan) -> Result<Box<dyn Driver>, RotateError> {
+        let third_party: ThirdParty =
+            serde_json::from_value(plan.third_party.clone()).map_err(|_| {
+                RotateError::Unreadable {
+                    secret: self.vault.state.name_of(plan.secret),
+                }
+            })?;
+        let longest_call = Duration::from_millis(plan.rules.call);
+        Ok(third_party.driver(&self.client, &self.vault.clock, longest_call)?)
+    }
+
+    /// What is in force, and how what follows comes about.
+    fn starting_point(
+        &self,
+        secret: NodeId,
+        driver: &dyn Driver,
+    ) -> Result<(Creation, Option<Known>), RotateError> {
+        let old = match self.vault.state.kept(secret, None) {
+            None => None,
+            Some(active) => Some(Known {
+                version: active.version,
+                reference: active.reference.ok_or_else(|| RotateError::NoReference {
+                    secret: active.name.clone(),
+                    version: active.version.0,
+                })?,
+            }),
+        };
+        let creation = driver.creation(old.as_ref().map(|old| &old.reference))?;
+        Ok((creation, old))
+    }
+
+    /// Whoever lets in what cannot be right proves nothing by letting in what is.
+    async fn looks_at_credentials(
+        &self,
+        driver: &dyn Driver,
+        creation: &Creation,
+        old: Option<&Known>,
+    ) -> Result<(), RotateError> {
+        let reference = match (old, creation) {
+            (Some(old), _) => &old.reference,
+            (None, Creation::Proposed(reference)) => reference,
+            (None, _) => return Ok(()),
+        };
+        let wrong = journal::password()?;
+        let credential = Credential {
+            reference,
+            secret: &wrong,
+        };
+        match driver.verify(&credential).await {
+            Answer::Works => Err(RotateError::LetsEverybodyIn),
+            _ => Ok(()),
+        }
+    }
+
+    fn find(&self, rotation: &str) -> Result<NodeId, RotateError> {
+        let unknown = || RotateError::Unknown(rotation.chars().take(64).collect());
+        rotation.parse().map_err(|_| unknown())
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<NodeId>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

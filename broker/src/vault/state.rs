@@ -20,8 +20,12 @@ use super::versions::{self, MoveRefused, Wish};
 use super::view::{Holder, SecretView, VersionView, WhoView};
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
-use crate::store::event::{Version, VersionState};
+use crate::store::event::{Cause, Reference, RotationCause, Version, VersionState};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
+
+/// Who is ended because it left its baseline may have copies of what it had within this time: an hour, in which a
+/// thief is noticed or has long had what there is.
+const LATELY: u64 = 60 * 60 * 1_000;
 
 /// The vault's projection of the log.
 #[derive(Default)]
@@ -68,6 +72,14 @@ pub(super) struct Known {
     pub(super) secret: NodeId,
     pub(super) owner: NodeId,
     pub(super) next_version: Version,
+}
+
+/// A version that is kept, sealed.
+pub(super) struct Kept {
+    pub(super) name: String,
+    pub(super) version: Version,
+    pub(super) reference: Option<Reference>,
+    pub(super) sealed: String,
 }
 
 /// The version in force, sealed.
@@ -214,6 +226,45 @@ impl VaultState {
         known.is_some_and(|known| known.state != VersionState::Retired)
     }
 
+    /// A version that is not retired, sealed; `None`: the one in force.
+    pub(super) fn kept(&self, secret: NodeId, version: Option<Version>) -> Option<Kept> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret)?;
+        let (version, known) = match version {
+            Some(version) => (version, record.version(version)?),
+            None => record.find(may_be_leased)?,
+        };
+        Some(Kept {
+            name: record.name.clone(),
+            version,
+            reference: known.reference.clone(),
+            sealed: known.sealed.clone()?,
+        })
+    }
+
+    pub(super) fn state_of(&self, secret: NodeId, version: Version) -> Option<VersionState> {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret)?;
+        Some(record.version(version)?.state)
+    }
+
+    pub(super) fn name_of(&self, secret: NodeId) -> String {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        record.map_or_else(|| secret.to_string(), |record| record.name.clone())
+    }
+
+    pub(super) fn next_version(&self, secret: NodeId) -> Version {
+        let inner = self.read();
+        let record = inner.secrets.get(&secret);
+        record.map_or(Version(1), SecretRecord::next_version)
+    }
+
+    /// Until when somebody may use a version, at the latest.
+    pub(super) fn last_use(&self, secret: NodeId, version: Version) -> Option<UnixMillis> {
+        self.read().spans.get(&secret)?.last_until(version)
+    }
+
     /// Whether a version that was just handed out may be.
     pub(super) fn still_out(&self, secret: NodeId, version: Version) -> Result<(), LeaseRefused> {
         let inner = self.read();
@@ -295,7 +346,7 @@ impl Inner {
                 self.identities.insert(*identity, grant.name.clone());
                 self.changed.insert(Key::Identity(*identity));
             }
-            Event::Revoked { node, .. } => self.ended(*node, at),
+            Event::Revoked { node, cause, .. } => self.ended(*node, cause, at),
             Event::Enabled { node, .. } => {
                 if let Some(owner) = self.owners.get_mut(node) {
                     owner.disabled = false;
@@ -338,14 +389,8 @@ impl Inner {
                     self.changed.insert(Key::Version(*secret, *version));
                 }
             }
-            Event::SecretLeaked { secret, .. } => {
-                if let Some(record) = self.secrets.get_mut(secret)
-                    && record.rotation_queued.is_none()
-                {
-                    record.rotation_queued = Some(at);
-                    self.changed.insert(Key::Secret(*secret));
-                }
-            }
+            Event::SecretLeaked { secret, .. } => self.queue(*secret, RotationCause::Leak, at),
+            Event::RotationQueued { secret, cause, .. } => self.queue(*secret, *cause, at),
             Event::SecretLeased {
                 secret,
                 version,
@@ -366,18 +411,33 @@ impl Inner {
         }
     }
 
-    /// An owner that ended may have kept copies: what it answers for should be exchanged.
-    fn ended(&mut self, node: NodeId, at: UnixMillis) {
-        let Some(owner) = self.owners.get_mut(&node) else {
-            return;
-        };
-        owner.disabled = true;
-        self.changed.insert(Key::Owner(node));
-        for (secret, record) in &mut self.secrets {
-            if record.owner == node && record.rotation_queued.is_none() {
-                record.rotation_queued = Some(at);
-                self.changed.insert(Key::Secret(*secret));
+    /// An owner that ended may have kept copies of what it answers for, and who is ended because it left its baseline
+    /// of what it had lately.
+    fn ended(&mut self, node: NodeId, cause: &Cause, at: UnixMillis) {
+        if let Some(owner) = self.owners.get_mut(&node) {
+            owner.disabled = true;
+            self.changed.insert(Key::Owner(node));
+            let owned: Vec<_> = self.of_owner(node).collect();
+            for secret in owned {
+                self.queue(secret, RotationCause::OwnerEnded, at);
             }
+        }
+        if matches!(cause, Cause::Drift(_)) {
+            let had = |(secret, spans): (&NodeId, &Spans)| {
+                let since = UnixMillis(at.0.saturating_sub(LATELY));
+                spans.had_since(node, since).then_some(*secret)
+            };
+            let held: Vec<_> = self.spans.iter().filter_map(had).collect();
+            for secret in held {
+                self.queue(secret, RotationCause::Drift, at);
+            }
+        }
+    }
+
+    fn queue(&mut self, secret: NodeId, cause: RotationCause, at: UnixMillis) {
+        if let Some(record) = self.secrets.get_mut(&secret) {
+            record.queue(cause, at);
+            self.changed.insert(Key::Secret(secret));
         }
     }
 
@@ -407,7 +467,9 @@ impl Inner {
             owner: self.owner_name(record.owner),
             created_at: record.created_at,
             active: record.find(may_be_leased).map(|(version, _)| version),
-            rotation_queued: record.rotation_queued,
+            rotation_queued: record.queued().map(|(at, _)| at),
+            queued_because: record.queued().map(|(_, cause)| cause),
+            planned: false,
             versions: record.versions().map(shown).collect(),
         }
     }

@@ -35,6 +35,7 @@ async fn world(make: impl FnOnce(Arc<ManualClock>, Projections) -> Arc<dyn Store
     store.append(vec![created]).await.unwrap();
     let vault = Vault::new(
         state,
+        Arc::default(),
         store.clone(),
         clock.clone(),
         seal(),
@@ -434,7 +435,14 @@ async fn a_restart_finds_everything_with_the_index_and_without_it() {
         }
         let (state, clock) = (Arc::new(VaultState::new()), Arc::new(ManualClock::at(NOW)));
         let log = on_disk(&path, clock.clone(), vec![state.clone()]);
-        let vault = Vault::new(state, log.clone(), clock, seal(), DOMAIN.to_owned());
+        let vault = Vault::new(
+            state,
+            Arc::default(),
+            log.clone(),
+            clock,
+            seal(),
+            DOMAIN.to_owned(),
+        );
         assert_eq!(vault.list(), listed);
         assert_eq!(vault.who("team/key-0", NOW).await.unwrap(), who);
         let lease = vault

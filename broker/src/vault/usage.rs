@@ -120,8 +120,21 @@ impl Spans {
         self.forgotten = self.forgotten.max(until);
     }
 
+    /// Until when somebody may use a version, at the latest.
+    pub(super) fn last_until(&self, version: Version) -> Option<UnixMillis> {
+        let of_version = self.spans.values().filter(|span| span.version == version);
+        of_version.map(|span| span.until).max()
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<&Span> {
         self.spans.get(&number)
+    }
+
+    /// Whether somebody had any version at or after an instant.
+    pub(super) fn had_since(&self, holder: NodeId, since: UnixMillis) -> bool {
+        self.spans
+            .values()
+            .any(|span| span.to == holder && span.until > since)
     }
 
     /// Who had it at an instant; `None`: that is not known here any more.

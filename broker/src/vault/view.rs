@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
-use crate::store::event::{Reference, Version, VersionState};
+use crate::store::event::{Reference, RotationCause, Version, VersionState};
 
 /// A secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,9 +20,14 @@ pub struct SecretView {
     pub created_at: UnixMillis,
     /// The version in force.
     pub active: Option<Version>,
-    /// Since when it should be exchanged at the third party, because its owner was disabled or it was found elsewhere.
+    /// Since when it should be exchanged at the third party, because somebody may have a copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_queued: Option<UnixMillis>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_because: Option<RotationCause>,
+    /// Whether somebody said how it is exchanged.
+    pub planned: bool,
     /// All versions, the oldest first.
     pub versions: Vec<VersionView>,
 }

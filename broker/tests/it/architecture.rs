@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the broker may name as `crate::…`. A part that is not listed is refused, so a new
 /// folder has to find its place here first.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("clock", &[]),
+    ("outbound", &[]),
     ("crypto", &["clock", "store"]),
     ("store", &["clock", "crypto"]),
     ("policy", &["store"]),
-    ("issue", &["policy", "store", "crypto", "clock"]),
+    ("issue", &["policy", "store", "crypto", "clock", "outbound"]),
     ("watch", &["policy", "store", "crypto", "clock"]),
     ("revoke", &["store", "crypto", "clock"]),
-    ("vault", &["policy", "store", "crypto", "clock"]),
+    ("vault", &["policy", "store", "crypto", "clock", "outbound"]),
     ("audit", &["store", "crypto", "clock"]),
     ("telemetry", &["store", "clock"]),
     ("config", &["clock", "store", "telemetry"]),
@@ -46,6 +47,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "store",
             "crypto",
             "clock",
+            "outbound",
             "config",
             "http",
             "telemetry",

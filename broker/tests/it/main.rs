@@ -18,4 +18,5 @@ mod policies;
 mod store;
 mod support;
 mod telemetry;
+mod vault;
 mod watch;

@@ -5,15 +5,17 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::super::CliError;
-use super::super::output;
-use super::{Asks, Call, items, listed, text_of};
+use super::super::client::Way;
+use super::super::output::{self, Output};
+use super::{Asks, Call, Noun, items, listed, text_of};
 
 mod prompt;
+mod rotate;
 
 /// `lanyard secret …`.
 #[derive(Debug, Subcommand)]
@@ -76,6 +78,8 @@ pub enum SecretCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Exchange secrets at their third parties; `lanyard rotation plan` says how
+    Rotate(RotateArgs),
     /// Another owner answers for it
     Transfer {
         /// Its path or id
@@ -89,9 +93,41 @@ pub enum SecretCommand {
     },
 }
 
+/// What `lanyard secret rotate` exchanges.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The secrets, by path or id
+    #[arg(required_unless_present = "all", value_name = "SECRET")]
+    pub(in crate::cli) secrets: Vec<String>,
+    /// All secrets that have a plan
+    #[arg(long, conflicts_with = "secrets")]
+    pub(in crate::cli) all: bool,
+    /// With --all: only those of this owner
+    #[arg(long, value_name = "OWNER", requires = "all")]
+    pub(in crate::cli) owner: Option<String>,
+    /// Wait until every one is over, and fail when one of them was not exchanged
+    #[arg(long)]
+    pub(in crate::cli) wait: bool,
+}
+
+/// Exchanging many is more than one call.
+pub fn run(noun: Noun<SecretCommand>, output: Output) -> Result<(), CliError> {
+    match noun.command {
+        SecretCommand::Rotate(args) => {
+            rotate::run(&args, &Way::Any(noun.connect).client()?, output)
+        }
+        _ => super::run(noun, output),
+    }
+}
+
 impl Asks for SecretCommand {
     fn call(&self) -> Result<Call, CliError> {
         Ok(match self {
+            Self::Rotate(_) => {
+                return Err(CliError::Usage(
+                    "exchanging is more than one call".to_owned(),
+                ));
+            }
             Self::Put {
                 name,
                 owner,
@@ -99,7 +135,7 @@ impl Asks for SecretCommand {
                 pending,
                 reference,
             } => {
-                path(name)?;
+                route_of(name)?;
                 crate::broker::no_dumps();
                 let value = read(file)?;
                 let body = json!({
@@ -112,12 +148,19 @@ impl Asks for SecretCommand {
                 listed(
                     answer,
                     "secrets",
-                    &["name", "owner", "active", "created_at", "rotation_queued"],
+                    &[
+                        "name",
+                        "owner",
+                        "active",
+                        "created_at",
+                        "planned",
+                        "rotation_queued",
+                    ],
                 )
             }),
-            Self::Show { secret } => Call::get(path(secret)?, shown),
+            Self::Show { secret } => Call::get(route_of(secret)?, shown),
             Self::Who { secret, at } => {
-                let mut route = format!("{}/who", path(secret)?);
+                let mut route = format!("{}/who", route_of(secret)?);
                 if let Some(at) = at {
                     let at: String = form_urlencoded::byte_serialize(at.as_bytes()).collect();
                     route = format!("{route}?at={at}");
@@ -130,7 +173,7 @@ impl Asks for SecretCommand {
                 reason,
             } => {
                 let body = json!({"version": number, "reason": reason});
-                Call::post(format!("{}/activate", path(secret)?), body, shown)
+                Call::post(format!("{}/activate", route_of(secret)?), body, shown)
             }
             Self::Retire {
                 secret,
@@ -139,18 +182,18 @@ impl Asks for SecretCommand {
                 reason,
             } => {
                 let body = json!({"version": number, "all": all, "reason": reason});
-                Call::post(format!("{}/retire", path(secret)?), body, shown)
+                Call::post(format!("{}/retire", route_of(secret)?), body, shown)
             }
             Self::Transfer { secret, to, reason } => {
                 let body = json!({"to": to, "reason": reason});
-                Call::post(format!("{}/transfer", path(secret)?), body, shown)
+                Call::post(format!("{}/transfer", route_of(secret)?), body, shown)
             }
         })
     }
 }
 
 /// The route of a secret; its name's slashes must not look like the route's.
-fn path(name: &str) -> Result<String, CliError> {
+pub(in crate::cli) fn route_of(name: &str) -> Result<String, CliError> {
     let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-' | '/');
     if name.is_empty() || name.len() > 512 || !name.chars().all(plain) || name.contains("..") {
         // Not repeated: somebody may have put the value in the name's place.
@@ -235,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_not_repeated() {
-        assert_eq!(path("a/b.c").unwrap(), "v1/secrets/a%2Fb.c");
+        assert_eq!(route_of("a/b.c").unwrap(), "v1/secrets/a%2Fb.c");
         for bad in [
             "",
             "sk_LIVE_51H8",
@@ -245,7 +288,7 @@ mod tests {
             "a?b",
             "a#b",
         ] {
-            let Err(CliError::Usage(words)) = path(bad) else {
+            let Err(CliError::Usage(words)) = route_of(bad) else {
                 panic!("{bad}")
             };
             assert!(bad.is_empty() || !words.contains(bad), "{words}");

@@ -231,6 +231,9 @@ impl From<VaultError> for Problem {
             }
             VaultError::OtherOwner { .. } => Self::conflict(words).because("other_owner"),
             VaultError::OwnerDisabled { .. } => Self::conflict(words).because("owner_disabled"),
+            VaultError::BeingExchanged { .. } => {
+                Self::conflict(words).because("rotation_under_way")
+            }
             VaultError::Move(_) => Self::conflict(words).because("secret_version"),
             VaultError::Lease(_) => Self::conflict(words).because("secret_lease"),
             VaultError::Store(error) => error.into(),

@@ -10,7 +10,6 @@
 //! so what may have been shown before this broker started is refused: whatever was signed before, or in the
 //! seconds after it that clocks may differ. Several brokers would each remember their own.
 
-mod address;
 mod assertion;
 mod fetch;
 mod keys;
@@ -19,11 +18,12 @@ mod once;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use url::{Host, Url};
+use url::Url;
 
 pub use assertion::{Assertion, AssertionFault};
 
 use crate::clock::UnixMillis;
+use crate::outbound;
 use assertion::LEEWAY_SECONDS;
 use fetch::Fetcher;
 use keys::IssuerKeys;
@@ -131,15 +131,12 @@ fn check_address(trusted: &TrustedIssuer, private_too: bool) -> Result<(), Feder
     let url = Url::parse(issuer).map_err(|_| FederationError::Address {
         issuer: issuer.clone(),
     })?;
+    // What a name leads to is looked at whenever it is resolved.
     let private = [Some(&url), trusted.keys_at.as_ref()]
         .into_iter()
         .flatten()
-        .any(|url| match url.host() {
-            Some(Host::Ipv4(literal)) => !address::is_public(literal.into()),
-            Some(Host::Ipv6(literal)) => !address::is_public(literal.into()),
-            // What a name resolves to is looked at whenever it is resolved.
-            Some(Host::Domain(_)) | None => false,
-        });
+        .filter_map(outbound::literal)
+        .any(|address| !outbound::is_public(address));
     if private && !private_too {
         return Err(FederationError::Private {
             issuer: issuer.clone(),

@@ -88,6 +88,8 @@ actions! {
     SecretsRead = "secrets:read",
     /// Put in, put in force and retire credentials of third parties.
     SecretsWrite = "secrets:write",
+    /// Have third parties exchange them as planned, carry on, or undo an exchange that is under way.
+    SecretsRotate = "secrets:rotate",
     /// Give one to another owner.
     SecretsTransfer = "secrets:transfer",
     /// See what may be called at third parties.

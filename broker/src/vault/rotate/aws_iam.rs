@@ -23,10 +23,11 @@ use reqwest::{Client, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::driver::{Credential, Driver, LONGEST_CALL, Made, Order, Unsuitable};
+use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
 use crate::clock::Clock;
-use crate::vault::secret::SecretText;
+use crate::outbound;
+use crate::vault::SecretValue;
 
 /// The longest answer that is read: a list of two keys has 1 KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -67,6 +68,7 @@ pub struct AwsIam {
     settings: Settings,
     http: Client,
     clock: Arc<dyn Clock>,
+    longest_call: Duration,
 }
 
 /// A service of AWS.
@@ -82,14 +84,23 @@ impl AwsIam {
         settings: Settings,
         http: Client,
         clock: Arc<dyn Clock>,
+        longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
         if settings.user.is_empty() {
             return Err(Unsuitable::Settings("`user` is empty".to_owned()));
+        }
+        for url in [&settings.iam, &settings.sts] {
+            let here = outbound::literal(url).is_some_and(|address| address.is_loopback());
+            if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+                let why = format!("`{url}` must begin with https://");
+                return Err(Unsuitable::Settings(why));
+            }
         }
         Ok(Self {
             settings,
             http,
             clock,
+            longest_call,
         })
     }
 
@@ -138,7 +149,7 @@ impl AwsIam {
         let mut request = self
             .http
             .post(url.clone())
-            .timeout(LONGEST_CALL)
+            .timeout(self.longest_call)
             .header(TYPE.0, TYPE.1);
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
@@ -178,11 +189,15 @@ impl AwsIam {
         let list = element(tree.root(), "AccessKeyMetadata").ok_or_else(nonsense)?;
         let more = element(tree.root(), "IsTruncated").and_then(|more| more.text().map(str::trim));
         if more == Some("true") {
-            return Err(Failure::After("the user has more keys than a user can have".to_owned()));
+            return Err(Failure::After(
+                "the user has more keys than a user can have".to_owned(),
+            ));
         }
         let mut found = BTreeSet::new();
         for member in list.children().filter(roxmltree::Node::is_element) {
-            found.insert(Reference(child_text(member, "AccessKeyId").ok_or_else(nonsense)?));
+            found.insert(Reference(
+                child_text(member, "AccessKeyId").ok_or_else(nonsense)?,
+            ));
         }
         Ok(Answer::Found(found))
     }
@@ -200,19 +215,16 @@ impl AwsIam {
         let key = element(tree.root(), "AccessKey").ok_or_else(nonsense)?;
         let reference = child_text(key, "AccessKeyId").ok_or_else(nonsense)?;
         let secret = child_text(key, "SecretAccessKey").ok_or_else(nonsense)?;
+        let secret = SecretValue::parse(Zeroizing::new(secret)).map_err(|_| nonsense())?;
         Ok(Made {
             answer: Answer::Created(Reference(reference)),
-            secret: Some(SecretText::new(secret)),
+            secret: Some(secret),
         })
     }
 
     async fn tried(&self, credential: &Credential<'_>) -> Answer {
         let asked = self
-            .call(
-                Service::Sts,
-                credential,
-                &[("Action", "GetCallerIdentity")],
-            )
+            .call(Service::Sts, credential, &[("Action", "GetCallerIdentity")])
             .await;
         match asked {
             Ok(document) if document.contains("GetCallerIdentityResult") => Answer::Works,
@@ -263,7 +275,11 @@ impl Driver for AwsIam {
     }
 
     fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.found(manager).await.unwrap_or_else(Failure::into_answer) })
+        Box::pin(async move {
+            self.found(manager)
+                .await
+                .unwrap_or_else(Failure::into_answer)
+        })
     }
 
     fn create<'a>(&'a self, manager: &'a Credential<'a>, _order: Order<'a>) -> BoxFuture<'a, Made> {
@@ -320,7 +336,8 @@ fn nonsense() -> Failure {
 }
 
 fn element<'a, 'i>(root: roxmltree::Node<'a, 'i>, name: &str) -> Option<roxmltree::Node<'a, 'i>> {
-    root.descendants().find(|node| node.tag_name().name() == name)
+    root.descendants()
+        .find(|node| node.tag_name().name() == name)
 }
 
 fn child_text(node: roxmltree::Node<'_, '_>, name: &str) -> Option<String> {
@@ -336,7 +353,10 @@ fn child_text(node: roxmltree::Node<'_, '_>, name: &str) -> Option<String> {
 fn error_code(document: &str) -> Option<String> {
     let tree = roxmltree::Document::parse(document).ok()?;
     let code = child_text(element(tree.root(), "Error")?, "Code")?;
-    let is_word = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    let is_word = code.len() <= 64
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     is_word.then_some(code)
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::driver::{Credential, Driver, Made, Order};
-use super::machine::{Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Todo, Version};
+use super::machine::{
+    Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Todo, Version,
+};
 use super::patience::Patience;
 use crate::clock::{Clock, UnixMillis};
-use crate::vault::secret::SecretText;
+use crate::vault::SecretValue;
 
 /// The longest sleep: a clock may be set, and an administrator may have something else in mind.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ pub struct Opened {
     /// What the third party calls it.
     pub reference: Reference,
     /// What only its holder knows.
-    pub secret: SecretText,
+    pub secret: SecretValue,
 }
 
 impl Opened {
@@ -55,7 +57,7 @@ pub trait Journal: Send + Sync {
     fn old_used(&self) -> Option<UnixMillis>;
     /// Makes a fact durable, with what belongs to it: the value of a version that was made, the version that is
     /// in force from here on.
-    fn record(&self, fact: Fact, made: Option<SecretText>) -> BoxFuture<'_, Result<(), Halted>>;
+    fn record(&self, fact: Fact, made: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>>;
     /// What whoever manages credentials shows, as of now.
     fn manager(&self) -> Result<Opened, Halted>;
     /// A version of the secret.
@@ -112,7 +114,9 @@ pub async fn drive(
                 (ask(journal, driver, &call).await?, None)
             }
             Todo::Change(call) => {
-                journal.record(Fact::Asked { call: call.clone() }, None).await?;
+                journal
+                    .record(Fact::Asked { call: call.clone() }, None)
+                    .await?;
                 let made = change(journal, driver, &call).await?;
                 (made.answer, made.secret)
             }
@@ -216,7 +220,9 @@ fn why(answer: &Answer) -> String {
         Answer::Refused(why) | Answer::Unclear(why) => why.clone(),
         Answer::Dead => "the new credential does not work yet".to_owned(),
         Answer::Works => "the old credential still works".to_owned(),
-        Answer::Compared { .. } => "the credential in force does not work, or does not say".to_owned(),
+        Answer::Compared { .. } => {
+            "the credential in force does not work, or does not say".to_owned()
+        }
         Answer::Found(_) | Answer::Created(_) | Answer::Revoked => {
             "the answer belongs to another question".to_owned()
         }

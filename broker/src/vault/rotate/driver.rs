@@ -4,22 +4,17 @@
 //! "nobody knows" for everything that may have happened. It never tries again by itself, keeps nothing,
 //! and puts nothing of what was answered into a log.
 
-use std::time::Duration;
-
 use futures::future::BoxFuture;
 
 use super::machine::{Answer, Creation, Reference};
-use crate::vault::secret::SecretText;
-
-/// How long a call may take from beginning to end. A third party that is slower has not answered.
-pub const LONGEST_CALL: Duration = Duration::from_secs(10);
+use crate::vault::SecretValue;
 
 /// What shows a third party who calls.
 pub struct Credential<'a> {
     /// What it is called there: a role, a key's id.
     pub reference: &'a Reference,
     /// What only its holder knows.
-    pub secret: &'a SecretText,
+    pub secret: &'a SecretValue,
 }
 
 /// A credential that shall be.
@@ -35,7 +30,7 @@ pub struct Made {
     /// Whether it was made.
     pub answer: Answer,
     /// What it is, where the third party says so; with [`Answer::Created`] alone.
-    pub secret: Option<SecretText>,
+    pub secret: Option<SecretValue>,
 }
 
 impl From<Answer> for Made {
@@ -68,11 +63,7 @@ pub trait Driver: Send + Sync {
     fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer>;
 
     /// Makes one.
-    fn create<'a>(
-        &'a self,
-        manager: &'a Credential<'a>,
-        order: Order<'a>,
-    ) -> BoxFuture<'a, Made>;
+    fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made>;
 
     /// Whether one works: [`Answer::Dead`] only when it was understood and refused.
     fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer>;

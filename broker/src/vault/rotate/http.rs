@@ -15,6 +15,7 @@ mod settings;
 mod template;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use reqwest::{Client, Method, Response, StatusCode};
@@ -24,9 +25,9 @@ use zeroize::Zeroizing;
 
 pub use self::settings::{Create, Find, Request, Revoke, Settings, Shown, Verify};
 use self::template::{Filling, fill, fill_json, fill_path};
-use super::driver::{Credential, Driver, LONGEST_CALL, Made, Order, Unsuitable};
+use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
-use crate::vault::secret::SecretText;
+use crate::vault::SecretValue;
 
 /// The longest answer that is read: a page of a hundred keys has some 50 KiB.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -37,13 +38,22 @@ const MOST_PAGES: usize = 50;
 pub struct Described {
     settings: Settings,
     http: Client,
+    longest_call: Duration,
 }
 
 impl Described {
     /// `http` follows no redirects, uses no proxy, and connects only where the operator lets it.
-    pub fn new(settings: Settings, http: Client) -> Result<Self, Unsuitable> {
+    pub fn new(
+        settings: Settings,
+        http: Client,
+        longest_call: Duration,
+    ) -> Result<Self, Unsuitable> {
         settings.check()?;
-        Ok(Self { settings, http })
+        Ok(Self {
+            settings,
+            http,
+            longest_call,
+        })
     }
 
     /// Sends a request of the description, as somebody.
@@ -71,7 +81,7 @@ impl Described {
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| refused("the method is none"))?;
-        let mut call = self.http.request(method, url).timeout(LONGEST_CALL);
+        let mut call = self.http.request(method, url).timeout(self.longest_call);
         for (name, value) in &request.headers {
             call = call.header(name, fill(value, filling).as_str());
         }
@@ -82,9 +92,10 @@ impl Described {
                 value.set_sensitive(true);
                 call.header(header, value)
             }
-            Shown::Basic { user, password } => {
-                call.basic_auth(fill(user, filling).as_str(), Some(fill(password, filling).as_str()))
-            }
+            Shown::Basic { user, password } => call.basic_auth(
+                fill(user, filling).as_str(),
+                Some(fill(password, filling).as_str()),
+            ),
         };
         if let Some(json) = &request.json {
             call = call.json(&fill_json(json, filling));
@@ -141,10 +152,18 @@ impl Described {
                 .and_then(Value::as_array)
                 .ok_or_else(nonsense)?;
             for item in items {
-                if find.only.iter().any(|(pointer, value)| item.pointer(pointer) != Some(value)) {
+                if find
+                    .only
+                    .iter()
+                    .any(|(pointer, value)| item.pointer(pointer) != Some(value))
+                {
                     continue;
                 }
-                found.insert(text_at(item, &find.reference).map(Reference).ok_or_else(nonsense)?);
+                found.insert(
+                    text_at(item, &find.reference)
+                        .map(Reference)
+                        .ok_or_else(nonsense)?,
+                );
             }
             cursor = find
                 .pages
@@ -180,7 +199,7 @@ impl Described {
         let body = json(response).await?;
         let reference = text_at(&body, &create.reference).ok_or_else(nonsense)?;
         let secret = text_at(&body, &create.secret).ok_or_else(nonsense)?;
-        let secret = SecretText::new(secret);
+        let secret = SecretValue::parse(Zeroizing::new(secret)).map_err(|_| nonsense())?;
         Ok(Made {
             answer: Answer::Created(Reference(reference)),
             secret: Some(secret),
@@ -235,7 +254,11 @@ impl Driver for Described {
     }
 
     fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.found(manager).await.unwrap_or_else(Failure::into_answer) })
+        Box::pin(async move {
+            self.found(manager)
+                .await
+                .unwrap_or_else(Failure::into_answer)
+        })
     }
 
     fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
@@ -323,5 +346,6 @@ async fn json(mut response: Response) -> Result<Value, Failure> {
 
 /// The same origin and below the path of the base.
 fn is_below(base: &Url, path: &str) -> bool {
-    base.join(path).is_ok_and(|url| url.origin() == base.origin())
+    base.join(path)
+        .is_ok_and(|url| url.origin() == base.origin())
 }

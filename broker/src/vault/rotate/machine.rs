@@ -37,45 +37,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-
-/// What a third party calls a credential: an access key's id, a role's name. Not secret.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Reference(pub String);
-
-/// The number of a version of a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Version(pub u32);
-
-/// How a third party makes credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Creation {
-    /// We say what it shall be and where, such as the password of the other one of two roles: whether it
-    /// holds can be tried.
-    Proposed(Reference),
-    /// It says what it is, once: an answer that is lost is lost.
-    Returned,
-    /// It says what it is, and says it again to whoever asks with the same idempotency key.
-    Repeatable,
-}
-
-/// A call to the third party.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Call {
-    /// Which credentials are there?
-    Find,
-    /// Make one. The same version is the same idempotency key.
-    Create(Version),
-    /// Does it work?
-    Verify(Version),
-    /// Does the new one work, and does the old one?
-    Compare { new: Version, old: Version },
-    /// End it. One that is not there counts as ended.
-    Revoke(Reference),
-}
+pub use crate::store::event::{Alarm, Call, Creation, Fact, Known, Reference, Rules, Version};
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,94 +61,6 @@ pub enum Answer {
     Refused(String),
     /// Nobody knows whether it happened.
     Unclear(String),
-}
-
-/// What became certain; in this order these are the rotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fact", rename_all = "snake_case")]
-pub enum Fact {
-    /// What was there before anything was done.
-    Looked { before: BTreeSet<Reference> },
-    /// A call that changes something is about to be made.
-    Asked { call: Call },
-    /// The call did not happen.
-    Declined { why: String },
-    /// Nobody knows whether the call happened.
-    Lost { why: String },
-    /// The new credential is there, and its version is kept.
-    Created { reference: Reference },
-    /// These are there and nobody knows them; none: nothing was made.
-    Probed { orphans: BTreeSet<Reference> },
-    /// One of those is gone.
-    Cleared { reference: Reference },
-    /// The new one works.
-    Proved,
-    /// The new one never worked: it goes, and another is made.
-    Disproved,
-    /// From here on the new one is in force.
-    Published,
-    /// Everybody has had time to get the new one.
-    Overlapped,
-    /// Nobody has used the old one for long enough.
-    Drained,
-    /// The new one still works, right before the old one ends.
-    Confirmed,
-    /// The new one stopped working, or is not wanted, and the old one works: they change places.
-    Reverted,
-    /// It cannot be undone any more: the old one is dead.
-    Kept,
-    /// What was dead works again.
-    Recovered,
-    /// The old one was ended, it is said.
-    Revoked,
-    /// The old one still works: it is ended again.
-    Undead,
-    /// The old one does not work any more.
-    Buried,
-    /// Nothing is there that should not be.
-    Swept,
-    /// Somebody has to look.
-    Alarmed { alarm: Alarm },
-    /// An administrator wants it undone.
-    Abandoned,
-}
-
-impl Fact {
-    /// Whether a step was made by it: lost and declined calls, intentions and alarms are none.
-    pub const fn is_progress(&self) -> bool {
-        !matches!(
-            self,
-            Self::Asked { .. }
-                | Self::Declined { .. }
-                | Self::Lost { .. }
-                | Self::Alarmed { .. }
-                | Self::Disproved
-                | Self::Undead
-        )
-    }
-}
-
-/// Why somebody has to look. Whatever it is, the rotation goes on trying.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "alarm", rename_all = "snake_case")]
-pub enum Alarm {
-    /// No step was made for too long.
-    Stuck { why: String },
-    /// Neither the new credential nor the old one works. Nothing is ended.
-    BothDead,
-    /// What was made did not work.
-    NeverWorked,
-    /// The old one works although it was ended.
-    Undead,
-}
-
-/// A version and what the third party calls it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Our number.
-    pub version: Version,
-    /// Their name.
-    pub reference: Reference,
 }
 
 /// Where a rotation stands.
@@ -223,6 +97,28 @@ pub enum Step {
     Over(Outcome),
 }
 
+impl Step {
+    /// As telemetry names it: one of a closed set.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Looking => "looking",
+            Self::Creating { .. } => "creating",
+            Self::Probing { .. } => "probing",
+            Self::Clearing { .. } => "clearing",
+            Self::Proving { .. } => "proving",
+            Self::Publishing => "publishing",
+            Self::Overlapping { .. } => "overlapping",
+            Self::Draining => "draining",
+            Self::Confirming => "confirming",
+            Self::Revoking { .. } => "revoking",
+            Self::Burying { .. } => "burying",
+            Self::Sweeping => "sweeping",
+            Self::Tidying { .. } => "tidying",
+            Self::Over(_) => "over",
+        }
+    }
+}
+
 /// How a rotation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -233,21 +129,6 @@ pub enum Outcome {
     Reverted,
     /// It was abandoned before anybody got the new one.
     Abandoned,
-}
-
-/// How long things may take, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules {
-    /// After a lost answer: how long until it is looked at what came of it. Longer than any call is waited for.
-    pub settle: u64,
-    /// How long a new credential, or the end of one, may need until the third party knows it everywhere.
-    pub spread: u64,
-    /// How long both stay good: longer than the longest lease.
-    pub overlap: u64,
-    /// How long nobody must have used the old one.
-    pub quiet: u64,
-    /// How often it is looked whether both still work, while both are good.
-    pub watch: u64,
 }
 
 /// What to do next.
@@ -342,6 +223,16 @@ impl Rotation {
         matches!(self.creation, Creation::Proposed(_))
     }
 
+    /// How the new one comes about.
+    pub const fn creation(&self) -> &Creation {
+        &self.creation
+    }
+
+    /// Whether anybody may have got the new one.
+    pub const fn is_published(&self) -> bool {
+        self.published
+    }
+
     /// Whether an administrator wants it undone.
     pub const fn is_abandoned(&self) -> bool {
         self.abandoned
@@ -360,7 +251,10 @@ impl Rotation {
         !self.abandoned
             && !self.reverted
             && !self.ending
-            && !matches!(self.step, Step::Sweeping | Step::Tidying { .. } | Step::Over(_))
+            && !matches!(
+                self.step,
+                Step::Sweeping | Step::Tidying { .. } | Step::Over(_)
+            )
     }
 
     /// What should be there at the third party, as far as this rotation goes. What was there before is nobody

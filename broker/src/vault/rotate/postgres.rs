@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,9 +27,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use zeroize::Zeroizing;
 
-use super::driver::{Credential, Driver, LONGEST_CALL, Made, Order, Unsuitable};
+use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
-use crate::vault::secret::SecretText;
+use crate::vault::SecretValue;
 
 /// As many as PostgreSQL itself takes (`scram_iterations`).
 const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
@@ -61,11 +62,12 @@ const fn usual_port() -> u16 {
 /// PostgreSQL.
 pub struct Postgres {
     settings: Settings,
+    longest_call: Duration,
 }
 
 impl Postgres {
-    /// Two roles of a server.
-    pub fn new(settings: Settings) -> Result<Self, Unsuitable> {
+    /// Two roles of a server; no call takes longer than that.
+    pub fn new(settings: Settings, longest_call: Duration) -> Result<Self, Unsuitable> {
         let [one, other] = &settings.roles;
         if one == other || one.is_empty() || other.is_empty() {
             return Err(Unsuitable::Settings(
@@ -79,7 +81,10 @@ impl Postgres {
                     .to_owned(),
             ));
         }
-        Ok(Self { settings })
+        Ok(Self {
+            settings,
+            longest_call,
+        })
     }
 
     fn other_role(&self, role: &str) -> Option<&String> {
@@ -89,6 +94,12 @@ impl Postgres {
             role if role == other => Some(one),
             _ => None,
         }
+    }
+
+    async fn in_time(&self, call: impl Future<Output = Answer>) -> Answer {
+        tokio::time::timeout(self.longest_call, call)
+            .await
+            .unwrap_or_else(|_| Answer::Unclear("no answer in time".to_owned()))
     }
 
     async fn connect(&self, as_whom: &Credential<'_>) -> Result<PgConnection, sqlx::Error> {
@@ -138,11 +149,12 @@ impl Postgres {
 
     async fn found(&self, manager: &Credential<'_>) -> Result<Answer, sqlx::Error> {
         let mut connection = self.connect(manager).await?;
-        let rows =
-            sqlx::query("SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1) AND rolcanlogin")
-                .bind(&self.settings.roles[..])
-                .fetch_all(&mut connection)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1) AND rolcanlogin",
+        )
+        .bind(&self.settings.roles[..])
+        .fetch_all(&mut connection)
+        .await?;
         let found: Result<BTreeSet<Reference>, sqlx::Error> = rows
             .iter()
             .map(|row| row.try_get(0).map(Reference))
@@ -189,18 +201,23 @@ impl Postgres {
             Err(failure) => return failure.into_answer(),
         };
         // Who is logged in stays logged in, whatever became of the password.
-        let closed =
-            sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1")
-                .bind(&role.0)
-                .execute(&mut connection)
-                .await;
+        let closed = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1",
+        )
+        .bind(&role.0)
+        .execute(&mut connection)
+        .await;
         match closed {
             Ok(_) => Answer::Revoked,
             Err(error) => Failure::After(error).into_answer(),
         }
     }
 
-    async fn sessions(&self, manager: &Credential<'_>, role: &Reference) -> Result<bool, sqlx::Error> {
+    async fn sessions(
+        &self,
+        manager: &Credential<'_>,
+        role: &Reference,
+    ) -> Result<bool, sqlx::Error> {
         let mut connection = self.connect(manager).await?;
         sqlx::query("SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = $1")
             .bind(&role.0)
@@ -236,7 +253,7 @@ impl Driver for Postgres {
 
     fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            in_time(async {
+            self.in_time(async {
                 self.found(manager)
                     .await
                     .unwrap_or_else(|error| Answer::Unclear(said(&error)))
@@ -246,11 +263,11 @@ impl Driver for Postgres {
     }
 
     fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
-        Box::pin(async move { in_time(self.made(manager, order)).await.into() })
+        Box::pin(async move { self.in_time(self.made(manager, order)).await.into() })
     }
 
     fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
-        Box::pin(in_time(self.tried(credential)))
+        Box::pin(self.in_time(self.tried(credential)))
     }
 
     fn revoke<'a>(
@@ -258,7 +275,7 @@ impl Driver for Postgres {
         manager: &'a Credential<'a>,
         reference: &'a Reference,
     ) -> BoxFuture<'a, Answer> {
-        Box::pin(in_time(self.revoked(manager, reference)))
+        Box::pin(self.in_time(self.revoked(manager, reference)))
     }
 
     fn is_used<'a>(
@@ -267,18 +284,12 @@ impl Driver for Postgres {
         reference: &'a Reference,
     ) -> BoxFuture<'a, Option<bool>> {
         Box::pin(async move {
-            tokio::time::timeout(LONGEST_CALL, self.sessions(manager, reference))
+            tokio::time::timeout(self.longest_call, self.sessions(manager, reference))
                 .await
                 .ok()?
                 .ok()
         })
     }
-}
-
-async fn in_time(call: impl Future<Output = Answer>) -> Answer {
-    tokio::time::timeout(LONGEST_CALL, call)
-        .await
-        .unwrap_or_else(|_| Answer::Unclear("no answer in time".to_owned()))
 }
 
 /// Where a change failed.
@@ -346,7 +357,7 @@ fn said(error: &sqlx::Error) -> String {
 /// What `ALTER ROLE … PASSWORD` takes instead of a password:
 /// `SCRAM-SHA-256$ITERATIONS:SALT$STORED_KEY:SERVER_KEY` (RFC 5802 section 3, SASLprep is the identity on the
 /// letters and digits that we choose).
-fn scram_verifier(password: &SecretText) -> Result<Zeroizing<String>, crate::crypto::CryptoError> {
+fn scram_verifier(password: &SecretValue) -> Result<Zeroizing<String>, crate::crypto::CryptoError> {
     let salt = crate::crypto::random::<16>()?;
     Ok(scram_verifier_with(password.expose().as_bytes(), &salt))
 }
@@ -381,7 +392,13 @@ mod tests {
     fn a_server_that_keeps_the_verifier_accepts_the_proof_of_the_rfc() {
         let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         let verifier = scram_verifier_with(b"pencil", &salt);
-        let stored = verifier.rsplit('$').next().unwrap().split(':').next().unwrap();
+        let stored = verifier
+            .rsplit('$')
+            .next()
+            .unwrap()
+            .split(':')
+            .next()
+            .unwrap();
         let stored = STANDARD.decode(stored).unwrap();
         let message = "n=user,r=rOprNGfwEbeRWgbNEkqO,\
             r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,\

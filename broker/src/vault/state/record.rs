@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
-use crate::store::event::{Reference, SecretVersion, Version, VersionState};
+use crate::store::event::{Reference, RotationCause, SecretVersion, Version, VersionState};
 use crate::vault::place::data_key;
 
 /// A secret.
@@ -15,7 +15,10 @@ pub(super) struct SecretRecord {
     pub(super) owner: NodeId,
     pub(super) created_at: UnixMillis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rotation_queued: Option<UnixMillis>,
+    rotation_queued: Option<UnixMillis>,
+    /// Why; an owner that ended, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queued_because: Option<RotationCause>,
     /// Saved in rows of their own.
     #[serde(skip)]
     versions: Vec<(Version, VersionRecord)>,
@@ -59,8 +62,21 @@ impl SecretRecord {
             owner,
             created_at,
             rotation_queued: None,
+            queued_because: None,
             versions: Vec::new(),
         }
+    }
+
+    /// Somebody may have a copy. Every time counts: a version that was put since the last time may be the one.
+    pub(super) const fn queue(&mut self, cause: RotationCause, at: UnixMillis) {
+        self.rotation_queued = Some(at);
+        self.queued_because = Some(cause);
+    }
+
+    /// Since when it should be exchanged, and why.
+    pub(super) fn queued(&self) -> Option<(UnixMillis, RotationCause)> {
+        let cause = self.queued_because.unwrap_or(RotationCause::OwnerEnded);
+        self.rotation_queued.map(|at| (at, cause))
     }
 
     pub(super) fn add(&mut self, added: &SecretVersion, at: UnixMillis) {
@@ -103,6 +119,7 @@ impl SecretRecord {
             // Only what came afterwards is new to whoever may have kept a copy.
             VersionState::Active if queued.is_some_and(|queued| record.added_at >= queued) => {
                 self.rotation_queued = None;
+                self.queued_because = None;
             }
             _ => {}
         }

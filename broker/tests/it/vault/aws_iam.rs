@@ -1,25 +1,26 @@
 //! The AWS driver against moto, whose IAM checks who calls.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lanyard::clock::SystemClock;
+use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::aws_iam::{AwsIam, Settings};
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::machine::{Answer, Reference};
-use lanyard::vault::secret::SecretText;
 
-use super::servers::Moto;
+use super::servers::{Moto, PATIENCE, secret};
 
 /// The user whose keys are rotated, the one who may, and its key.
-pub struct Account {
-    pub server: Moto,
-    pub driver: AwsIam,
+pub(super) struct Account {
+    pub(super) server: Moto,
+    pub(super) driver: AwsIam,
     reference: Reference,
-    secret: SecretText,
+    secret: SecretValue,
 }
 
 impl Account {
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = Moto::start(4);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -66,17 +67,48 @@ impl Account {
             },
             http,
             Arc::new(SystemClock),
+            PATIENCE,
         )
         .unwrap();
         Self {
             server,
             driver,
             reference: Reference(part("AccessKeyId")),
-            secret: SecretText::new(part("SecretAccessKey")),
+            secret: secret(part("SecretAccessKey")),
         }
     }
 
-    pub fn manager(&self) -> Credential<'_> {
+    /// A key made by hand: its id and its secret half.
+    pub(super) async fn make(&self) -> (String, String) {
+        let made = self.driver.create(&self.manager(), order()).await;
+        let Answer::Created(reference) = made.answer else {
+            panic!("{:?}", made.answer);
+        };
+        (reference.0, made.secret.unwrap().expose().to_owned())
+    }
+
+    /// Ids of the user's keys.
+    pub(super) async fn keys(&self) -> BTreeSet<String> {
+        match self.driver.find(&self.manager()).await {
+            Answer::Found(found) => found.into_iter().map(|reference| reference.0).collect(),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Ends every key of the user.
+    pub(super) async fn end_all(&self) {
+        for id in self.keys().await {
+            let ended = self.driver.revoke(&self.manager(), &Reference(id)).await;
+            assert_eq!(ended, Answer::Revoked);
+        }
+    }
+
+    /// The id and the secret half of whoever may.
+    pub(super) fn manager_text(&self) -> (String, String) {
+        (self.reference.0.clone(), self.secret.expose().to_owned())
+    }
+
+    pub(super) fn manager(&self) -> Credential<'_> {
         Credential {
             reference: &self.reference,
             secret: &self.secret,
@@ -106,13 +138,23 @@ async fn a_key_is_made_works_and_ends_and_a_third_one_is_refused() {
         made.push((reference, new.secret.unwrap()));
     }
     let third = driver.create(&manager, order()).await;
-    assert!(matches!(third.answer, Answer::Refused(_)), "{:?}", third.answer);
-    let names = made.iter().map(|(reference, _)| reference.clone()).collect();
+    assert!(
+        matches!(third.answer, Answer::Refused(_)),
+        "{:?}",
+        third.answer
+    );
+    let names = made
+        .iter()
+        .map(|(reference, _)| reference.clone())
+        .collect();
     assert_eq!(driver.find(&manager).await, Answer::Found(names));
-    let (reference, secret) = &made[0];
-    let key = Credential { reference, secret };
+    let (reference, made_secret) = &made[0];
+    let key = Credential {
+        reference,
+        secret: made_secret,
+    };
     assert_eq!(driver.verify(&key).await, Answer::Works);
-    let wrong = SecretText::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned());
+    let wrong = secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned());
     let wrong = Credential {
         reference,
         secret: &wrong,
@@ -125,5 +167,8 @@ async fn a_key_is_made_works_and_ends_and_a_third_one_is_refused() {
     // A key of the user itself may not manage keys: AWS says no, and nothing happened.
     let (reference, secret) = &made[1];
     let weak = Credential { reference, secret };
-    assert!(matches!(driver.create(&weak, order()).await.answer, Answer::Refused(_)));
+    assert!(matches!(
+        driver.create(&weak, order()).await.answer,
+        Answer::Refused(_)
+    ));
 }

@@ -1,19 +1,18 @@
 //! Described HTTP interfaces: each worked description against a vendor that is like it.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::http::{Described, Settings};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
-use lanyard::vault::secret::SecretText;
 
+use super::servers::{PATIENCE, secret};
 use super::vendor::{MANAGER, Vendor};
 
 /// The descriptions that are shipped.
-pub const DESCRIPTIONS: [(&str, &str); 3] = [
+pub(super) const DESCRIPTIONS: [(&str, &str); 3] = [
     (
         "bearer-keys",
         include_str!("../../../../deploy/rotation/bearer-keys.toml"),
@@ -37,19 +36,19 @@ fn described(text: &str, base: &str) -> Described {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
-    Described::new(settings, http).unwrap()
+    Described::new(settings, http, PATIENCE).unwrap()
 }
 
 struct Manager {
     reference: Reference,
-    secret: SecretText,
+    secret: SecretValue,
 }
 
 impl Manager {
     fn new() -> Self {
         Self {
             reference: Reference("manager".to_owned()),
-            secret: SecretText::new(MANAGER.to_owned()),
+            secret: secret(MANAGER.to_owned()),
         }
     }
 
@@ -75,15 +74,19 @@ async fn each_description_makes_a_key_that_works_and_ends() {
         let driver = described(text, &vendor.url);
         let manager = Manager::new();
         let manager = manager.shows();
-        assert_eq!(driver.find(&manager).await, Answer::Found([].into()), "{name}");
+        assert_eq!(
+            driver.find(&manager).await,
+            Answer::Found([].into()),
+            "{name}"
+        );
         let made = driver.create(&manager, order()).await;
         let Answer::Created(reference) = made.answer else {
             panic!("{name}: {:?}", made.answer);
         };
-        let secret = made.secret.unwrap();
+        let made_secret = made.secret.unwrap();
         let key = Credential {
             reference: &reference,
-            secret: &secret,
+            secret: &made_secret,
         };
         assert_eq!(driver.verify(&key).await, Answer::Works, "{name}");
         assert_eq!(
@@ -96,23 +99,32 @@ async fn each_description_makes_a_key_that_works_and_ends() {
         let repeatable = driver.creation(None).unwrap() == Creation::Repeatable;
         assert_eq!(same, repeatable, "{name}");
         for _ in 0..2 {
-            assert_eq!(driver.revoke(&manager, &reference).await, Answer::Revoked, "{name}");
+            assert_eq!(
+                driver.revoke(&manager, &reference).await,
+                Answer::Revoked,
+                "{name}"
+            );
         }
         assert_eq!(driver.verify(&key).await, Answer::Dead, "{name}");
-        let nobody = SecretText::new("not-the-manager".to_owned());
+        let nobody = secret("not-the-manager".to_owned());
         let nobody = Credential {
             reference: &reference,
             secret: &nobody,
         };
         assert!(
-            matches!(driver.create(&nobody, order()).await.answer, Answer::Refused(_)),
+            matches!(
+                driver.create(&nobody, order()).await.answer,
+                Answer::Refused(_)
+            ),
             "{name}"
         );
     }
 }
 
 /// A third party that answers everything in the same odd way.
-async fn odd(answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static) -> String {
+async fn odd(
+    answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static,
+) -> String {
     let routes = Router::new().fallback(move || {
         let answer = answer.clone();
         async move { answer() }
@@ -144,10 +156,17 @@ async fn an_answer_that_is_none_makes_nothing_certain() {
     let manager = Manager::new();
     let manager = manager.shows();
     let odd_ones = [
-        ("an error after the deed", odd(|| StatusCode::INTERNAL_SERVER_ERROR.into_response()).await),
+        (
+            "an error after the deed",
+            odd(|| StatusCode::INTERNAL_SERVER_ERROR.into_response()).await,
+        ),
         ("nonsense", odd(|| "<html>".into_response()).await),
         ("an empty object", odd(|| "{}".into_response()).await),
-        ("a redirect", odd(|| (StatusCode::FOUND, [("location", "http://127.0.0.1:1/")]).into_response()).await),
+        (
+            "a redirect",
+            odd(|| (StatusCode::FOUND, [("location", "http://127.0.0.1:1/")]).into_response())
+                .await,
+        ),
         ("an endless body", odd(endless).await),
         ("a flood of headers", odd(headers).await),
     ];
@@ -169,7 +188,10 @@ async fn an_answer_that_is_none_makes_nothing_certain() {
     }
     // Nobody there: nothing was ever sent.
     let driver = described(DESCRIPTIONS[0].1, "http://127.0.0.1:1");
-    assert!(matches!(driver.create(&manager, order()).await.answer, Answer::Refused(_)));
+    assert!(matches!(
+        driver.create(&manager, order()).await.answer,
+        Answer::Refused(_)
+    ));
     assert!(matches!(driver.verify(&manager).await, Answer::Unclear(_)));
 }
 
@@ -186,7 +208,7 @@ async fn a_third_party_that_does_not_answer_has_not_answered() {
     let driver = described(DESCRIPTIONS[0].1, &url);
     let manager = Manager::new();
     let manager = manager.shows();
-    let made = tokio::time::timeout(Duration::from_secs(20), driver.create(&manager, order()));
+    let made = tokio::time::timeout(2 * PATIENCE, driver.create(&manager, order()));
     assert!(matches!(made.await.unwrap().answer, Answer::Unclear(_)));
 }
 
@@ -198,19 +220,47 @@ fn a_description_that_cannot_work_is_refused_in_words() {
         reqwest::Client::new()
     };
     for (change, to, says) in [
-        ("https://api.vendor.example", "http://api.vendor.example", "https://"),
-        ("https://api.vendor.example", "https://me:secret@api.vendor.example", "holds a credential"),
+        (
+            "https://api.vendor.example",
+            "http://api.vendor.example",
+            "https://",
+        ),
+        (
+            "https://api.vendor.example",
+            "https://me:secret@api.vendor.example",
+            "holds a credential",
+        ),
         ("admin_api_keys/{reference}", "admin_api_keys/all", "which"),
-        ("value = \"Bearer {secret}\"", "value = \"Bearer\"", "does not show"),
-        ("path = \"/v1/me\"", "path = \"/v1/me?key={secret}\"", "{secret}"),
-        ("path = \"/v1/me\"", "path = \"https://elsewhere.example/\"", "single /"),
-        ("path = \"/v1/me\"", "path = \"//elsewhere.example/\"", "single /"),
-        ("path = \"/v1/me\"", "path = \"/v1/me\"\nworks = [401]", "cannot tell"),
+        (
+            "value = \"Bearer {secret}\"",
+            "value = \"Bearer\"",
+            "does not show",
+        ),
+        (
+            "path = \"/v1/me\"",
+            "path = \"/v1/me?key={secret}\"",
+            "{secret}",
+        ),
+        (
+            "path = \"/v1/me\"",
+            "path = \"https://elsewhere.example/\"",
+            "single /",
+        ),
+        (
+            "path = \"/v1/me\"",
+            "path = \"//elsewhere.example/\"",
+            "single /",
+        ),
+        (
+            "path = \"/v1/me\"",
+            "path = \"/v1/me\"\nworks = [401]",
+            "cannot tell",
+        ),
     ] {
         let text = good.replacen(change, to, 1);
         assert_ne!(text, good, "{change}");
         let settings: Settings = toml::from_str(&text).unwrap();
-        let Err(refused) = Described::new(settings, client()) else {
+        let Err(refused) = Described::new(settings, client(), PATIENCE) else {
             panic!("{to} is taken");
         };
         assert!(refused.to_string().contains(says), "{to}: {refused}");

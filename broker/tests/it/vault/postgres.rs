@@ -1,23 +1,25 @@
 //! The PostgreSQL driver against a real server.
 
+use std::collections::BTreeSet;
+
+use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
 use lanyard::vault::rotate::postgres::{Postgres, Settings};
-use lanyard::vault::secret::SecretText;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor};
+use sqlx::{Connection, Executor, Row};
 
-use super::servers::{PostgresServer, SUPERUSER, SUPERUSER_PASSWORD};
+use super::servers::{PATIENCE, PostgresServer, SUPERUSER, SUPERUSER_PASSWORD, secret};
 
-struct There {
-    server: PostgresServer,
+pub(super) struct There {
+    pub(super) server: PostgresServer,
     driver: Postgres,
     manager: Reference,
-    password: SecretText,
+    password: SecretValue,
 }
 
 impl There {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let server = PostgresServer::start();
         let mut root = superuser(&server).await;
         for statement in [
@@ -30,21 +32,54 @@ impl There {
         ] {
             root.execute(statement).await.unwrap();
         }
-        let driver = Postgres::new(Settings {
-            host: "127.0.0.1".to_owned(),
-            port: server.port,
-            database: "postgres".to_owned(),
-            roles: ["shop_a".to_owned(), "shop_b".to_owned()],
-            ca_file: None,
-            plain: true,
-        })
+        let driver = Postgres::new(
+            Settings {
+                host: "127.0.0.1".to_owned(),
+                port: server.port,
+                database: "postgres".to_owned(),
+                roles: ["shop_a".to_owned(), "shop_b".to_owned()],
+                ca_file: None,
+                plain: true,
+            },
+            PATIENCE,
+        )
         .unwrap();
         Self {
             server,
             driver,
             manager: Reference("keeper".to_owned()),
-            password: SecretText::new("keeps".to_owned()),
+            password: secret("keeps".to_owned()),
         }
+    }
+
+    /// The first role gets a first password by hand.
+    pub(super) async fn first(&self) -> (String, String) {
+        superuser(&self.server)
+            .await
+            .execute("ALTER ROLE shop_a LOGIN PASSWORD 'the-first-one'")
+            .await
+            .unwrap();
+        ("shop_a".to_owned(), "the-first-one".to_owned())
+    }
+
+    /// Neither may log in any more.
+    pub(super) async fn end_all(&self) {
+        let mut root = superuser(&self.server).await;
+        for statement in ["ALTER ROLE shop_a NOLOGIN", "ALTER ROLE shop_b NOLOGIN"] {
+            root.execute(statement).await.unwrap();
+        }
+    }
+
+    /// Which of the two may log in.
+    pub(super) async fn logging_in(&self) -> BTreeSet<String> {
+        let mut root = superuser(&self.server).await;
+        let rows = sqlx::query(
+            "SELECT rolname::text FROM pg_authid WHERE rolname LIKE 'shop\\__' AND rolcanlogin AND rolpassword IS NOT NULL",
+        )
+        .fetch_all(&mut root)
+        .await
+        .unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     fn manager(&self) -> Credential<'_> {
@@ -83,7 +118,7 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
     let Creation::Proposed(role) = driver.creation(None).unwrap() else {
         panic!("a password is proposed");
     };
-    let password = SecretText::new("4UnsnJEXp1fSwmKVVZyu".to_owned());
+    let password = secret("4UnsnJEXp1fSwmKVVZyu".to_owned());
     let new = || Credential {
         reference: &role,
         secret: &password,
@@ -102,13 +137,16 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
         assert_eq!(made.answer, Answer::Created(role.clone()), "{again}");
     }
     assert_eq!(driver.verify(&new()).await, Answer::Works);
-    let wrong = SecretText::new("4UnsnJEXp1fSwmKVVZyv".to_owned());
+    let wrong = secret("4UnsnJEXp1fSwmKVVZyv".to_owned());
     let wrong = Credential {
         reference: &role,
         secret: &wrong,
     };
     assert_eq!(driver.verify(&wrong).await, Answer::Dead);
-    assert_eq!(driver.find(&manager).await, Answer::Found([role.clone()].into()));
+    assert_eq!(
+        driver.find(&manager).await,
+        Answer::Found([role.clone()].into())
+    );
     assert_eq!(driver.is_used(&manager, &role).await, Some(false));
 
     let mut session = PgConnection::connect_with(
@@ -124,7 +162,11 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
     assert_eq!(driver.is_used(&manager, &role).await, Some(true));
 
     for again in 0..2 {
-        assert_eq!(driver.revoke(&manager, &role).await, Answer::Revoked, "{again}");
+        assert_eq!(
+            driver.revoke(&manager, &role).await,
+            Answer::Revoked,
+            "{again}"
+        );
     }
     assert_eq!(driver.verify(&new()).await, Answer::Dead);
     assert!(
@@ -134,8 +176,14 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
     let gone = Reference("nobody".to_owned());
     assert_eq!(driver.revoke(&manager, &gone).await, Answer::Revoked);
     let log = there.server.log();
-    assert!(log.contains("ALTER ROLE shop_a"), "it writes statements down");
-    assert!(!log.contains(password.expose()), "and no password is among them");
+    assert!(
+        log.contains("ALTER ROLE shop_a"),
+        "it writes statements down"
+    );
+    assert!(
+        !log.contains(password.expose()),
+        "and no password is among them"
+    );
 }
 
 #[tokio::test]
@@ -144,28 +192,40 @@ async fn what_the_server_does_not_say_is_nothing_certain() {
     let (driver, manager) = (&there.driver, there.manager());
     let role = Reference("shop_a".to_owned());
     // No line in pg_hba.conf for this database: the same code as a role that may not log in.
-    let elsewhere = Postgres::new(Settings {
-        host: "127.0.0.1".to_owned(),
-        port: super::servers::free_port(),
-        database: "postgres".to_owned(),
-        roles: ["shop_a".to_owned(), "shop_b".to_owned()],
-        ca_file: None,
-        plain: true,
-    })
+    let elsewhere = Postgres::new(
+        Settings {
+            host: "127.0.0.1".to_owned(),
+            port: super::servers::free_port(),
+            database: "postgres".to_owned(),
+            roles: ["shop_a".to_owned(), "shop_b".to_owned()],
+            ca_file: None,
+            plain: true,
+        },
+        PATIENCE,
+    )
     .unwrap();
-    let password = SecretText::new("anything".to_owned());
+    let password = secret("anything".to_owned());
     let credential = Credential {
         reference: &role,
         secret: &password,
     };
-    assert!(matches!(elsewhere.verify(&credential).await, Answer::Unclear(_)));
+    assert!(matches!(
+        elsewhere.verify(&credential).await,
+        Answer::Unclear(_)
+    ));
     assert!(matches!(elsewhere.find(&manager).await, Answer::Unclear(_)));
     // Nothing was ever sent.
-    assert!(matches!(elsewhere.revoke(&manager, &role).await, Answer::Refused(_)));
+    assert!(matches!(
+        elsewhere.revoke(&manager, &role).await,
+        Answer::Refused(_)
+    ));
     // A manager that may not.
     let stranger = Credential {
         reference: &role,
         secret: &password,
     };
-    assert!(matches!(driver.revoke(&stranger, &role).await, Answer::Refused(_)));
+    assert!(matches!(
+        driver.revoke(&stranger, &role).await,
+        Answer::Refused(_)
+    ));
 }

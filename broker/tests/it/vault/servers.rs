@@ -5,21 +5,31 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lanyard::vault::SecretValue;
+
+/// A value as the vault keeps it.
+pub(super) fn secret(text: String) -> SecretValue {
+    SecretValue::parse(text.into()).unwrap()
+}
+
+/// How long the drivers wait in tests that nobody holds up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A PostgreSQL of this machine, in a folder of its own.
-pub struct PostgresServer {
+pub(super) struct PostgresServer {
     child: Child,
-    pub port: u16,
+    pub(super) port: u16,
     _folder: tempfile::TempDir,
 }
 
 /// Who may do everything there.
-pub const SUPERUSER: &str = "postgres";
+pub(super) const SUPERUSER: &str = "postgres";
 /// Its password.
-pub const SUPERUSER_PASSWORD: &str = "of-this-test-alone";
+pub(super) const SUPERUSER_PASSWORD: &str = "of-this-test-alone";
 
 impl PostgresServer {
     /// Starts one that wants a password from everybody.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("lanyard-postgres-")
             .tempdir()
@@ -31,7 +41,13 @@ impl PostgresServer {
         std::fs::create_dir(&data).unwrap();
         give_to_postgres(path);
         let made = as_postgres(&program("initdb"))
-            .args(["--no-sync", "--auth", "scram-sha-256", "--username", SUPERUSER])
+            .args([
+                "--no-sync",
+                "--auth",
+                "scram-sha-256",
+                "--username",
+                SUPERUSER,
+            ])
             .arg("--pwfile")
             .arg(&password)
             .arg(&data)
@@ -64,7 +80,7 @@ impl PostgresServer {
     }
 
     /// Everything it wrote down.
-    pub fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self._folder.path().join("log")).unwrap()
     }
 }
@@ -126,7 +142,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-pub fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -134,7 +150,7 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-pub fn wait_for(port: u16) {
+pub(super) fn wait_for(port: u16) {
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(
@@ -146,26 +162,33 @@ pub fn wait_for(port: u16) {
 }
 
 /// IAM and STS of AWS, as moto plays them, with its authentication on: without it a dead key works.
-pub struct Moto {
+pub(super) struct Moto {
     child: Child,
-    pub port: u16,
+    pub(super) port: u16,
 }
 
 impl Moto {
     /// Starts one; the first `unchecked` calls are carried out for anybody, so that there can be a first key.
-    pub fn start(unchecked: usize) -> Self {
+    pub(super) fn start(unchecked: usize) -> Self {
         let port = free_port();
-        let child = Command::new("moto_server")
+        let child = Command::new(moto())
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("INITIAL_NO_AUTH_ACTION_COUNT", unchecked.to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("moto is missing: install it with `pip install 'moto[server]'`");
+            .expect(
+                "moto is missing: `pip install 'moto[server]'`, and say where with LANYARD_MOTO",
+            );
         let server = Self { child, port };
         wait_for(port);
         server
     }
+}
+
+/// Where the checks installed it, else wherever this machine has it.
+fn moto() -> std::ffi::OsString {
+    std::env::var_os("LANYARD_MOTO").unwrap_or_else(|| "moto_server".into())
 }
 
 impl Drop for Moto {

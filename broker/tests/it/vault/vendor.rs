@@ -12,19 +12,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// Who may make and end keys.
-pub const MANAGER: &str = "the-manager-of-keys";
+pub(super) const MANAGER: &str = "the-manager-of-keys";
 /// A key that somebody else made, for something else.
-pub const STRANGERS: &str = "somebody-elses-key";
+pub(super) const STRANGERS: &str = "somebody-elses-key";
 
 /// A vendor at work; it ends with the test.
-pub struct Vendor {
-    pub url: String,
-    pub books: Arc<Books>,
+pub(super) struct Vendor {
+    pub(super) url: String,
+    pub(super) books: Arc<Books>,
 }
 
 /// What it knows.
 #[derive(Default)]
-pub struct Books(Mutex<Inner>);
+pub(super) struct Books(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -62,6 +62,26 @@ impl Books {
         (id, secret)
     }
 
+    /// A key of ours, made by hand.
+    pub(super) fn make_ours(&self) -> (String, String) {
+        self.make("lanyard", None)
+    }
+
+    /// Names of our keys.
+    pub(super) fn ours(&self) -> std::collections::BTreeSet<String> {
+        let keys = self.list().into_iter();
+        keys.filter(|(_, name)| name == "lanyard")
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Ends every key of ours.
+    pub(super) fn end_ours(&self) {
+        for id in self.ours() {
+            self.end(&id);
+        }
+    }
+
     fn end(&self, id: &str) -> StatusCode {
         match self.0.lock().unwrap().keys.remove(id) {
             Some(_) => StatusCode::OK,
@@ -70,7 +90,7 @@ impl Books {
     }
 
     /// Whether a key is one.
-    pub fn knows(&self, secret: &str) -> bool {
+    pub(super) fn knows(&self, secret: &str) -> bool {
         self.0
             .lock()
             .unwrap()
@@ -80,7 +100,7 @@ impl Books {
     }
 
     /// Names of keys and what they are called there.
-    pub fn list(&self) -> Vec<(String, String)> {
+    pub(super) fn list(&self) -> Vec<(String, String)> {
         self.0
             .lock()
             .unwrap()
@@ -121,7 +141,7 @@ fn manager(shown: Option<String>) -> Result<(), StatusCode> {
 }
 
 impl Vendor {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let books = Arc::new(Books::default());
         books.make(STRANGERS, None);
         let routes = Router::new()

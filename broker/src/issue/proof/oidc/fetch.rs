@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::address::is_public;
 use super::keys::{BadKeySet, KeySet};
 use super::{FederationError, TrustedIssuer};
+use crate::outbound;
 
 /// A token's caller waits meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,19 +48,11 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new(private_too: bool) -> Result<Self, FederationError> {
-        let builder = Client::builder()
+        let http = outbound::client(private_too)
             .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("lanyard/", env!("CARGO_PKG_VERSION")));
-        let builder = if private_too {
-            builder
-        } else {
-            builder.https_only(true).dns_resolver(PublicOnly)
-        };
-        Ok(Self {
-            http: builder.build()?,
-        })
+            .https_only(!private_too)
+            .build()?;
+        Ok(Self { http })
     }
 
     /// The keys of an issuer, as they are now.
@@ -120,32 +111,9 @@ impl Fetcher {
     }
 }
 
-/// Resolves names, and keeps what is public: the connection is made to what was looked at, so that a name cannot
-/// lead elsewhere in between.
-struct PublicOnly;
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<_> = found.filter(|found| is_public(found.ip())).collect();
-            if public.is_empty() {
-                return Err("it leads to no public address".into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_this_machine_is_not_followed() {
-        let name = || "localhost".parse::<Name>().unwrap();
-        assert!(PublicOnly.resolve(name()).await.is_err());
-    }
 
     #[tokio::test]
     async fn without_leave_nothing_is_asked_in_plain_text() {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::is_below;
 use super::template::{Place, check};
+use crate::outbound;
 use crate::vault::rotate::driver::Unsuitable;
 
 /// Which calls an integration makes.
@@ -163,14 +164,12 @@ impl Settings {
     /// Whether it can be used as it stands.
     pub fn check(&self) -> Result<(), Unsuitable> {
         let wrong = |text: String| Err(Unsuitable::Settings(text));
-        let here = match self.base.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
+        let here = outbound::literal(&self.base).is_some_and(|address| address.is_loopback());
         if self.base.scheme() != "https" && !(self.base.scheme() == "http" && here) {
-            return wrong(format!("`base` must begin with https://, and is `{}`", self.base));
+            return wrong(format!(
+                "`base` must begin with https://, and is `{}`",
+                self.base
+            ));
         }
         if !self.base.username().is_empty() || self.base.password().is_some() {
             return wrong("`base` holds a credential: keep it as a secret".to_owned());
@@ -194,14 +193,21 @@ impl Settings {
             }
         }
         if !self.revoke.request.mentions("{reference}") {
-            return wrong("`revoke` does not say which: put {reference} into its path or body".to_owned());
+            return wrong(
+                "`revoke` does not say which: put {reference} into its path or body".to_owned(),
+            );
         }
         for (name, shown) in [("manager", &self.manager), ("credential", &self.credential)] {
             if !shown.mentions("{secret}") {
                 return wrong(format!("`{name}` does not show {{secret}}"));
             }
         }
-        if self.verify.works.iter().any(|status| self.verify.dead.contains(status)) {
+        if self
+            .verify
+            .works
+            .iter()
+            .any(|status| self.verify.dead.contains(status))
+        {
             return wrong("`verify` cannot tell a key that works from a dead one".to_owned());
         }
         Ok(())
@@ -211,7 +217,10 @@ impl Settings {
 impl Request {
     fn mentions(&self, placeholder: &str) -> bool {
         self.path.contains(placeholder)
-            || self.json.as_ref().is_some_and(|json| json.to_string().contains(placeholder))
+            || self
+                .json
+                .as_ref()
+                .is_some_and(|json| json.to_string().contains(placeholder))
             || self
                 .form
                 .as_ref()

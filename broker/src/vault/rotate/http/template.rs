@@ -3,15 +3,15 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::vault::SecretValue;
 use crate::vault::rotate::driver::Unsuitable;
-use crate::vault::secret::SecretText;
 
 /// What stands for the placeholders.
 pub(super) struct Filling<'a> {
     /// `{reference}`
     pub(super) reference: &'a str,
     /// `{secret}`
-    pub(super) secret: Option<&'a SecretText>,
+    pub(super) secret: Option<&'a SecretValue>,
     /// `{key}`: the idempotency key.
     pub(super) key: &'a str,
 }
@@ -29,7 +29,8 @@ pub(super) enum Place {
 pub(super) fn check(name: &str, template: &str, place: Place) -> Result<(), Unsuitable> {
     for part in template.split('{').skip(1) {
         let word = part.split('}').next().unwrap_or_default();
-        let known = matches!(word, "reference" | "key") || (word == "secret" && place == Place::Elsewhere);
+        let known =
+            matches!(word, "reference" | "key") || (word == "secret" && place == Place::Elsewhere);
         if !known {
             return Err(Unsuitable::Settings(format!(
                 "`{name}` has {{{word}}} in a place where it means nothing: there are {{reference}} and {{key}}, \
@@ -107,13 +108,16 @@ mod tests {
 
     #[test]
     fn a_value_is_never_read_as_a_template_or_as_a_path() {
-        let secret = SecretText::new("{reference}".to_owned());
+        let secret = SecretValue::parse(Zeroizing::new("{reference}".to_owned())).unwrap();
         let filling = Filling {
             reference: "a/../b?c={key}",
             secret: Some(&secret),
             key: "k",
         };
-        assert_eq!(fill("Bearer {secret}", &filling).as_str(), "Bearer {reference}");
+        assert_eq!(
+            fill("Bearer {secret}", &filling).as_str(),
+            "Bearer {reference}"
+        );
         assert_eq!(
             fill_path("/keys/{reference}", &filling),
             "/keys/a%2F%2E%2E%2Fb%3Fc%3D%7Bkey%7D"

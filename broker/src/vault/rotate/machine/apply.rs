@@ -19,10 +19,20 @@ impl Rotation {
             }
 
             // Neither brings the rotation forward: whoever waits for it still waits since the last step.
-            (Fact::Asked { call: Call::Create(_) }, Step::Creating { .. } | Step::Probing { .. }) => {
+            (
+                Fact::Asked {
+                    call: Call::Create(_),
+                },
+                Step::Creating { .. } | Step::Probing { .. },
+            ) => {
                 self.step = Step::Creating { asked: true };
             }
-            (Fact::Asked { call: Call::Revoke(_) }, Step::Revoking { .. }) => {
+            (
+                Fact::Asked {
+                    call: Call::Revoke(_),
+                },
+                Step::Revoking { .. },
+            ) => {
                 self.step = Step::Revoking { asked: true };
                 self.ending = true;
             }
@@ -45,7 +55,12 @@ impl Rotation {
             }
             (Fact::Probed { orphans }, Step::Probing { .. }) => self.clear(orphans.clone(), at),
             (Fact::Probed { orphans }, Step::Sweeping) => {
-                self.go(Step::Tidying { orphans: orphans.clone() }, at);
+                self.go(
+                    Step::Tidying {
+                        orphans: orphans.clone(),
+                    },
+                    at,
+                );
             }
             (Fact::Cleared { reference }, Step::Clearing { orphans }) => {
                 let left = without(orphans, reference);
@@ -84,10 +99,9 @@ impl Rotation {
             (Fact::Overlapped, Step::Overlapping { .. }) => self.go(Step::Draining, at),
             (Fact::Drained, Step::Draining) => self.go(Step::Confirming, at),
             (Fact::Confirmed, Step::Confirming) => self.go(Step::Revoking { asked: false }, at),
-            (
-                Fact::Reverted,
-                Step::Overlapping { .. } | Step::Draining | Step::Confirming,
-            ) => self.change_places(rules, at),
+            (Fact::Reverted, Step::Overlapping { .. } | Step::Draining | Step::Confirming) => {
+                self.change_places(rules, at)
+            }
             (Fact::Revoked, Step::Revoking { .. }) => self.go(
                 Step::Burying {
                     since: at,
@@ -179,5 +193,9 @@ impl Rotation {
 }
 
 fn without(orphans: &BTreeSet<Reference>, gone: &Reference) -> BTreeSet<Reference> {
-    orphans.iter().filter(|orphan| *orphan != gone).cloned().collect()
+    orphans
+        .iter()
+        .filter(|orphan| *orphan != gone)
+        .cloned()
+        .collect()
 }

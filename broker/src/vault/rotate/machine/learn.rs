@@ -24,12 +24,14 @@ impl Rotation {
             (Step::Creating { asked: true }, Answer::Created(reference)) => Some(Fact::Created {
                 reference: reference.clone(),
             }),
-            (Step::Creating { asked: true } | Step::Revoking { asked: true }, Answer::Refused(why)) => {
-                Some(Fact::Declined { why: why.clone() })
-            }
-            (Step::Creating { asked: true } | Step::Revoking { asked: true }, Answer::Unclear(why)) => {
-                Some(Fact::Lost { why: why.clone() })
-            }
+            (
+                Step::Creating { asked: true } | Step::Revoking { asked: true },
+                Answer::Refused(why),
+            ) => Some(Fact::Declined { why: why.clone() }),
+            (
+                Step::Creating { asked: true } | Step::Revoking { asked: true },
+                Answer::Unclear(why),
+            ) => Some(Fact::Lost { why: why.clone() }),
             (Step::Probing { .. }, Answer::Works) => match &self.creation {
                 Creation::Proposed(reference) => Some(Fact::Created {
                     reference: reference.clone(),

@@ -41,7 +41,9 @@ impl Rotation {
                 self.while_both_are_good(rules, around, quiet, now)
             }
             Step::Confirming => self.compare(),
-            Step::Revoking { asked: false } => self.with_old(|old| Todo::Change(Call::Revoke(old.reference.clone()))),
+            Step::Revoking { asked: false } => {
+                self.with_old(|old| Todo::Change(Call::Revoke(old.reference.clone())))
+            }
             // An end that was lost on the way may still come: nobody may rely on the old one before it has.
             Step::Burying { since, said: false } if now < since.plus_millis(rules.settle) => {
                 Todo::Wait(since.plus_millis(rules.settle))

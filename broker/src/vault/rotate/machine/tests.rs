@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 const RULES: Rules = Rules {
+    call: 2_000,
     settle: 5_000,
     spread: 10_000,
     overlap: 60_000,
@@ -215,7 +216,9 @@ impl Run {
             self.rotation
         );
         assert!(
-            self.world.there.contains_key(&Reference("a stranger's".to_owned())),
+            self.world
+                .there
+                .contains_key(&Reference("a stranger's".to_owned())),
             "what was there before was touched"
         );
     }
@@ -337,7 +340,10 @@ impl Run {
         self.now = self.now.max(self.world.dead_until);
         let mut expected = BTreeSet::from([Reference("a stranger's".to_owned())]);
         if let Some(version) = self.in_force() {
-            assert!(self.world.works(version, self.now), "what is in force works");
+            assert!(
+                self.world.works(version, self.now),
+                "what is in force works"
+            );
             let value = self.world.kept[&version];
             expected.extend(
                 self.world
@@ -348,7 +354,11 @@ impl Run {
             );
         }
         let there: BTreeSet<Reference> = self.world.there.keys().cloned().collect();
-        assert_eq!(there, expected, "{outcome:?}: nothing is left over: {:?}", self.facts);
+        assert_eq!(
+            there, expected,
+            "{outcome:?}: nothing is left over: {:?}",
+            self.facts
+        );
         let published = self.facts.iter().any(|(fact, _)| *fact == Fact::Published);
         assert_eq!(
             outcome == Outcome::Abandoned,
@@ -407,10 +417,16 @@ fn whatever_goes_wrong_once_or_twice_it_ends_well() {
 
 #[test]
 fn when_both_die_somebody_is_told_and_nothing_is_ended() {
-    let rules = Rules { quiet: 3_600_000, ..RULES };
+    let rules = Rules {
+        quiet: 3_600_000,
+        ..RULES
+    };
     let mut run = Run::new(&Creation::Returned, true, &[]);
     while *run.rotation.step() != Step::Draining {
-        let around = Around { old_used: None, compared: run.compared };
+        let around = Around {
+            old_used: None,
+            compared: run.compared,
+        };
         match run.rotation.next(&rules, around, run.now) {
             Todo::Wait(until) => run.now = until,
             Todo::Record(fact) => run.record(fact),
@@ -425,7 +441,10 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
     let died = run.now;
     run.world.dead_until = UnixMillis(u64::MAX);
     while run.now < died.plus_millis(7_200_000) {
-        let around = Around { old_used: None, compared: run.compared };
+        let around = Around {
+            old_used: None,
+            compared: run.compared,
+        };
         match run.rotation.next(&rules, around, run.now) {
             Todo::Wait(until) => run.now = until,
             Todo::Record(fact) => run.record(fact),

@@ -1,9 +1,9 @@
-//! Which addresses lie on the open internet: an issuer's name that leads anywhere else is not followed.
+//! Which addresses lie on the open internet: a name that leads anywhere else is not followed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether anybody can be reached there. What is not certainly public is private.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),

@@ -1,0 +1,238 @@
+//! Where a rotation is kept: the log, and beside each fact what belongs to it, in one record.
+//!
+//! So no reader ever sees a new version in force whose publication is not known, or a key that was made and
+//! whose value was lost by ourselves.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use lanyard_token::NodeId;
+use zeroize::Zeroizing;
+
+use super::drive::{Halted, Journal, Opened};
+use super::machine::{Call, Creation, Fact, Reference, Rotation, Rules, Version};
+use super::state::{RotationState, Under};
+use crate::clock::UnixMillis;
+use crate::crypto::CryptoError;
+use crate::store::Event;
+use crate::store::event::{By, SecretVersion, VersionState};
+use crate::vault::versions::Wish;
+use crate::vault::{SecretName, SecretValue, Vault, VaultError};
+
+/// As long as a credential that nobody types: 238 bits.
+const PASSWORD_LETTERS: usize = 40;
+
+/// One rotation in the log.
+pub(super) struct LogJournal {
+    pub(super) vault: Arc<Vault>,
+    pub(super) state: Arc<RotationState>,
+    pub(super) rotation: NodeId,
+    /// As it was when this began; a plan that changes does so for the next rotation.
+    pub(super) manager: NodeId,
+    pub(super) begun: Under,
+    /// Who writes: the broker, or whoever abandons it.
+    pub(super) by: By,
+}
+
+impl LogJournal {
+    fn under(&self) -> Under {
+        self.state
+            .rotation(self.rotation)
+            .unwrap_or_else(|| self.begun.clone())
+    }
+
+    fn open(&self, secret: NodeId, version: Option<Version>) -> Result<Opened, Halted> {
+        let missing = |why: String| Halted::Missing(why);
+        let kept = self
+            .vault
+            .state
+            .kept(secret, version)
+            .ok_or_else(|| missing(format!("secret {secret} has no such version to show")))?;
+        let reference = kept.reference.ok_or_else(|| {
+            missing(format!(
+                "version {} of `{}` does not say what the third party calls it: put it again with --reference",
+                kept.version, kept.name
+            ))
+        })?;
+        let secret = self
+            .vault
+            .place(secret, &kept.name, kept.version)
+            .open(&self.vault.seal, &kept.sealed)
+            .map_err(|error| missing(error.to_string()))?;
+        Ok(Opened { reference, secret })
+    }
+
+    fn added(
+        &self,
+        name: &str,
+        version: Version,
+        reference: &Reference,
+        value: &SecretValue,
+    ) -> Result<Event, VaultError> {
+        let secret = self.begun.secret;
+        let sealed = self
+            .vault
+            .place(secret, name, version)
+            .seal(&self.vault.seal, value.expose())?;
+        Ok(Event::SecretVersionAdded(Box::new(SecretVersion {
+            secret,
+            version,
+            sealed,
+            reference: Some(reference.clone()),
+            by: By::Broker,
+        })))
+    }
+
+    fn moved(&self, moves: Vec<(Version, VersionState)>) -> impl Iterator<Item = Event> {
+        moves
+            .into_iter()
+            .map(|(version, state)| Event::SecretVersionMoved {
+                secret: self.begun.secret,
+                version,
+                state,
+                by: By::Broker,
+                reason: Some(format!("rotation {}", self.rotation)),
+            })
+    }
+
+    /// Out of use for good, if it is there and is not already.
+    fn retired(&self, version: Version) -> Vec<(Version, VersionState)> {
+        match self.vault.state.state_of(self.begun.secret, version) {
+            None | Some(VersionState::Retired) => Vec::new(),
+            Some(_) => vec![(version, VersionState::Retired)],
+        }
+    }
+
+    async fn write(&self, fact: Fact, made: Option<SecretValue>) -> Result<(), VaultError> {
+        let vault = &self.vault;
+        let _changing = vault.changing.lock().await;
+        let secret = self.begun.secret;
+        let rotation = self.under().rotation;
+        let name = vault.state.name_of(secret);
+        let mut kept = None;
+        let mut events: Vec<Event> = Vec::new();
+        match &fact {
+            Fact::Asked {
+                call: Call::Create(version),
+            } => {
+                let known = vault.state.state_of(secret, *version).is_some();
+                if let (Creation::Proposed(reference), false) = (rotation.creation(), known) {
+                    let password = password()?;
+                    events.push(self.added(&name, *version, reference, &password)?);
+                    kept = Some((*version, password));
+                }
+            }
+            Fact::Created { reference } => {
+                if let Some(value) = made {
+                    let version = rotation.version();
+                    events.push(self.added(&name, version, reference, &value)?);
+                    kept = Some((version, value));
+                }
+            }
+            Fact::Published => {
+                let moves = vault
+                    .state
+                    .plan(secret, Wish::Activate(rotation.version()))?;
+                events.extend(self.moved(moves));
+            }
+            Fact::Reverted => {
+                if let Some(old) = rotation.old() {
+                    let moves = vault.state.plan(secret, Wish::Activate(old.version))?;
+                    events.extend(self.moved(moves));
+                }
+            }
+            Fact::Buried => {
+                if let Some(old) = rotation.old() {
+                    events.extend(self.moved(self.retired(old.version)));
+                }
+            }
+            Fact::Disproved => events.extend(self.moved(self.retired(rotation.version()))),
+            Fact::Swept if !rotation.is_published() => {
+                events.extend(self.moved(self.retired(rotation.version())));
+            }
+            _ => {}
+        }
+        events.push(Event::RotationStepped {
+            rotation: self.rotation,
+            fact: Box::new(fact),
+            by: self.by.clone(),
+        });
+        let rev = vault.store.append(events).await?;
+        if let Some((version, value)) = kept {
+            let name = SecretName::parse(&name)?;
+            if !vault.reads_back(rev, secret, &name, version, value).await {
+                return Err(VaultError::NotReadBack);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Journal for LogJournal {
+    fn rotation(&self) -> Rotation {
+        self.under().rotation
+    }
+
+    fn rules(&self) -> Rules {
+        self.begun.rules
+    }
+
+    fn old_used(&self) -> Option<UnixMillis> {
+        let old = self.under().rotation.old()?.version;
+        self.vault.state.last_use(self.begun.secret, old)
+    }
+
+    fn record(&self, fact: Fact, made: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>> {
+        Box::pin(async move {
+            self.write(fact, made)
+                .await
+                .map_err(|error| Halted::Log(Box::new(error)))
+        })
+    }
+
+    fn manager(&self) -> Result<Opened, Halted> {
+        self.open(self.manager, None)
+    }
+
+    fn version(&self, version: Version) -> Result<Opened, Halted> {
+        self.open(self.begun.secret, Some(version))
+    }
+
+    fn idempotency_key(&self, version: Version) -> String {
+        format!("lanyard-{}-{version}", self.rotation)
+    }
+}
+
+/// A password that is as good as a key: letters and digits, each as likely as any other.
+pub(super) fn password() -> Result<SecretValue, VaultError> {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = Zeroizing::new(String::with_capacity(PASSWORD_LETTERS));
+    while text.len() < PASSWORD_LETTERS {
+        let bytes = Zeroizing::new(crate::crypto::random::<64>()?);
+        let letters = bytes
+            .iter()
+            // 248 is the largest multiple of 62 in a byte: beyond it some letters would come more often.
+            .filter(|byte| **byte < 248)
+            .filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
+        for letter in letters.take(PASSWORD_LETTERS - text.len()) {
+            text.push(char::from(*letter));
+        }
+    }
+    SecretValue::parse(text).map_err(|_| CryptoError::Unusable("make a password").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_forty_letters_and_no_two_are_the_same() {
+        let some: std::collections::HashSet<String> = (0..100)
+            .map(|_| password().unwrap().expose().to_owned())
+            .collect();
+        assert_eq!(some.len(), 100);
+        assert!(some.iter().all(|text| {
+            text.len() == PASSWORD_LETTERS && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        }));
+    }
+}

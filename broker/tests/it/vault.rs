@@ -1,0 +1,9 @@
+//! Credentials at third parties: real servers, and what may come between.
+
+mod aws_iam;
+mod faults;
+mod http;
+mod postgres;
+mod rotation;
+mod servers;
+mod vendor;
