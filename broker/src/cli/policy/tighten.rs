@@ -97,8 +97,8 @@ pub(super) fn run(args: &TightenArgs, output: Output) -> Result<(), CliError> {
         .map(|narrowed| (narrowed.identity.as_str(), narrowed))
         .collect();
     let (mut patch, mut taken) = (String::new(), 0);
-    for file in &args.files {
-        let changed = registrations::changed(file, &by_name, reason)?;
+    let changed = registrations::changed(&args.files, &by_name, reason)?;
+    for (file, changed) in args.files.iter().zip(changed) {
         let path = file.display().to_string();
         patch.push_str(&patch::unified(&path, &changed.text, &changed.splices));
         taken += changed.taken;
