@@ -1,7 +1,6 @@
 //! "We are deploying this role": for a bounded time what is new in its members is learned instead of
 //! held against them. Hard rules and amounts are judged as ever, and it ends by itself.
 
-use lanyard_token::NodeId;
 use serde::Serialize;
 
 use super::Watch;
@@ -29,8 +28,8 @@ pub struct DeploymentView {
 #[non_exhaustive]
 pub enum OrderError {
     /// Look at the list of identities.
-    #[error("there is no identity `{0}`")]
-    Unknown(NodeId),
+    #[error("there is no such identity")]
+    Unknown,
     /// Nobody to learn from; most likely a tag is missing.
     #[error("no identity plays this role: a role is the kind and all the tags of its members")]
     NobodyPlays,
@@ -62,14 +61,10 @@ impl Watch {
             .collect()
     }
 
-    /// The role that an identity plays.
-    pub fn role_of(&self, identity: NodeId) -> Result<Role, OrderError> {
-        let subject = self.state.subject(identity);
-        let subject = subject.ok_or(OrderError::Unknown(identity))?;
-        Ok(Role {
-            kind: subject.kind,
-            tags: subject.tags,
-        })
+    /// The role that an identity plays, by its name or number.
+    pub fn role_of(&self, identity: &str) -> Result<Role, OrderError> {
+        let subject = self.state.subject_called(identity);
+        subject.map(Role::from).ok_or(OrderError::Unknown)
     }
 
     /// Opens a learning window for a role.

@@ -80,7 +80,7 @@ impl Watch {
             since: habits.span().map(|(since, _)| unix(since)),
             operations: habits.operations().count(),
             anchored: habits.has_anchor(),
-            role: self.role_of(identity).ok(),
+            role: self.state.subject(identity).map(Role::from),
             peers: self.state.peers(identity, super::ROLE_MEMBERS).len(),
         };
         Some(Explanation {

@@ -75,6 +75,16 @@ impl WatchState {
         self.read().subjects.get(identity).cloned()
     }
 
+    /// An identity, by its name or number.
+    pub fn subject_called(&self, text: &str) -> Option<Subject> {
+        let subjects = &self.read().subjects;
+        let numbered = text
+            .parse()
+            .ok()
+            .and_then(|identity| subjects.get(identity));
+        subjects.named(text).or(numbered).cloned()
+    }
+
     /// An identity as policies see it.
     pub fn registered(&self, identity: NodeId) -> Option<Registered> {
         let inner = self.read();

@@ -82,7 +82,7 @@ pub struct DeployArgs {
     /// The role: its kind and all its tags, as `service+payments+prod`
     #[arg(long, value_name = "KIND+TAGS", required_unless_present = "identity")]
     role: Option<String>,
-    /// The role of this identity (id)
+    /// The role of this identity
     #[arg(long, conflicts_with = "role")]
     identity: Option<String>,
     /// For how long, at most a day: `90m`, `2h`

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
-use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::http::caller::Administrator;
@@ -37,7 +36,8 @@ struct Deployments {
 #[serde(deny_unknown_fields)]
 struct Deploy {
     role: Option<Role>,
-    identity: Option<NodeId>,
+    /// Its name or number.
+    identity: Option<String>,
     seconds: u64,
     reason: Option<String>,
 }
@@ -67,7 +67,7 @@ async fn deploy(
     })?;
     let role = match (body.role, body.identity) {
         (Some(role), None) => role,
-        (None, Some(identity)) => watch.role_of(identity)?,
+        (None, Some(identity)) => watch.role_of(&identity)?,
         _ => {
             return Err(Problem::invalid_request("say one of `role` and `identity`"));
         }
@@ -99,7 +99,7 @@ impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         let description = error.to_string();
         match error {
-            OrderError::Unknown(_) => Self::not_found(description),
+            OrderError::Unknown => Self::not_found(description),
             OrderError::NobodyPlays => Self::conflict(description).because("nobody_plays"),
             OrderError::Length | OrderError::Reason | OrderError::Goal(_) => {
                 Self::invalid_request(description)

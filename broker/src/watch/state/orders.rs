@@ -24,6 +24,15 @@ pub struct Role {
     pub tags: Vec<String>,
 }
 
+impl From<super::Subject> for Role {
+    fn from(subject: super::Subject) -> Self {
+        Self {
+            kind: subject.kind,
+            tags: subject.tags,
+        }
+    }
+}
+
 impl Role {
     /// As a number that all its members share.
     pub fn id(&self) -> RoleId {

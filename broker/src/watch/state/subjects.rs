@@ -113,6 +113,11 @@ impl Subjects {
         self.all.get(&identity)
     }
 
+    /// Names are unique.
+    pub(super) fn named(&self, name: &str) -> Option<&Subject> {
+        self.all.values().find(|subject| subject.name == name)
+    }
+
     pub(super) fn add(&mut self, identity: NodeId, subject: Subject) {
         let role = (subject.kind, subject.tags.clone());
         self.roles.entry(role).or_default().insert(identity);
