@@ -196,7 +196,7 @@ fn ends() -> Duties<Rooms> {
         )
         .post(
             "/v1/keys/{credential}/enable",
-            on(KeysWrite, About::Node),
+            on(IdentitiesEnable, About::Node),
             keys::enable,
         )
         .get(

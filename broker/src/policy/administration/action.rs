@@ -42,7 +42,7 @@ actions! {
     IdentitiesRead = "identities:read",
     /// Make identities, and change what they may ask for.
     IdentitiesWrite = "identities:write",
-    /// Let a disabled identity work again.
+    /// Let a disabled identity, or a key that was ended, work again.
     IdentitiesEnable = "identities:enable",
     /// End everything of an identity.
     IdentitiesDisable = "identities:disable",
