@@ -25,6 +25,9 @@ pub use response::{Answered, explain_response};
 pub struct Explanation {
     /// What came out.
     pub outcome: Outcome,
+    /// What of the request no broker can look at yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<String>,
     /// At which audience; `None`: at none, so no policy was asked.
     pub audience: Option<Audience>,
     /// For each scope, what the policies made of it.
@@ -65,9 +68,16 @@ pub fn explain(
     fixtures: &Fixtures,
     asking: &Asking,
 ) -> Result<Explanation, Untried> {
-    let outcome = rehearse(bundle, fixtures, asking)?;
-    let parties = rehearsal::parties(fixtures, asking)?;
-    let audience = rehearsal::audience(asking, parties.0);
+    let unchecked = (asking.binding != Binding::None).then(|| {
+        format!(
+            "no broker checks the binding `{}` yet: it decides as for a token that is not bound",
+            asking.binding.word()
+        )
+    });
+    let asking = asking.as_a_broker_sees_it();
+    let outcome = rehearse(bundle, fixtures, &asking)?;
+    let parties = rehearsal::parties(fixtures, &asking)?;
+    let audience = rehearsal::audience(&asking, parties.0);
     let mut scopes = Vec::new();
     if let Some(audience) = &audience {
         let asked = asking.asked(parties, audience);
@@ -75,6 +85,7 @@ pub fn explain(
     }
     Ok(Explanation {
         outcome,
+        unchecked,
         audience,
         scopes,
     })

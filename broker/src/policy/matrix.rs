@@ -46,6 +46,7 @@ pub fn rows(bundle: &Bundle, fixtures: &Fixtures, classes: &Classes) -> Result<V
                 let mut given: BTreeMap<(u64, BTreeSet<String>), Vec<String>> = BTreeMap::new();
                 for circumstance in &classes.circumstances {
                     let asking = circumstance.asking(&member.name).map_err(Untried::Failed)?;
+                    let asking = asking.as_a_broker_sees_it();
                     let asking = Asking {
                         audience: Some(audience.clone()),
                         scopes: Some(std::iter::once(scope.clone()).collect()),
@@ -101,7 +102,7 @@ const HEAD: &str = "\
 ";
 
 /// As `matrix.txt` has it: aligned, one row a line, `unmet` permits last.
-pub fn text(rows: &[Row], unmet: &[String]) -> String {
+pub fn text(bundle: &Bundle, rows: &[Row], unmet: &[String]) -> String {
     let head = ["CLASS", "AUDIENCE", "SCOPE", "LIFETIME", "WHEN", "POLICIES"];
     let mut cells: Vec<[String; 6]> = vec![head.map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
@@ -116,9 +117,12 @@ pub fn text(rows: &[Row], unmet: &[String]) -> String {
     }));
     let mut text = aligned(HEAD, &cells);
     for id in unmet {
-        text.push_str(&format!(
-            "# `{id}` permits nothing here: no class meets it under any of these circumstances\n"
-        ));
+        let rule = bundle.rule(id);
+        let why = match rule.is_some_and(|rule| rule.require_binding.is_some()) {
+            true => "it counts for bound tokens only, and no broker checks a binding yet",
+            false => "no class meets it under any of these circumstances",
+        };
+        text.push_str(&format!("# `{id}` permits nothing here: {why}\n"));
     }
     text
 }

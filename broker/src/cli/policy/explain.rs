@@ -218,6 +218,9 @@ fn described(args: &ExplainArgs, fixtures: &Fixtures) -> (Fixtures, Asking) {
 
 fn text(asking: &Asking, explanation: &Explanation, all: bool) -> String {
     let mut text = outcome(&explanation.outcome);
+    if let Some(unchecked) = &explanation.unchecked {
+        text.push_str(&format!("\n{unchecked}"));
+    }
     let Some(audience) = &explanation.audience else {
         text.push_str(&format!(
             "\n`{}` is not registered for that audience, or for several and named none: no policy was asked",

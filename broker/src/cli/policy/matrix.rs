@@ -63,7 +63,7 @@ impl Matrix {
     ) -> Result<Self, CliError> {
         let rows = rows(bundle, fixtures, classes).map_err(|why| untried(&why))?;
         let unmet = missing(bundle, &rows);
-        let mut written = text(&rows, &unmet);
+        let mut written = text(bundle, &rows, &unmet);
         // Of those that came with the program another release may have others: they are not this folder's.
         let answers = match bundle.has_responses() {
             true => responses::rows(bundle, classes).map_err(|why| untried(&why))?,

@@ -91,6 +91,14 @@ impl Asking {
         }
     }
 
+    /// As it would be at a broker, where no binding is checked: every token counts as not bound.
+    pub(in super::super) fn as_a_broker_sees_it(&self) -> Self {
+        Self {
+            binding: Binding::None,
+            ..self.clone()
+        }
+    }
+
     /// As policies see it, `who` being the one who asks.
     pub(in super::super) fn asked<'a>(
         &'a self,

@@ -149,11 +149,11 @@ fn two_cases_of_one_name_are_refused() {
 fn a_circumstance_that_is_no_request_is_refused() {
     let said = refused(
         "classes.json",
-        "{\"binding\": \"dpop\"}",
-        "{\"binding\": \"dopp\"}",
+        "{\"risk\": \"anomalous\"",
+        "{\"risk\": \"anomolous\"",
     );
     assert!(said.contains("policies/classes.json"), "{said}");
-    assert!(said.contains("dopp"), "{said}");
+    assert!(said.contains("anomolous"), "{said}");
 }
 
 #[test]

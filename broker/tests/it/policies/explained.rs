@@ -1,5 +1,7 @@
 //! `lanyard policy explain`.
 
+use std::fs;
+
 use super::Copied;
 
 #[test]
@@ -62,6 +64,34 @@ fn a_binding_that_is_demanded_and_not_there_is_told() {
             "it counts only for tokens bound with `dpop`, and this one's binding is `none`"
         ),
         "{told}"
+    );
+}
+
+#[test]
+fn a_binding_that_no_broker_checks_is_explained_as_if_it_were_not_there() {
+    let folder = Copied::new();
+    let asked = [
+        "explain",
+        "--identity",
+        "checkout",
+        "--audience",
+        "https://orders.example",
+        "--scope",
+        "orders:write",
+        "--binding",
+        "dpop",
+    ];
+    let (_, told, _) = folder.policy(&asked);
+    assert!(
+        told.starts_with("denied: nothing permits it\nno broker checks the binding `dpop` yet"),
+        "{told}"
+    );
+    let matrix = fs::read_to_string(folder.file("matrix.txt")).unwrap();
+    assert!(
+        matrix.contains(
+            "# `checkout-writes-orders` permits nothing here: it counts for bound tokens only"
+        ),
+        "{matrix}"
     );
 }
 
