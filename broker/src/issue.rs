@@ -43,7 +43,7 @@ pub use inspect::{EndRefused, Ended};
 use keys::{KeyRing, RootSigner};
 use limits::{LimitSettings, Limits};
 pub use local::LocalError;
-pub use policies::ReloadError;
+pub use policies::{InForce, ReloadError, Since};
 use policy::Lifetimes;
 use proof::access_token::{self, Proven, Wanted};
 use proof::api_key::KeyHasher;
@@ -107,6 +107,8 @@ pub struct Issue {
     denials: Mutex<denials::Denials>,
     /// One exchange of policies at a time, so that the last announced ones are in force.
     activation: tokio::sync::Mutex<()>,
+    /// Since when the policies in force are.
+    activated: Mutex<Option<policies::Since>>,
     /// Identities nobody used for long, as of the last look.
     unused: AtomicUsize,
     /// One administration at a time, so that names stay unique.
@@ -143,6 +145,7 @@ impl Issue {
             policies_refused: AtomicU64::new(0),
             denials: Mutex::default(),
             activation: tokio::sync::Mutex::default(),
+            activated: Mutex::default(),
             unused: AtomicUsize::new(0),
             administration: tokio::sync::Mutex::default(),
             keeping: tokio::sync::Mutex::default(),

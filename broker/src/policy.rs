@@ -10,6 +10,7 @@ mod asked;
 mod broken;
 mod bundle;
 mod catalogue;
+mod closed;
 mod contradiction;
 pub mod difference;
 pub mod explain;

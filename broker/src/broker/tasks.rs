@@ -91,7 +91,7 @@ impl Broker {
         let issue = self.issue.clone();
         issue.read_policies_from(config.policy_bundle.as_deref());
         tokio::spawn(async move {
-            if let Err(ReloadError::Store(error)) = issue.reload_policies(By::Broker).await {
+            if let Err(ReloadError::Store(error)) = issue.reload_policies(By::Broker, None).await {
                 tracing::error!(%error, "the policies are not exchanged");
             }
         });

@@ -1,4 +1,4 @@
-//! `lanyard policy …`: policies as files, tried without a broker.
+//! `lanyard policy …`: policies as files, tried without a broker, and those that a broker decides by.
 //!
 //! Exit codes: 0 all is well, 1 something differs, fails or is stale, 2 something cannot be read.
 
@@ -34,6 +34,10 @@ pub enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Say what identities have and do not use, and write a patch that takes it from them
     Tighten(tighten::TightenArgs),
+    /// Say which policies a running broker decides by, since when, and who had them read
+    Show(admin::PoliciesArgs),
+    /// Have a running broker read its policies again; broken ones change nothing
+    Reload(admin::PoliciesArgs),
     /// List what identities are registered for and have not used for long (asks a running broker)
     Unused(admin::UnusedRightsArgs),
     /// Print the requests of the last days out of the log, for `diff` and `tighten`
@@ -48,6 +52,8 @@ pub fn run(command: &PolicyCommand, output: Output) -> Result<(), CliError> {
         PolicyCommand::Explain(args) => explain::run(args, output),
         PolicyCommand::Matrix(args) => matrix::run(args, output),
         PolicyCommand::Diff(args) => diff::run(args, output),
+        PolicyCommand::Show(args) => admin::run::<admin::ShowPolicies>(args.clone(), output),
+        PolicyCommand::Reload(args) => admin::run::<admin::ReloadPolicies>(args.clone(), output),
         PolicyCommand::Unused(args) => admin::run::<admin::UnusedRights>(args.clone(), output),
         PolicyCommand::Tighten(args) => tighten::run(args, output),
         PolicyCommand::Requests(command) => stored::requests(command),

@@ -6,6 +6,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::Issue;
 use super::denials::Denials;
+use super::rights::Reader;
+use crate::clock::UnixMillis;
 use crate::policy::administration::LockedOut;
 use crate::policy::{Broken, Bundle};
 use crate::store::event::By;
@@ -26,10 +28,54 @@ pub enum ReloadError {
     Ended,
 }
 
+/// The policies in force at this broker.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// They.
+    pub bundle: Arc<Bundle>,
+    /// Since when; absent: not announced yet.
+    pub since: Option<Since>,
+}
+
+/// Since when policies are in force here.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// When they were read, or the broker began with them.
+    pub at: UnixMillis,
+    /// Who had them read.
+    pub by: By,
+    /// What is strange about them, though not wrong.
+    pub warning: Option<String>,
+}
+
 impl Issue {
     /// The policies in force.
     pub fn policies(&self) -> Arc<Bundle> {
         self.policies.current()
+    }
+
+    /// The policies in force, and since when they are.
+    pub fn policies_in_force(&self) -> InForce {
+        let since = self.activated.lock();
+        let since = since.unwrap_or_else(PoisonError::into_inner).clone();
+        InForce {
+            bundle: self.policies.current(),
+            since,
+        }
+    }
+
+    fn activated(&self, by: By, warning: Option<String>) -> Option<Since> {
+        let since = Some(Since {
+            at: self.now(),
+            by,
+            warning,
+        });
+        let mut last = self
+            .activated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.clone_from(&since);
+        since
     }
 
     /// How often policies were refused since the start.
@@ -40,7 +86,10 @@ impl Issue {
     /// Writes which policies are in force: every decision after this record was made with them.
     pub async fn announce_policies(&self, by: By) -> Result<(), StoreError> {
         let bundle = self.policies.current();
-        self.store.append(vec![activated(&bundle, by)]).await?;
+        self.store
+            .append(vec![activated(&bundle, by.clone())])
+            .await?;
+        self.activated(by, None);
         Ok(())
     }
 
@@ -51,14 +100,19 @@ impl Issue {
     }
 
     /// Reads the policies again. A broken bundle changes nothing; a good one is announced before it is in force.
-    pub async fn reload_policies(&self, by: By) -> Result<Arc<Bundle>, ReloadError> {
+    /// `reader` is whoever has them read over the network.
+    pub async fn reload_policies(
+        &self,
+        by: By,
+        reader: Option<Reader>,
+    ) -> Result<InForce, ReloadError> {
         let _alone = self.activation.lock().await;
         let policies = Arc::clone(&self.policies);
         let read = tokio::task::spawn_blocking(move || policies.read())
             .await
             .map_err(|_| ReloadError::Ended)?;
-        let bundle = match read.and_then(|bundle| self.without_lock_out(bundle)) {
-            Ok(bundle) => Arc::new(bundle),
+        let (bundle, warning) = match read.and_then(|read| self.without_lock_out(read, reader)) {
+            Ok((bundle, warning)) => (Arc::new(bundle), warning),
             Err(broken) => {
                 self.policies_refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(
@@ -68,20 +122,50 @@ impl Issue {
                 return Err(broken.into());
             }
         };
-        self.store.append(vec![activated(&bundle, by)]).await?;
+        if let Some(warning) = &warning {
+            tracing::warn!(name: "lanyard.policy.warned", "{warning}");
+        }
+        self.store
+            .append(vec![activated(&bundle, by.clone())])
+            .await?;
         self.policies.swap(Arc::clone(&bundle));
-        Ok(bundle)
+        let since = self.activated(by, warning);
+        Ok(InForce { bundle, since })
     }
 
-    /// The same bundle, if it leaves somebody who can mend it. It may be as bad as the one before.
-    fn without_lock_out(&self, bundle: Bundle) -> Result<Bundle, Broken> {
-        let (before, after) = (self.able(&self.policies.current()), self.able(&bundle));
-        let lost_remote = before.remote && !after.remote;
-        let lost_local = before.local && !before.remote && !after.local && !after.remote;
+    /// The same bundle, if it leaves somebody who can mend it, with the hours at which nobody can. It may be as bad as
+    /// the one before.
+    fn without_lock_out(
+        &self,
+        bundle: Bundle,
+        reader: Option<Reader>,
+    ) -> Result<(Bundle, Option<String>), Broken> {
+        let current = self.policies.current();
+        let (before, after) = (self.able(&current), self.able(&bundle));
+        let nobody = after.remote.is_empty();
+        let lost_remote = !before.remote.is_empty() && nobody;
+        let lost_local = !before.local.is_empty() && nobody && after.local.is_empty();
         if lost_remote || lost_local {
-            return Err(self.locks_out(after.locked_out));
+            return Err(self.locks_out(after.locked_out(&before)));
         }
-        Ok(bundle)
+        if let Some(why) = reader.and_then(|reader| self.shuts_out(reader, &current, &bundle)) {
+            let mut broken = self.locks_out(Some(why));
+            broken.words = format!("from where they are read again {}", broken.words);
+            broken.advice = Some(
+                "correct the circumstances they speak of, or have them read again from where you would be let in"
+                    .to_owned(),
+            );
+            return Err(broken);
+        }
+        let closed = before.remote.without(after.remote);
+        let warning = (!closed.is_empty()).then(|| {
+            let why = after.locked_out(&before).map(|why| why.words);
+            let why = why.unwrap_or_default();
+            format!(
+                "nobody can mend the policies over the network at some hours (UTC: {closed}): {why}"
+            )
+        });
+        Ok((bundle, warning))
     }
 
     /// Refuses to begin with policies that lock out every administrator whom the roles that come with Lanyard would
@@ -90,8 +174,8 @@ impl Issue {
     pub fn check_administrators(&self) -> Result<(), Broken> {
         let usual = self.able(&Bundle::embedded()?);
         let now = self.able_by_role(&self.policies.current());
-        if usual.remote && !now.remote {
-            return Err(self.locks_out(now.locked_out));
+        if !usual.remote.is_empty() && now.remote.is_empty() {
+            return Err(self.locks_out(now.locked_out(&usual)));
         }
         Ok(())
     }

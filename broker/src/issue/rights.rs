@@ -26,7 +26,7 @@ use super::identity::Book;
 use crate::clock::UnixMillis;
 use crate::policy::administration::{Act, Action, On};
 use crate::store::event::{Identity, Kind};
-pub use last::LastAdministrator;
+pub use last::{LastAdministrator, Reader};
 
 /// Who administers, and how.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use super::asked::Party;
 use super::bundle::{Bundle, Effect, Rule};
 use super::words::Unfit;
 pub use action::{Action, UnknownAction};
-pub use lock_out::{ADMIN_SCOPE, LockedOut, MENDING};
+pub use lock_out::{ADMIN_SCOPE, Around, Hand, Hours, LockedOut, Mends};
 
 /// What an administrator is about to do, over the network.
 #[derive(Clone, Copy, Debug)]

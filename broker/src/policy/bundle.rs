@@ -11,7 +11,8 @@ use super::annotations::{self, Annotations};
 use super::asked::Binding;
 use super::broken::Broken;
 use super::catalogue::{self, Catalogue};
-use super::contradiction;
+use super::closed;
+use super::contradiction::{self, Written};
 use super::mentions::Mentions;
 use super::remembered::Remembered;
 use super::respond::Responses;
@@ -140,7 +141,9 @@ impl Bundle {
             }
         }
         let remarks = validate(schema, &policies, &rules, sources)?;
-        refuse_contradictions(&policies, &rules, &words)?;
+        let written = Written::of(&policies);
+        refuse_misspelt(&policies, &rules, &written, sources)?;
+        refuse_contradictions(&policies, &rules, &words, &written)?;
         let slices = Slices::of(policies.policies(), &words)
             .map_err(|error| Broken::file(file, error.to_string()))?;
         let responses = Responses::of(&policies, &rules, &words)?;
@@ -212,6 +215,15 @@ impl Bundle {
         let all = policies.policies().map(|policy| policy.id());
         let all = all.filter_map(|id| self.mentions.get(id).copied());
         all.fold(Mentions::default(), Mentions::and)
+    }
+
+    /// Whether any of its policies about an action looks at the hour.
+    pub(super) fn looks_at_hours(&self, action: &EntityUid) -> bool {
+        let mut mentions = self.mentions.iter().filter(|(_, mentions)| mentions.hour);
+        mentions.any(|(id, _)| {
+            let rule = self.rules.get(AsRef::<str>::as_ref(id));
+            rule.is_some_and(|rule| self.has_a_say(rule, action))
+        })
     }
 
     /// In how many slices the policies are, and how many the largest has.
@@ -310,21 +322,52 @@ fn validate(
         .collect())
 }
 
+/// A word that never comes, with the line it stands in.
+fn refuse_misspelt(
+    policies: &PolicySet,
+    rules: &BTreeMap<String, Rule>,
+    written: &Written,
+    sources: &Sources,
+) -> Result<(), Broken> {
+    for (id, rule) in rules {
+        let policy = policies.policy(&PolicyId::new(id));
+        let Some(found) = policy.and_then(|policy| closed::misspelt(written.get(policy)?)) else {
+            continue;
+        };
+        let text = sources
+            .grants
+            .iter()
+            .find(|(_, source)| source.file == rule.file)
+            .map_or("", |(_, source)| &source.text);
+        let mut lines = text.lines().enumerate().skip(rule.line.saturating_sub(1));
+        let line = lines.find(|(_, line)| line.contains(&found.written));
+        let line = line.map_or(rule.line, |(index, _)| index + 1);
+        let words = format!("`{id}` {}", found.words);
+        return Err(Broken::line(&rule.file, line, words));
+    }
+    Ok(())
+}
+
 fn refuse_contradictions(
     policies: &PolicySet,
     rules: &BTreeMap<String, Rule>,
     words: &Words,
+    written: &Written,
 ) -> Result<(), Broken> {
     for (id, rule) in rules {
         let Some(policy) = policies.policy(&PolicyId::new(id)) else {
             continue;
         };
+        if let Some(clash) = written.excluded(policy) {
+            let words = format!("`{id}` never applies: {clash}");
+            return Err(Broken::line(&rule.file, rule.line, words).advise("correct one of them"));
+        }
         // A forbid of a step leaves the milder ones, and one about tokens has no word about responses.
         let comparable = policies.policies().filter(|other| {
             let other = rules.get(AsRef::<str>::as_ref(other.id()));
             other.is_some_and(|other| Marks::compare(&rule.respond, &other.respond))
         });
-        let Some(forbid) = contradiction::covering(policy, comparable, words) else {
+        let Some(forbid) = contradiction::covering(policy, comparable, words, written) else {
             continue;
         };
         let forbid: &str = forbid.id().as_ref();

@@ -1,29 +1,83 @@
-//! A permit that can never permit, because a forbid without conditions covers all of it.
+//! Policies that contradict themselves, or one another.
 //!
-//! Whoever writes one believes that somebody may do something, and nobody may: one of the two policies is a
-//! mistake, and which one only a person can say. What it misses: forbids whose conditions happen to cover the
-//! permit's, and memberships that only a request shows (`principal in Tag` over `principal == Identity`). Cedar's
-//! own validator finds conditions that are never true. A prover would find the rest, and is not worth a
-//! solver in the broker: cases that are never allowed stand out in a test.
+//! A permit that can never permit, because a forbid covers all of it, and a policy whose own conditions exclude each
+//! other: whoever writes one believes that somebody may do something, or that nobody may, and it is not so. Which
+//! part is the mistake only a person can say.
+//!
+//! What is decided: whether the head of a forbid covers that of a permit, and whether conditions leave any value for
+//! what they speak of ([`facts`]). What it misses: several forbids that cover a permit together, memberships that
+//! only a request shows (`principal in Tag` over `principal == Identity`), patterns, ranges of addresses, sums. A
+//! solver would find those, and is larger than the broker: cases that are never allowed stand out in a test.
 
-use cedar_policy::{Effect, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+mod facts;
+
+use std::collections::BTreeMap;
+
+use cedar_policy::{
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+};
+
+use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::slices::actions;
 use super::words::Words;
+use facts::{Clash, and, conditions, from, impossible, not, whole};
+
+/// Policies in the form in which their conditions can be looked at.
+pub(super) struct Written(BTreeMap<PolicyId, Value>);
+
+impl Written {
+    /// One that Cedar cannot write has nothing that could be looked at.
+    pub(super) fn of(policies: &PolicySet) -> Self {
+        let all = policies.policies();
+        Self(
+            all.filter_map(|policy| Some((policy.id().clone(), policy.to_json().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, policy: &Policy) -> Option<&Value> {
+        self.0.get(policy.id())
+    }
+
+    /// What in a policy's own conditions excludes each other.
+    pub(super) fn excluded(&self, policy: &Policy) -> Option<Clash> {
+        impossible(&whole(self.get(policy)?))
+    }
+
+    /// Whether a forbid applies wherever a permit does, their heads aside.
+    fn follows(&self, permit: &Policy, forbid: &Policy) -> bool {
+        if !forbid.has_non_scope_constraint() {
+            return true;
+        }
+        let (Some(permit), Some(forbid)) = (self.get(permit), self.get(forbid)) else {
+            return false;
+        };
+        impossible(&and(whole(permit), not(conditions(forbid)))).is_some()
+    }
+}
+
+/// Whether a policy applied once and never will again.
+pub(super) fn is_over(policy: &Value, now: OffsetDateTime) -> bool {
+    let condition = whole(policy);
+    impossible(&and(condition.clone(), from(now))).is_some() && impossible(&condition).is_none()
+}
 
 /// The forbid that covers this permit, if there is one.
 pub(super) fn covering<'p>(
     permit: &Policy,
     forbids: impl Iterator<Item = &'p Policy>,
     words: &Words,
+    written: &Written,
 ) -> Option<&'p Policy> {
     if permit.effect() != Effect::Permit {
         return None;
     }
     let permitted = actions(permit, words);
-    let mut blanket = forbids
-        .filter(|policy| policy.effect() == Effect::Forbid && !policy.has_non_scope_constraint());
-    blanket.find(|forbid| {
+    let mut forbids = forbids.filter(|policy| policy.effect() == Effect::Forbid);
+    forbids.find(|forbid| {
         let forbidden = actions(forbid, words);
         permitted.iter().all(|action| forbidden.contains(action))
             && covers_principal(
@@ -31,6 +85,7 @@ pub(super) fn covering<'p>(
                 &permit.principal_constraint(),
             )
             && covers_resource(&forbid.resource_constraint(), &permit.resource_constraint())
+            && written.follows(permit, forbid)
     })
 }
 
@@ -68,3 +123,6 @@ fn is_of(scope: &EntityUid, audience: &EntityUid) -> bool {
             .rsplit_once('#')
             .is_some_and(|(prefix, _)| prefix == audience.id().unescaped())
 }
+
+#[cfg(test)]
+mod tests;

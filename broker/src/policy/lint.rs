@@ -1,21 +1,22 @@
 //! What is suspicious in a folder of policies, though it parses and fits its schema.
 //!
-//! It reads policies one by one. It does not prove that a condition can never hold, or that two conditions exclude
-//! each other: cases show that, and `lanyard policy test --strict` asks for them.
+//! It reads policies one by one. Whether each of its conditions matters, cases show: `lanyard policy test --strict`
+//! asks for them.
 
 mod administrators;
 mod oidc;
-mod responses;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::bundle::{Bundle, Effect, Rule};
+use super::contradiction;
 use super::expression;
-pub use administrators::administrators;
+pub use administrators::{Shut, administrators};
 
 /// Something suspicious, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,13 +59,22 @@ pub fn lint(bundle: &Bundle, folder: Option<&Path>) -> Vec<Finding> {
         findings.extend(for_everybody(rule, &policy));
         findings.extend(unknown_to_the_catalogue(rule, &policy, bundle));
         findings.extend(oidc::findings(rule, &policy));
-        findings.extend(responses::findings(rule, &policy));
     }
     if let Some(folder) = folder {
         findings.extend(grants(bundle, folder));
     }
     findings.sort();
     findings
+}
+
+/// Permits whose time is over, which may be meant: cases are tried at a time of their own and do not tell.
+pub fn over(bundle: &Bundle, now: OffsetDateTime) -> Vec<Finding> {
+    bundle
+        .rules()
+        .filter(|rule| rule.effect == Effect::Permit)
+        .filter(|rule| contradiction::is_over(&expression::json(bundle, rule), now))
+        .map(|rule| Finding::rule(rule, "permits nothing any more: its time is over"))
+        .collect()
 }
 
 fn annotated(rule: &Rule) -> Vec<Finding> {

@@ -1,11 +1,13 @@
 //! `lanyard policy check`.
 
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::super::CliError;
 use super::super::output::{self, Output};
 use super::folder::{Folder, counted};
-use crate::policy::lint::{administrators, lint};
+use crate::clock::{Clock, SystemClock};
+use crate::policy::lint::{Shut, administrators, lint, over};
 use crate::policy::{Bundle, Effect};
 
 /// Runs it.
@@ -14,7 +16,13 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     let trial = folder.trial()?;
     let files = folder.is_there().then(|| folder.path());
     let mut findings = lint(&bundle, files);
-    findings.extend(administrators(&bundle, &trial.fixtures));
+    let mut warnings = Vec::new();
+    match administrators(&bundle, &trial.fixtures) {
+        Some(Shut::Always(finding)) => findings.push(finding),
+        Some(Shut::AtTimes(finding)) => warnings.push(finding),
+        None => {}
+    }
+    warnings.extend(over(&bundle, now()));
     let (slices, largest) = bundle.sliced();
     let egress = bundle.permits_use();
     let answer = json!({
@@ -26,6 +34,7 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
         "largest_slice": largest,
         "findings": findings,
         "egress": egress,
+        "warnings": warnings,
     });
     if !egress {
         output::message(format_args!(
@@ -36,6 +45,9 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
         let mut text = String::new();
         for finding in &findings {
             text.push_str(&format!("{}: {}\n", finding.place, finding.words));
+        }
+        for warning in &warnings {
+            text.push_str(&format!("{}: warning: {}\n", warning.place, warning.words));
         }
         text.push_str(&summary(&bundle));
         text
@@ -48,6 +60,11 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
             folder.path().display()
         ))),
     }
+}
+
+fn now() -> OffsetDateTime {
+    let seconds = i64::try_from(SystemClock.now().seconds()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn summary(bundle: &Bundle) -> String {

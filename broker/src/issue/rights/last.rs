@@ -6,8 +6,9 @@
 //! policy for its tokens.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
-use lanyard_token::{Audience, NodeId};
+use lanyard_token::NodeId;
 
 use super::super::Issue;
 use super::super::administration::LOCAL_ADMINISTRATOR;
@@ -15,7 +16,7 @@ use super::super::decision::{Seen, moment};
 use super::super::identity::{Book, Credential, Proof as Proves};
 use super::{Change, Deed, has_administrators};
 use crate::clock::UnixMillis;
-use crate::policy::administration::{Act, Action, LockedOut, MENDING, On};
+use crate::policy::administration::{Action, Around, Hand, Hours, LockedOut, Mends};
 use crate::policy::{Bundle, Proof};
 use crate::store::event::Kind;
 
@@ -27,15 +28,43 @@ use crate::store::event::Kind;
 )]
 pub struct LastAdministrator;
 
-/// Who could mend things.
+/// Who could mend things, and when.
 #[derive(Clone, Debug, Default)]
 pub(in crate::issue) struct Able {
     /// Somebody over the network.
-    pub(in crate::issue) remote: bool,
+    pub(in crate::issue) remote: Hours,
     /// The identity behind the Unix socket's tokens.
-    pub(in crate::issue) local: bool,
-    /// Why one of the others could not.
-    pub(in crate::issue) locked_out: Option<LockedOut>,
+    pub(in crate::issue) local: Hours,
+    /// Each that was looked at.
+    each: Vec<(NodeId, Mends)>,
+}
+
+impl Able {
+    /// Why one of those could not who could before; where there is none, why somebody could not.
+    pub(in crate::issue) fn locked_out(&self, before: &Self) -> Option<LockedOut> {
+        let could = |node: &NodeId| {
+            let found = before.each.iter().find(|(one, _)| one == node);
+            found.is_some_and(|(_, mends)| !mends.hours.is_empty())
+        };
+        let shut = || {
+            self.each
+                .iter()
+                .filter(|(_, mends)| mends.locked_out.is_some())
+        };
+        let named = shut()
+            .find(|(node, _)| could(node))
+            .or_else(|| shut().next_back());
+        named.and_then(|(_, mends)| mends.locked_out.clone())
+    }
+}
+
+/// Who has policies read again, and where from.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// Whose token it is.
+    pub who: NodeId,
+    /// Where from, when it is known.
+    pub network: Option<IpAddr>,
 }
 
 /// An administrator that can come in.
@@ -63,7 +92,10 @@ impl Issue {
             let before = self.candidates(book, now);
             (before, self.candidates_after(book, deed, now))
         });
-        let left = |candidates: &[Candidate]| self.able_of(&bundle, candidates, now).remote;
+        let left = |candidates: &[Candidate]| {
+            let able = self.able_of(&bundle, candidates, Around::Anywhere, now);
+            !able.remote.is_empty()
+        };
         if left(&before) && !left(&after) {
             return Err(LastAdministrator);
         }
@@ -74,7 +106,33 @@ impl Issue {
     pub(in crate::issue) fn able(&self, bundle: &Bundle) -> Able {
         let now = self.now();
         let candidates = self.state().read(|book| self.candidates(book, now));
-        self.able_of(bundle, &candidates, now)
+        self.able_of(bundle, &candidates, Around::Anywhere, now)
+    }
+
+    /// Why whoever reads them could not mend things from where they are under these policies, and could under those
+    /// before, when nobody else surely could.
+    pub(in crate::issue) fn shuts_out(
+        &self,
+        reader: Reader,
+        before: &Bundle,
+        after: &Bundle,
+    ) -> Option<LockedOut> {
+        let network = Some(reader.network?);
+        let now = self.now();
+        let candidates = self.state().read(|book| self.candidates(book, now));
+        let here = candidates
+            .iter()
+            .find(|one| one.seen.nodes().0 == reader.who)?;
+        let mends = |bundle| self.mends(bundle, here, network, Around::Here, now);
+        if mends(before).hours.is_empty() {
+            return None;
+        }
+        let after_it = mends(after);
+        let surely = || self.able_of(after, &candidates, Around::Surely, now).remote;
+        if !after_it.hours.is_empty() || !surely().is_empty() {
+            return None;
+        }
+        after_it.locked_out
     }
 
     /// Who could mend things under these policies, keys or no keys: an expired key is no fault of theirs.
@@ -88,7 +146,7 @@ impl Issue {
                 .collect();
             self.with_keys(book, &all, now)
         });
-        self.able_of(bundle, &candidates, now)
+        self.able_of(bundle, &candidates, Around::Anywhere, now)
     }
 
     fn candidates(&self, book: &Book, now: UnixMillis) -> Vec<Candidate> {
@@ -109,16 +167,42 @@ impl Issue {
             .collect()
     }
 
-    fn able_of(&self, bundle: &Bundle, candidates: &[Candidate], now: UnixMillis) -> Able {
+    fn able_of(
+        &self,
+        bundle: &Bundle,
+        candidates: &[Candidate],
+        around: Around,
+        now: UnixMillis,
+    ) -> Able {
         let mut able = Able::default();
         for candidate in candidates {
-            match locked_out(bundle, candidate, self.admin_audience(), now) {
-                None if candidate.proofs.is_none() => able.local = true,
-                None => able.remote = true,
-                Some(why) => able.locked_out = Some(why),
-            }
+            let mends = self.mends(bundle, candidate, None, around, now);
+            let hours = match candidate.proofs {
+                None => &mut able.local,
+                Some(_) => &mut able.remote,
+            };
+            *hours = hours.and(mends.hours);
+            able.each.push((candidate.seen.nodes().0, mends));
         }
         able
+    }
+
+    fn mends(
+        &self,
+        bundle: &Bundle,
+        candidate: &Candidate,
+        network: Option<IpAddr>,
+        around: Around,
+        now: UnixMillis,
+    ) -> Mends {
+        let proofs = candidate.proofs.as_deref();
+        bundle.mends(&Hand {
+            who: candidate.seen.party(),
+            door: proofs.map(|proofs| (self.admin_audience(), proofs)),
+            network,
+            around,
+            time: moment(now),
+        })
     }
 
     /// As if it had been done.
@@ -182,39 +266,4 @@ fn keys(book: &Book, without: &HashSet<NodeId>, now: UnixMillis) -> Keys {
         }
     }
     keys
-}
-
-/// Why somebody could not come in and mend things under any circumstances.
-fn locked_out(
-    bundle: &Bundle,
-    candidate: &Candidate,
-    listener: &Audience,
-    now: UnixMillis,
-) -> Option<LockedOut> {
-    let who = candidate.seen.party();
-    let unfit = |words| Some(LockedOut { place: None, words });
-    let proofs = candidate.proofs.as_deref();
-    let token = proofs.and_then(|proofs| {
-        let come_in = bundle.could_come_in(who, listener, proofs, moment(now));
-        come_in.unwrap_or_else(unfit)
-    });
-    if token.is_some() {
-        return token;
-    }
-    MENDING.into_iter().find_map(|action| {
-        let on = match action {
-            Action::AdministratorsWrite => On::Identity(who),
-            _ => On::System,
-        };
-        let act = Act {
-            who,
-            action,
-            on,
-            wider: false,
-            scopes: who.scopes,
-            network: None,
-            time: moment(now),
-        };
-        bundle.could(&act).unwrap_or_else(unfit)
-    })
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::net::IpAddr;
 
 use lanyard_token::Audience;
 use time::macros::datetime;
@@ -167,13 +168,29 @@ fn a_schema_that_lacks_an_action_is_refused_and_one_without_administration_is_no
     assert!(!may(&auditor));
 }
 
-/// What keeps everybody from reloading policies.
-fn locks_out(policies: &str) -> Option<LockedOut> {
+const REGISTERED: &str = include_str!("../../../../policies/registered/policy.cedar");
+
+/// When somebody could mend things who has tokens for the admin listener.
+fn mends(policies: &str) -> Mends {
+    mends_from(policies, None, Around::Anywhere)
+}
+
+fn mends_from(policies: &str, network: Option<IpAddr>, around: Around) -> Mends {
     let bundle = load(SCHEMA, policies).unwrap();
     let full = hand(&[]);
-    bundle
-        .could(&full.act(Action::PolicyReload, On::System))
-        .unwrap()
+    bundle.mends(&super::Hand {
+        who: party("alice", &full),
+        door: None,
+        network,
+        around,
+        time: datetime!(2026-01-05 10:00 UTC),
+    })
+}
+
+/// What keeps everybody from mending things at every hour.
+fn locks_out(policies: &str) -> Option<LockedOut> {
+    let mends = mends(policies);
+    mends.locked_out.filter(|_| mends.hours.is_empty())
 }
 
 #[test]
@@ -204,15 +221,19 @@ fn a_permit_that_is_missing_is_told_by_the_one_that_comes_nearest() {
 
 /// What keeps everybody from a token for the admin listener, whoever has these proofs.
 fn shuts_out(policies: &str, proofs: &[Proof]) -> Option<LockedOut> {
-    let bundle = load(SCHEMA, policies).unwrap();
+    let roles = r#"@id("roles") permit(principal, action in Lanyard::Action::"administer", resource) when { principal.kind == "administrator" };"#;
+    let bundle = load(SCHEMA, &format!("{policies}\n{roles}")).unwrap();
     let full = hand(&[]);
     let now = datetime!(2026-01-05 10:00 UTC);
-    bundle
-        .could_come_in(party("alice", &full), &full.audiences[0], proofs, now)
-        .unwrap()
+    let mends = bundle.mends(&super::Hand {
+        who: party("alice", &full),
+        door: Some((&full.audiences[0], proofs)),
+        network: None,
+        around: Around::Anywhere,
+        time: now,
+    });
+    mends.locked_out.filter(|_| mends.hours.is_empty())
 }
-
-const REGISTERED: &str = include_str!("../../../../policies/registered/policy.cedar");
 
 #[test]
 fn a_forbid_of_the_admin_listeners_tokens_is_named_with_its_line() {
@@ -266,8 +287,7 @@ fn what_an_administrator_proves_itself_with_is_known_and_where_from_is_not() {
 fn circumstances_may_come_so_they_lock_nobody_out() {
     for circumstance in [
         r#"context has network && context.network.isInRange(ip("203.0.113.0/24"))"#,
-        "context.hour > 20",
-        r#"principal.name == "alice" && context.own"#,
+        r#"context.time >= datetime("2030-01-01")"#,
     ] {
         assert_eq!(
             locks_out(&format!("{WHOLE} when {{ {circumstance} }};")),
@@ -279,6 +299,68 @@ fn circumstances_may_come_so_they_lock_nobody_out() {
         );
         assert_eq!(locks_out(&forbid), None);
     }
+}
+
+/// `WHOLE`, and a forbid of what it takes to mend things.
+fn forbidden(when: &str) -> String {
+    format!(
+        "{WHOLE} when {{ principal.kind == \"administrator\" }};\n\
+         @id(\"not\") forbid(principal, action in \
+         [Lanyard::Action::\"policy:reload\", Lanyard::Action::\"administrators:write\"], resource) {when};"
+    )
+}
+
+#[test]
+fn a_forbid_that_holds_at_every_hour_locks_out_and_one_that_holds_at_some_tells_them() {
+    for when in [
+        "when { context.hour < 24 }",
+        "when { context.hour >= 0 }",
+        "when { context.hour < 12 || context.hour >= 12 }",
+        "unless { context.scopes.contains(\"lanyard:policies\") }",
+        "when { context.own || !context.own }",
+    ] {
+        let found = locks_out(&forbidden(when)).expect(when);
+        assert!(
+            found.words.contains("`not` forbids"),
+            "{when}: {}",
+            found.words
+        );
+        assert!(found.place.unwrap().ends_with("policy.cedar:2"));
+    }
+    let mends = mends(&forbidden(
+        "unless { context.hour >= 8 && context.hour < 18 }",
+    ));
+    let closed = Hours::ALL.without(mends.hours).to_string();
+    assert_eq!(closed, "0, 1, 2, 3, 4, 5, 6, 7, 18, 19, 20, 21, 22, 23");
+    assert!(mends.locked_out.is_some());
+}
+
+#[test]
+fn a_right_that_is_never_ones_own_or_never_wider_still_lets_somebody_mend() {
+    for when in [
+        "when { context.own }",
+        "when { context.wider }",
+        "when { !context.own && context.wider }",
+    ] {
+        assert_eq!(locks_out(&forbidden(when)), None, "{when}");
+    }
+    let own = format!("{WHOLE} when {{ context.own }};");
+    let found = locks_out(&own).unwrap();
+    assert!(found.words.contains("context.own"), "{}", found.words);
+}
+
+#[test]
+fn where_from_counts_for_whoever_is_there_and_surely_takes_nothing_for_granted() {
+    let office = forbidden(
+        r#"unless { context has network && context.network.isInRange(ip("203.0.113.0/24")) }"#,
+    );
+    let from = |address: &str| mends_from(&office, Some(address.parse().unwrap()), Around::Here);
+    assert_eq!(from("203.0.113.9").hours, Hours::ALL);
+    assert!(from("198.51.100.9").hours.is_empty());
+    assert_eq!(mends(&office).hours, Hours::ALL);
+    assert!(mends_from(&office, None, Around::Surely).hours.is_empty());
+    let plain = format!("{WHOLE};");
+    assert_eq!(mends_from(&plain, None, Around::Surely).hours, Hours::ALL);
 }
 
 #[test]

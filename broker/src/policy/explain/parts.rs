@@ -103,33 +103,78 @@ pub(super) fn why_not(bundle: &Bundle, rule: &Rule, situation: &Situation) -> Op
     first_unmet(bundle, rule, situation, |_| true)
 }
 
-/// The first part that does not hold under any circumstances; `None`: there may be some.
+/// What is taken to be so of circumstances that nobody knows beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// Whoever comes may come from anywhere: what a permit needs, and nothing that a forbid does.
+    Anywhere,
+    /// Likewise, but where from is known.
+    Here,
+    /// Nothing of the kind: what forbids need, and nothing that permits do.
+    Surely,
+}
+
+impl Around {
+    /// The members of `context` that are tried, or known.
+    const fn known(self) -> &'static [&'static str] {
+        const TRIED: [&str; 6] = ["proof", "grant", "hour", "own", "wider", "scopes"];
+        const HERE: [&str; 7] = [
+            "proof", "grant", "hour", "own", "wider", "scopes", "network",
+        ];
+        match self {
+            Self::Here => &HERE,
+            Self::Anywhere | Self::Surely => &TRIED,
+        }
+    }
+}
+
+/// The first part that does not hold, whatever the circumstances that nobody knows; `None`: there may be some.
 pub(in crate::policy) fn never(
     bundle: &Bundle,
     rule: &Rule,
     situation: &Situation,
+    around: Around,
 ) -> Option<WhyNot> {
-    first_unmet(bundle, rule, situation, |part| !looks_around(part))
+    let known = around.known();
+    let unmet = first_unmet(bundle, rule, situation, |part| !looks_beyond(part, known));
+    let unsure = || {
+        (around == Around::Surely && depends(bundle, rule, known)).then(|| WhyNot {
+            about_them: true,
+            by_condition: true,
+            words: "it depends on circumstances that may never come".to_owned(),
+        })
+    };
+    unmet.or_else(unsure)
 }
 
-/// Whether a policy holds under all circumstances.
-pub(in crate::policy) fn always(bundle: &Bundle, rule: &Rule, situation: &Situation) -> bool {
+/// Whether a forbid holds, whatever the circumstances that nobody knows.
+pub(in crate::policy) fn forbids(
+    bundle: &Bundle,
+    rule: &Rule,
+    situation: &Situation,
+    around: Around,
+) -> bool {
+    let known = around.known();
+    let counts = |part: &Value| !looks_beyond(part, known);
+    (around == Around::Surely || !depends(bundle, rule, known))
+        && first_unmet(bundle, rule, situation, counts).is_none()
+}
+
+fn depends(bundle: &Bundle, rule: &Rule, known: &[&str]) -> bool {
     let policy = expression::json(bundle, rule);
-    let looks_around = policy.get("conditions").is_some_and(looks_around);
-    !looks_around && first_unmet(bundle, rule, situation, |_| true).is_none()
+    let conditions = policy.get("conditions");
+    conditions.is_some_and(|conditions| looks_beyond(conditions, known))
 }
 
-/// Whether it depends on circumstances that nobody knows beforehand. What an identity proves itself with, and which
-/// kind of request it comes with, are known.
-fn looks_around(expression: &Value) -> bool {
-    const KNOWN: [&str; 2] = ["proof", "grant"];
+/// Whether it depends on other members of `context` than these.
+fn looks_beyond(expression: &Value, known: &[&str]) -> bool {
     let is_context = |part: &Value| part.get("Var").and_then(Value::as_str) == Some("context");
     let is_known = |part: &&&Value| {
-        let member = part.get(".");
+        let member = part.get(".").or_else(|| part.get("has"));
         member.is_some_and(|member| {
             let name = member.get("attr").and_then(Value::as_str);
             member.get("left").is_some_and(is_context)
-                && name.is_some_and(|name| KNOWN.contains(&name))
+                && name.is_some_and(|name| known.contains(&name))
         })
     };
     let all = expression::all(expression);

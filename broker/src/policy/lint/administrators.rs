@@ -9,7 +9,7 @@ use lanyard_token::{Audience, Scope, ScopeSet};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::super::administration::{ADMIN_SCOPE, Act, Action, LockedOut, MENDING, On};
+use super::super::administration::{ADMIN_SCOPE, Around, Hand, Hours};
 use super::super::asked::Proof;
 use super::super::bundle::Bundle;
 use super::super::trial::{Fixture, Fixtures, Kind};
@@ -17,13 +17,22 @@ use super::Finding;
 
 /// An admin listener, where nobody says which.
 const SOME_LISTENER: &str = "https://lanyard.example/admin";
-/// Circumstances lock nobody out, so any time will do.
+/// Every hour is tried, so any day will do.
 const ORDINARY_TIME: OffsetDateTime = datetime!(2026-01-05 10:00 UTC);
 /// What administrators come in with; which of them has what only a broker knows.
 const PROOFS: [Proof; 2] = [Proof::ApiKey, Proof::Oidc];
 
-/// What locks all of them out, if something does.
-pub fn administrators(bundle: &Bundle, fixtures: &Fixtures) -> Option<Finding> {
+/// What locks all of them out, if something does: always, or at some hours of the day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shut {
+    /// At every hour.
+    Always(Finding),
+    /// At some, which may be meant.
+    AtTimes(Finding),
+}
+
+/// Whether any of them could mend things, at every hour.
+pub fn administrators(bundle: &Bundle, fixtures: &Fixtures) -> Option<Shut> {
     let named = fixtures.names().filter_map(|name| fixtures.get(name));
     let mut hands: Vec<Fixture> = named
         .filter(|fixture| fixture.kind == Kind::Administrator)
@@ -42,12 +51,41 @@ pub fn administrators(bundle: &Bundle, fixtures: &Fixtures) -> Option<Finding> {
             unused_days: None,
         });
     }
-    let mut found = None;
+    let (mut hours, mut why) = (Hours::default(), None);
     for hand in &mut hands {
         register(bundle, hand);
-        found = Some(locked_out(bundle, hand)?);
+        let door = hand.audiences.first();
+        let mends = bundle.mends(&Hand {
+            who: hand.party(),
+            door: door.map(|listener| (listener, &PROOFS[..])),
+            network: None,
+            around: Around::Anywhere,
+            time: ORDINARY_TIME,
+        });
+        // Whoever has some hours is told about first.
+        if why.is_none() || !mends.hours.is_empty() {
+            why = mends.locked_out.or(why);
+        }
+        hours = hours.and(mends.hours);
     }
-    found
+    let closed = Hours::ALL.without(hours);
+    if closed.is_empty() {
+        return None;
+    }
+    let (place, words) = why.map_or((None, String::new()), |why| (why.place, why.words));
+    let finding = |begin: String| Finding {
+        place: place.unwrap_or_else(|| "policies".to_owned()),
+        words: format!("{begin}: {words}"),
+    };
+    Some(if hours.is_empty() {
+        Shut::Always(finding(
+            "every administrator would be locked out".to_owned(),
+        ))
+    } else {
+        Shut::AtTimes(finding(format!(
+            "every administrator is locked out at some hours (UTC: {closed})"
+        )))
+    })
 }
 
 /// As a broker registers administrators.
@@ -63,36 +101,4 @@ fn register(bundle: &Bundle, hand: &mut Fixture) {
     if hand.scopes.is_empty() {
         hand.scopes = ADMIN_SCOPE.parse().unwrap_or_default();
     }
-}
-
-fn locked_out(bundle: &Bundle, hand: &Fixture) -> Option<Finding> {
-    let who = hand.party();
-    let token = hand.audiences.first().and_then(|listener| {
-        let come_in = bundle.could_come_in(who, listener, &PROOFS, ORDINARY_TIME);
-        come_in.ok().flatten()
-    });
-    let mut mending = MENDING.into_iter();
-    let locked = token.or_else(|| mending.find_map(|action| could_not(bundle, hand, action)))?;
-    Some(Finding {
-        place: locked.place.unwrap_or_else(|| "policies".to_owned()),
-        words: format!("every administrator would be locked out: {}", locked.words),
-    })
-}
-
-fn could_not(bundle: &Bundle, hand: &Fixture, action: Action) -> Option<LockedOut> {
-    let who = hand.party();
-    let on = match action {
-        Action::AdministratorsWrite => On::Identity(who),
-        _ => On::System,
-    };
-    let act = Act {
-        who,
-        action,
-        on,
-        wider: false,
-        scopes: who.scopes,
-        network: None,
-        time: ORDINARY_TIME,
-    };
-    bundle.could(&act).ok().flatten()
 }

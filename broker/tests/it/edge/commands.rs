@@ -42,6 +42,13 @@ async fn administration_works_through_the_socket_without_any_secret() {
         "pay@example.com"
     );
 
+    let shown = call(&["policy", "show"]);
+    assert_eq!(shown["by"], "broker");
+    assert!(shown["since"].is_u64() && shown["policies"].as_u64() > Some(0));
+    let read = call(&["policy", "reload"]);
+    assert_eq!(read["bundle"], shown["bundle"]);
+    assert!(read["by"]["socket"]["uid"].is_u64(), "{read}");
+
     let file = folder.path().join("billing.key");
     let made = call(&[
         "key",
@@ -120,7 +127,7 @@ async fn administration_works_through_the_socket_without_any_secret() {
         "drift",
         "deploy",
         "--identity",
-        id,
+        "billing",
         "--for",
         "2h",
         "--reason",

@@ -23,7 +23,7 @@ async fn world() -> World {
     let world = World::at(BEFORE_THE_GRANT_ENDS).await;
     let folder = ours();
     world.issue.read_policies_from(Some(&folder));
-    world.issue.reload_policies(By::Broker).await.unwrap();
+    world.issue.reload_policies(By::Broker, None).await.unwrap();
     world
 }
 
@@ -205,7 +205,7 @@ async fn an_approval_is_for_the_identity_itself_and_not_for_whoever_acts_for_it(
                   when { !context.approvals.isEmpty() };\n";
     fs::write(folder.path().join("grant/policy.cedar"), policy).unwrap();
     world.issue.read_policies_from(Some(folder.path()));
-    world.issue.reload_policies(By::Broker).await.unwrap();
+    world.issue.reload_policies(By::Broker, None).await.unwrap();
     let second = administrator(&world, "second").await;
     let new = NewApproval {
         identity: "billing".to_owned(),

@@ -554,7 +554,7 @@ async fn a_policy_sees_who_vouches_for_whom() {
     std::fs::write(folder.path().join("ci/policy.cedar"), policy).unwrap();
     assert!(Policies::open(Some(folder.path())).is_ok());
     world.issue.read_policies_from(Some(folder.path()));
-    world.issue.reload_policies(By::Broker).await.unwrap();
+    world.issue.reload_policies(By::Broker, None).await.unwrap();
     let form = [("grant_type", "client_credentials"), ("audience", ORDERS)];
     world
         .post("/oauth/token", Some(&billing), &form)
@@ -573,7 +573,7 @@ async fn the_shipped_grant_for_pipelines_gives_a_release_to_the_main_branch_and_
     let world = World::trusting(&[&format!("{GITHUB}={}/keys", issuer.url)]).await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
     world.issue.read_policies_from(Some(&folder));
-    world.issue.reload_policies(By::Broker).await.unwrap();
+    world.issue.reload_policies(By::Broker, None).await.unwrap();
     let new = NewIdentity {
         name: "deploy-bot".to_owned(),
         owner: "team".to_owned(),

@@ -25,7 +25,7 @@ pub(super) async fn enforce(world: &World, policies: &str) -> Result<(), ReloadE
     fs::create_dir(folder.path().join("grant")).unwrap();
     fs::write(folder.path().join("grant/policy.cedar"), policies).unwrap();
     world.issue.read_policies_from(Some(folder.path()));
-    let read = world.issue.reload_policies(By::Broker).await;
+    let read = world.issue.reload_policies(By::Broker, None).await;
     read.map(drop)
 }
 

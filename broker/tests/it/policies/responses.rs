@@ -59,18 +59,18 @@ fn a_permit_of_a_step_that_is_forbidden_altogether_is_refused() {
 }
 
 #[test]
-fn a_rung_that_never_comes_is_found() {
+fn a_rung_that_never_comes_is_refused_with_its_line() {
     let folder = Copied::new();
     folder.replace(
         EXAMPLES,
         "[\"again\", \"then\"].contains(context.rung)",
         "[\"agian\", \"then\"].contains(context.rung)",
     );
-    let (code, told, _) = folder.policy(&["check"]);
-    assert_eq!(code, 1, "{told}");
+    let (code, _, said) = folder.policy(&["check"]);
+    assert_eq!(code, 2, "{said}");
     assert!(
-        told.contains("`response.payments-suspend` compares `context.rung` with `agian`"),
-        "{told}"
+        said.contains("`response.payments-suspend` compares `context.rung` with `agian`"),
+        "{said}"
     );
 }
 

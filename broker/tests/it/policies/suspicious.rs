@@ -125,6 +125,49 @@ fn policies_under_which_no_administrator_gets_a_token_are_told() {
 }
 
 #[test]
+fn a_lock_out_at_every_hour_is_a_finding_and_one_at_some_hours_a_warning() {
+    let with = |when: &str| {
+        let folder = Copied::new();
+        folder.append(
+            "administration/policy.cedar",
+            &format!(
+                "\n@id(\"hours\") @owner(\"platform\") @why(\"it was Friday\")\n\
+                 forbid (principal, action == Lanyard::Action::\"administrators:write\", resource) {when};\n"
+            ),
+        );
+        folder
+    };
+    let told = found(&with("when { context.hour < 24 }"));
+    assert!(
+        told.contains("every administrator would be locked out: `hours` forbids"),
+        "{told}"
+    );
+    let (code, told, said) = with("when { context.hour < 3 }").policy(&["check"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(
+        told.contains("warning: every administrator is locked out at some hours (UTC: 0, 1, 2): `hours` forbids"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_permit_whose_time_is_over_is_a_warning() {
+    let folder = Copied::new();
+    folder.append(
+        "break-glass/policy.cedar",
+        "\n@id(\"old-night\") @owner(\"platform\") @why(\"a night long ago\")\n\
+         permit (principal in Lanyard::Tag::\"grant.break-glass\", action == Lanyard::Action::\"issue\", resource)\n\
+         when { context.time < datetime(\"2026-01-06T00:00:00Z\") };\n",
+    );
+    let (code, told, said) = folder.policy(&["check"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(
+        told.contains("warning: `old-night` permits nothing any more: its time is over"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_policy_without_owner_or_reason_is_told() {
     let folder = Copied::new();
     folder.replace("registered/policy.cedar", "@owner(\"platform\")\n", "");

@@ -1,5 +1,8 @@
 //! Nobody gets more than they have, and somebody is always left who can mend things.
 
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use lanyard::store::Event;
 use serde_json::json;
 
@@ -629,6 +632,94 @@ async fn policies_under_which_no_administrator_gets_a_token_are_refused() {
     bundle(&world, &format!("{WHOLE};"));
     let (status, answer) = world.send("POST", "/v1/policy/reload", &root, "{}").await;
     assert_eq!(status, 200, "{answer}");
+}
+
+/// Whoever has this token has policies read again from an address.
+async fn reload_from(world: &World, token: &str, address: &str) -> (StatusCode, Value) {
+    let peer: SocketAddr = address.parse().unwrap();
+    let request = Request::post("/v1/policy/reload")
+        .extension(ConnectInfo(peer))
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body("{}".to_owned())
+        .unwrap();
+    let response = world.admin.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_that_shut_out_whoever_reads_them_from_where_they_are_are_refused() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    let misspelt = format!(
+        "{WHOLE};\n@id(\"office\") forbid(principal, action in Lanyard::Action::\"administer\", resource)\n\
+         unless {{ context has network && context.network.isInRange(ip(\"203.0.113.0/24\")) }};"
+    );
+    let folder = bundle(&world, &misspelt);
+    world.broker.issue().read_policies_from(Some(&folder));
+    let (status, answer) = reload_from(&world, &root, "198.51.100.7:4000").await;
+    assert_eq!(status, 422, "{answer}");
+    let words = answer["error_description"].as_str().unwrap();
+    assert!(
+        words.contains("own/policy.cedar:2: from where they are read again every administrator"),
+        "{words}"
+    );
+    assert!(
+        words.contains("`office` forbids `policy:reload` to `root`"),
+        "{words}"
+    );
+    let (status, answer) = reload_from(&world, &root, "203.0.113.7:4000").await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_out_at_every_hour_names_who_could_before_and_one_at_some_hours_warns() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    for auditor in ["a-auditor", "z-auditor"] {
+        world.administrator(auditor, "auditor").await;
+    }
+    let forbid = |when: &str| {
+        format!(
+            "{WHOLE};\n@id(\"shut\") forbid(principal, action == Lanyard::Action::\"policy:reload\", resource) {when};"
+        )
+    };
+    let folder = bundle(&world, &forbid("when { context.hour < 24 }"));
+    world.broker.issue().read_policies_from(Some(&folder));
+    let (status, answer) = world.send("POST", "/v1/policy/reload", &root, "{}").await;
+    assert_eq!(status, 422, "{answer}");
+    let words = answer["error_description"].as_str().unwrap();
+    assert!(
+        words.contains("`shut` forbids `policy:reload` to `root`"),
+        "{words}"
+    );
+
+    let hour = world.clock.now().seconds() / 3_600 % 24;
+    let other = (hour + 12) % 24;
+    bundle(
+        &world,
+        &forbid(&format!("when {{ context.hour == {other} }}")),
+    );
+    let (status, answer) = world.send("POST", "/v1/policy/reload", &root, "{}").await;
+    assert_eq!(status, 200, "{answer}");
+    let warning = answer["warning"].as_str().unwrap();
+    assert!(
+        warning.contains(&format!("(UTC: {other}): `shut` forbids")),
+        "{warning}"
+    );
+    let (status, shown) = world.send("GET", "/v1/policy", &root, "").await;
+    assert_eq!(status, 200);
+    assert_eq!(shown, answer);
+    assert!(
+        shown["since"].is_u64() && shown["by"]["administrator"].is_object(),
+        "{shown}"
+    );
+    assert_eq!(
+        (&shown["policies"], &shown["permits"], &shown["forbids"]),
+        (&json!(3), &json!(2), &json!(1))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
