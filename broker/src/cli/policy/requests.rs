@@ -89,8 +89,6 @@ impl Gathered {
             for event in &record.events {
                 let asked = &self.asked;
                 let found = self.state.read(|book| match event {
-                    // The Unix socket asks no policy for its tokens.
-                    Event::TokenIssued(token) if token.grant == Grant::Local => None,
                     Event::TokenIssued(token) => Some(issued(book, token, record.at)),
                     Event::Denied(denial) => Some(denied(book, denial, record.at)),
                     Event::Used(used) => Some(seen(book, used, asked, record.at)),
