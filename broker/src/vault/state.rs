@@ -389,7 +389,18 @@ impl Inner {
                     self.changed.insert(Key::Version(*secret, *version));
                 }
             }
-            Event::SecretLeaked { secret, .. } => self.queue(*secret, RotationCause::Leak, at),
+            Event::SecretLeaked {
+                secret, version, ..
+            } => {
+                // What is drained already goes by itself; nobody has to report it again and again.
+                let in_force = self
+                    .secrets
+                    .get(secret)
+                    .and_then(|record| record.find(may_be_leased));
+                if in_force.is_some_and(|(active, _)| active == *version) {
+                    self.queue(*secret, RotationCause::Leak, at);
+                }
+            }
             Event::RotationQueued { secret, cause, .. } => self.queue(*secret, *cause, at),
             Event::SecretLeased {
                 secret,

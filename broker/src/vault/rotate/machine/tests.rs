@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Runs to the end; says how it ended.
-    fn to_the_end(&mut self) -> Outcome {
+    fn run_through(&mut self) -> Outcome {
         while self.actions < MOST_ACTIONS {
             let now = self.now;
             let due: Vec<Call> = self
@@ -336,7 +336,7 @@ impl Run {
     }
 
     fn ended_well(&mut self) {
-        let outcome = self.to_the_end();
+        let outcome = self.run_through();
         self.now = self.now.max(self.world.dead_until);
         let mut expected = BTreeSet::from([Reference("a stranger's".to_owned())]);
         if let Some(version) = self.in_force() {
@@ -395,7 +395,7 @@ fn whatever_goes_wrong_once_or_twice_it_ends_well() {
         for with_old in [true, false] {
             let length = {
                 let mut run = Run::new(&creation, with_old, &[]);
-                run.to_the_end();
+                run.run_through();
                 run.actions + 8
             };
             for first in 0..length {
