@@ -229,7 +229,7 @@ async fn orders_that_make_no_sense_are_refused_in_words() {
             "deployments",
             r#"{"identity": "00000000000000ff", "seconds": 60}"#,
             404,
-            "no identity",
+            "no such identity",
         ),
         (
             "deployments",
