@@ -118,7 +118,7 @@ fn readable(name: &str, number: u64) -> Option<String> {
         "rev" | "head" | "anchors" => return Rev::from_u64(number).map(|rev| rev.to_string()),
         "at" | "made_at" | "created_at" | "added_at" | "since" | "from" | "until"
         | "expires_at" | "changed_at" | "last_at" | "last_used" | "last_named"
-        | "rotation_queued" => number,
+        | "rotation_queued" | "begun" => number,
         "signs_from" | "signs_until" | "verifies_until" => number.checked_mul(1_000)?,
         _ => return None,
     };
