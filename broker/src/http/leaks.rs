@@ -98,7 +98,7 @@ impl Finders {
                     .because("leaks_rate")
                 })?;
             }
-            let at = at.as_deref().and_then(place);
+            let at = at.as_deref().and_then(|at| place(at, text));
             let known = self.act_on(text, at, &mut came).await?;
             came.known.push(known);
         }
@@ -132,25 +132,33 @@ impl Finders {
             }
             None => {}
         }
-        let Some((secret, version)) = self.vault.version_of(text)? else {
+        // The same value may be kept under several names.
+        let found = self.vault.version_of(text)?;
+        if found.is_empty() {
             came.unknown += 1;
             return Ok(false);
-        };
-        self.vault.leaked((secret, version), at.clone()).await?;
-        tracing::error!(
-            name: "lanyard.leak.secret",
-            { lanyard.secret = %secret, version = version.0, found_at },
-            "a third party's credential was found where it does not belong: it is to be exchanged"
-        );
-        let view = self.vault.show(&secret.to_string())?;
-        came.secrets.push(view.name);
+        }
+        for (secret, version) in found {
+            self.vault.leaked((secret, version), at.clone()).await?;
+            tracing::error!(
+                name: "lanyard.leak.secret",
+                { lanyard.secret = %secret, version = version.0, found_at },
+                "a third party's credential was found where it does not belong: it is to be exchanged"
+            );
+            let view = self.vault.show(&secret.to_string())?;
+            came.secrets.push(view.name);
+        }
         Ok(true)
     }
 }
 
-/// A place as it may stand in the log.
-fn place(text: &str) -> Option<String> {
-    let text = wording::without_secrets(text.trim());
+/// A place as it may stand in the log: without a query, and nothing at all where it holds what was found.
+fn place(text: &str, found: &str) -> Option<String> {
+    let text = text.trim().split(['?', '#']).next().unwrap_or_default();
+    if text.contains(found.trim()) {
+        return None;
+    }
+    let text = wording::without_secrets(text);
     (!text.is_empty() && text.len() <= LONGEST_PLACE && is_plain_line(&text)).then_some(text)
 }
 

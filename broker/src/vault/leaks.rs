@@ -19,13 +19,13 @@ use crate::store::event::Version;
 #[derive(Default)]
 pub(super) struct Known {
     mac: Option<Mac>,
-    by_tag: HashMap<[u8; 16], (NodeId, Version)>,
+    by_tag: HashMap<[u8; 16], Vec<(NodeId, Version)>>,
     seen: HashMap<(NodeId, Version), [u8; 16]>,
 }
 
 impl Vault {
     /// Which version of which secret a text is, if it is one that could be in use.
-    pub fn version_of(&self, text: &str) -> Result<Option<(NodeId, Version)>, VaultError> {
+    pub fn version_of(&self, text: &str) -> Result<Vec<(NodeId, Version)>, VaultError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mac = known.mac(&self.seal)?;
         let mut new = Vec::new();
@@ -41,10 +41,15 @@ impl Vault {
             };
             let tag = mac.tag(&[value.expose().as_bytes()]);
             known.seen.insert((secret, version), tag);
-            known.by_tag.insert(tag, (secret, version));
+            known.by_tag.entry(tag).or_default().push((secret, version));
         }
-        let found = known.by_tag.get(&mac.tag(&[text.as_bytes()])).copied();
-        Ok(found.filter(|(secret, version)| self.state.is_kept(*secret, *version)))
+        let mut found = known
+            .by_tag
+            .get(&mac.tag(&[text.as_bytes()]))
+            .cloned()
+            .unwrap_or_default();
+        found.retain(|(secret, version)| self.state.is_kept(*secret, *version));
+        Ok(found)
     }
 
     /// Writes down that a version was found where it does not belong: it should be exchanged.

@@ -185,6 +185,10 @@ impl Rotations {
             let why = "`settle_seconds` must be longer than `call_seconds`: what was lost may still arrive";
             return Err(Unsuitable::Settings(why.to_owned()).into());
         }
+        if new.every_days == Some(0) {
+            let why = "`every_days` is at least 1; leave it out where only somebody asks";
+            return Err(Unsuitable::Settings(why.to_owned()).into());
+        }
         // Whatever cannot work is said now, not when the first rotation is due.
         let longest_call = Duration::from_millis(rules.call);
         new.third_party
@@ -200,6 +204,9 @@ impl Rotations {
             plan: Box::new(plan.clone()),
             by,
         };
+        // What is under way would go on at another third party, and take what it finds there for its own.
+        let _changing = self.vault.changing.lock().await;
+        self.is_left_alone(id)?;
         self.vault
             .store
             .append(vec![planned])
@@ -214,10 +221,7 @@ impl Rotations {
         self.planned(id)?;
         // What is under way needs the plan until it is over.
         let _changing = self.vault.changing.lock().await;
-        if let Some(rotation) = self.state.under_way(id) {
-            let secret = self.vault.state.name_of(id);
-            return Err(RotateError::UnderWay { secret, rotation });
-        }
+        self.is_left_alone(id)?;
         let event = Event::RotationUnplanned { secret: id, by };
         self.vault
             .store
@@ -241,20 +245,18 @@ impl Rotations {
         by: By,
     ) -> Result<RotationView, RotateError> {
         let id = self.vault.find(secret)?;
-        let name = self.vault.state.name_of(id);
         let plan = self.planned(id)?;
         let driver = self.driver(&plan)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
         self.looks_at_credentials(&*driver, &creation, old.as_ref())
             .await?;
         let _changing = self.vault.changing.lock().await;
-        if let Some(rotation) = self.state.under_way(id) {
-            return Err(RotateError::UnderWay {
-                secret: name,
-                rotation,
-            });
+        self.is_left_alone(id)?;
+        // As it is now: somebody may have put another version meanwhile, or planned otherwise.
+        if self.planned(id)? != plan {
+            let why = "the plan was changed meanwhile: ask again";
+            return Err(Unsuitable::Settings(why.to_owned()).into());
         }
-        // As it is now: somebody may have put another version meanwhile.
         let (creation, old) = self.starting_point(id, &*driver)?;
         let rotation = self.vault.store.nodes().next();
         let begun = Event::RotationBegun(Box::new(RotationBegun {
@@ -274,6 +276,16 @@ impl Rotations {
             .map_err(VaultError::from)?;
         self.wake.notify_one();
         self.show(&rotation.to_string())
+    }
+
+    fn is_left_alone(&self, secret: NodeId) -> Result<(), RotateError> {
+        match self.state.under_way(secret) {
+            None => Ok(()),
+            Some(rotation) => Err(RotateError::UnderWay {
+                secret: self.vault.state.name_of(secret),
+                rotation,
+            }),
+        }
     }
 
     /// Undoes a rotation: before anybody got the new credential nobody notices; afterwards the two change places.

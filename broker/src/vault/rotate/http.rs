@@ -65,11 +65,16 @@ impl Described {
         more: &[(&str, &str)],
     ) -> Result<Response, Failure> {
         let refused = |why: &str| Failure::Before(why.to_owned());
+        let path = fill_path(&request.path, filling);
         let mut url = self
             .settings
             .base
-            .join(&fill_path(&request.path, filling))
+            .join(&path)
             .map_err(|_| refused("the path is none"))?;
+        // A reference of dots is a step up, however it is quoted.
+        if path.split('?').next() != Some(url.path()) {
+            return Err(refused("the path leads elsewhere"));
+        }
         if !more.is_empty() {
             let mut query = url.query_pairs_mut();
             for (name, value) in more {

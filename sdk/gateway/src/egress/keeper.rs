@@ -144,9 +144,12 @@ impl Keeper {
                 "the broker gives no lease for an integration"
             );
         }
-        if let Some(written) = answer.integrations
-            && self.carry(written)
-        {
+        if let Some(written) = answer.integrations {
+            if !self.carry(written) {
+                // These leases belong to forms that are not carried: a value must not go where the one before went.
+                self.shared.answered();
+                return;
+            }
             self.hash = Some(answer.hash);
         }
         let current = self.shared.current();
