@@ -4,15 +4,13 @@
 //! whenever it begins to: the connection is made to what was looked at, so that a name cannot lead elsewhere in
 //! between. An address that is written down as such is whoever wrote it's business.
 
-mod address;
-
 use std::net::IpAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
-pub use address::is_public;
+pub use lanyard_token::address::is_public;
 
 /// A client for such calls, to be told how long to wait. With `private_too`, names may lead anywhere.
 pub fn client(private_too: bool) -> ClientBuilder {

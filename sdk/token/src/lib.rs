@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod actor;
+pub mod address;
 mod audience;
 mod base64url;
 mod claims;

@@ -1,6 +1,5 @@
 //! Where calls go: addresses are judged, then connected to; no redirect is followed and no proxy asked.
 
-mod address;
 mod connect;
 
 use std::future::Future;
@@ -22,8 +21,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-pub use self::address::{Judgement, judge};
 pub use self::connect::{Connector, Unreachable};
+pub use lanyard_token::address::{Judgement, judge};
 
 /// Longest that a connection is kept for the next call: less than a lease, so that no buffer of it outlives the value
 /// that went through it for long.

@@ -1,18 +1,18 @@
-//! Which addresses egress connects to.
+//! Which addresses may be connected to on behalf of others.
 //!
-//! What is not certainly on the open internet is private, and private is refused unless the integration names the network:
+//! What is not certainly on the open internet is private, and private is refused unless the network is named:
 //! whoever can write a DNS record must not reach this machine, its neighbours, or the cloud's metadata.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lanyard_token::integration::Network;
+use crate::integration::Network;
 
-/// What an address is to an integration.
+/// What an address is to whoever names these networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// On the open internet.
     Public,
-    /// In a network that the integration names.
+    /// In a network that is named.
     Named,
     /// Neither: not connected to.
     Refused,
@@ -30,7 +30,9 @@ pub fn judge(address: IpAddr, private: &[Network]) -> Judgement {
     }
 }
 
-fn is_public(address: IpAddr) -> bool {
+/// Whether anybody can be reached there. What is not certainly public is private.
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
@@ -90,6 +92,7 @@ mod tests {
         for public in [
             "140.82.112.3",
             "1.1.1.1",
+            "198.20.0.1",
             "2606:4700::1111",
             "2002:102:304::",
         ] {
