@@ -11,9 +11,67 @@ use lanyard::vault::rotate::machine::{Answer, Reference};
 
 use super::servers::{Moto, PATIENCE, secret};
 
-/// The user whose keys are rotated, the one who may, and its key.
-pub(super) struct Account {
+/// An account: its users, and who may manage their keys.
+pub(super) struct Accounts {
     pub(super) server: Moto,
+    http: reqwest::Client,
+    keeper: (String, String),
+}
+
+impl Accounts {
+    /// With these users, none of which has a key.
+    pub(super) async fn start(users: &[String]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        const MAY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*"}]}"#;
+        let keeper = [
+            vec![("Action", "CreateUser"), ("UserName", "keeper")],
+            vec![
+                ("Action", "PutUserPolicy"),
+                ("UserName", "keeper"),
+                ("PolicyName", "keeps"),
+                ("PolicyDocument", MAY),
+            ],
+            vec![("Action", "CreateAccessKey"), ("UserName", "keeper")],
+        ];
+        let each = users
+            .iter()
+            .map(|user| vec![("Action", "CreateUser"), ("UserName", user.as_str())]);
+        let calls: Vec<_> = each.chain(keeper).collect();
+        let server = Moto::start(calls.len());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut last = String::new();
+        for mut call in calls {
+            call.push(("Version", "2010-05-08"));
+            let answer = http
+                .post(server.url())
+                .header(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/iam/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                )
+                .form(&call)
+                .send()
+                .await
+                .unwrap();
+            let status = answer.status();
+            last = answer.text().await.unwrap();
+            assert!(status.is_success(), "{last}");
+        }
+        let part = |name: &str| {
+            let (_, rest) = last.split_once(&format!("<{name}>")).unwrap();
+            rest.split('<').next().unwrap().to_owned()
+        };
+        Self {
+            server,
+            http,
+            keeper: (part("AccessKeyId"), part("SecretAccessKey")),
+        }
+    }
+}
+
+/// A user whose keys are rotated.
+pub(super) struct Account {
+    pub(super) accounts: Arc<Accounts>,
     pub(super) driver: AwsIam,
     reference: Reference,
     secret: SecretValue,
@@ -21,60 +79,31 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let server = Moto::start(4);
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let url = format!("http://127.0.0.1:{}/", server.port);
-        const MAY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*"}]}"#;
-        let mut first = String::new();
-        for call in [
-            &[("Action", "CreateUser"), ("UserName", "shop")][..],
-            &[("Action", "CreateUser"), ("UserName", "keeper")],
-            &[
-                ("Action", "PutUserPolicy"),
-                ("UserName", "keeper"),
-                ("PolicyName", "keeps"),
-                ("PolicyDocument", MAY),
-            ],
-            &[("Action", "CreateAccessKey"), ("UserName", "keeper")],
-        ] {
-            let answer = http
-                .post(&url)
-                .header(
-                    "authorization",
-                    "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/iam/aws4_request, \
-                     SignedHeaders=host, Signature=0",
-                )
-                .form(&[call, &[("Version", "2010-05-08")]].concat())
-                .send()
-                .await
-                .unwrap();
-            let status = answer.status();
-            first = answer.text().await.unwrap();
-            assert!(status.is_success(), "{first}");
-        }
-        let part = |name: &str| {
-            let (_, rest) = first.split_once(&format!("<{name}>")).unwrap();
-            rest.split('<').next().unwrap().to_owned()
-        };
-        let at: url::Url = url.parse().unwrap();
+        let accounts = Accounts::start(&["shop".to_owned()]).await;
+        Self::of(Arc::new(accounts), "shop")
+    }
+
+    /// One of the users of an account.
+    pub(super) fn of(accounts: Arc<Accounts>, user: &str) -> Self {
+        let at: url::Url = accounts.server.url().parse().unwrap();
         let driver = AwsIam::new(
             Settings {
-                user: "shop".to_owned(),
+                user: user.to_owned(),
                 iam: at.clone(),
                 sts: at,
                 region: "us-east-1".to_owned(),
             },
-            http,
+            accounts.http.clone(),
             Arc::new(SystemClock),
             PATIENCE,
         )
         .unwrap();
+        let (id, half) = accounts.keeper.clone();
         Self {
-            server,
+            accounts,
             driver,
-            reference: Reference(part("AccessKeyId")),
-            secret: secret(part("SecretAccessKey")),
+            reference: Reference(id),
+            secret: secret(half),
         }
     }
 

@@ -96,6 +96,11 @@ impl Shared {
         })
     }
 
+    /// Whether the call was made that it happens to.
+    pub(super) fn struck(&self) -> bool {
+        self.seen.load(Ordering::SeqCst) > self.fault.at
+    }
+
     fn strikes(&self) -> Option<Fault> {
         let at = self.seen.fetch_add(1, Ordering::SeqCst);
         (at == self.fault.at).then_some(self.fault)
@@ -113,14 +118,9 @@ impl Shared {
 }
 
 impl Proxy {
-    /// In front of an HTTP server.
-    pub(super) async fn http(upstream: String, fault: Fault) -> Self {
+    /// In front of an HTTP server; `client` follows no redirects.
+    pub(super) async fn http(upstream: String, client: reqwest::Client, fault: Fault) -> Self {
         let shared = Shared::new(fault);
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
         let routes = Router::new()
             .fallback(pass)
             .with_state((shared.clone(), client, upstream));

@@ -1,18 +1,37 @@
 //! The PostgreSQL driver against a real server.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
 use lanyard::vault::rotate::postgres::{Postgres, Settings};
+use ring::{digest, hmac, pbkdf2};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+
+use tokio::sync::Mutex;
 
 use super::servers::{PATIENCE, PostgresServer, SUPERUSER, SUPERUSER_PASSWORD, secret};
 
+/// Who makes and ends passwords.
+const KEEPER: &str = "keeper";
+/// Its own.
+const KEEPS: &str = "keeps";
+
+/// Somebody who may do everything there.
+pub(super) type Root = Arc<Mutex<PgConnection>>;
+
+/// Two roles that take turns, on a server that others may share.
 pub(super) struct There {
-    pub(super) server: PostgresServer,
+    pub(super) server: Arc<PostgresServer>,
+    /// Logged in once: a debug build needs long for that.
+    root: Root,
+    pub(super) roles: [String; 2],
     driver: Postgres,
     manager: Reference,
     password: SecretValue,
@@ -21,23 +40,19 @@ pub(super) struct There {
 impl There {
     pub(super) async fn new() -> Self {
         let server = PostgresServer::start();
-        let mut root = superuser(&server).await;
-        for statement in [
-            "CREATE ROLE shop NOLOGIN",
-            "CREATE ROLE shop_a NOLOGIN IN ROLE shop",
-            "CREATE ROLE shop_b NOLOGIN IN ROLE shop",
-            "CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeps'",
-            "GRANT shop_a, shop_b TO keeper WITH ADMIN OPTION",
-            "GRANT pg_signal_backend TO keeper",
-        ] {
-            root.execute(statement).await.unwrap();
-        }
+        let root = let_manage(&server, &["shop".to_owned()]).await;
+        Self::of(Arc::new(server), root, "shop")
+    }
+
+    /// The roles of somebody who may be managed.
+    pub(super) fn of(server: Arc<PostgresServer>, root: Root, whose: &str) -> Self {
+        let roles = roles(whose);
         let driver = Postgres::new(
             Settings {
                 host: "127.0.0.1".to_owned(),
                 port: server.port,
                 database: "postgres".to_owned(),
-                roles: ["shop_a".to_owned(), "shop_b".to_owned()],
+                roles: roles.clone(),
                 ca_file: None,
                 plain: true,
             },
@@ -46,40 +61,52 @@ impl There {
         .unwrap();
         Self {
             server,
+            root,
+            roles,
             driver,
-            manager: Reference("keeper".to_owned()),
-            password: secret("keeps".to_owned()),
+            manager: Reference(KEEPER.to_owned()),
+            password: secret(KEEPS.to_owned()),
         }
     }
 
     /// The first role gets a first password by hand.
     pub(super) async fn first(&self) -> (String, String) {
-        superuser(&self.server)
-            .await
-            .execute("ALTER ROLE shop_a LOGIN PASSWORD 'the-first-one'")
-            .await
-            .unwrap();
-        ("shop_a".to_owned(), "the-first-one".to_owned())
+        let [first, _] = &self.roles;
+        let mut root = self.root.lock().await;
+        root.execute(AssertSqlSafe(format!(
+            "ALTER ROLE {first} LOGIN PASSWORD 'the-first-one'"
+        )))
+        .await
+        .unwrap();
+        (first.clone(), "the-first-one".to_owned())
     }
 
     /// Neither may log in any more.
     pub(super) async fn end_all(&self) {
-        let mut root = superuser(&self.server).await;
-        for statement in ["ALTER ROLE shop_a NOLOGIN", "ALTER ROLE shop_b NOLOGIN"] {
-            root.execute(statement).await.unwrap();
+        let mut root = self.root.lock().await;
+        for role in &self.roles {
+            root.execute(AssertSqlSafe(format!("ALTER ROLE {role} NOLOGIN")))
+                .await
+                .unwrap();
         }
     }
 
     /// Which of the two may log in.
     pub(super) async fn logging_in(&self) -> BTreeSet<String> {
-        let mut root = superuser(&self.server).await;
+        let mut root = self.root.lock().await;
         let rows = sqlx::query(
-            "SELECT rolname::text FROM pg_authid WHERE rolname LIKE 'shop\\__' AND rolcanlogin AND rolpassword IS NOT NULL",
+            "SELECT rolname::text FROM pg_authid WHERE rolname = ANY($1) AND rolcanlogin AND rolpassword IS NOT NULL",
         )
-        .fetch_all(&mut root)
+        .bind(&self.roles[..])
+        .fetch_all(&mut *root)
         .await
         .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// The name of who manages, and its password.
+    pub(super) fn manager_text() -> (String, String) {
+        (KEEPER.to_owned(), KEEPS.to_owned())
     }
 
     fn manager(&self) -> Credential<'_> {
@@ -90,7 +117,58 @@ impl There {
     }
 }
 
-async fn superuser(server: &PostgresServer) -> PgConnection {
+fn roles(whose: &str) -> [String; 2] {
+    ["a", "b"].map(|turn| format!("{whose}_{turn}"))
+}
+
+/// Makes who manages, and for each of these the roles that take turns.
+pub(super) async fn let_manage(server: &PostgresServer, each: &[String]) -> Root {
+    let mut root = superuser(server).await;
+    let keeper = format!(
+        "CREATE ROLE {KEEPER} LOGIN CREATEROLE PASSWORD '{}'",
+        quickly_verified(KEEPS)
+    );
+    root.execute(AssertSqlSafe(keeper)).await.unwrap();
+    let grant = format!("GRANT pg_signal_backend TO {KEEPER}");
+    root.execute(AssertSqlSafe(grant)).await.unwrap();
+    for whose in each {
+        let [one, other] = roles(whose);
+        let made = format!(
+            "CREATE ROLE {whose} NOLOGIN; CREATE ROLE {one} NOLOGIN IN ROLE {whose}; \
+             CREATE ROLE {other} NOLOGIN IN ROLE {whose}; \
+             GRANT {one}, {other} TO {KEEPER} WITH ADMIN OPTION"
+        );
+        root.execute(AssertSqlSafe(made)).await.unwrap();
+    }
+    Arc::new(Mutex::new(root))
+}
+
+/// A SCRAM verifier (RFC 5803) of a single round. A debug build takes a quarter of a second for the usual 4,096, and who
+/// manages logs in for every call.
+fn quickly_verified(password: &str) -> String {
+    let salt = [7; 16];
+    let mut salted = [0; 32];
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        NonZeroU32::MIN,
+        &salt,
+        password.as_bytes(),
+        &mut salted,
+    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
+    let client = hmac::sign(&key, b"Client Key");
+    let stored = digest::digest(&digest::SHA256, client.as_ref());
+    let server = hmac::sign(&key, b"Server Key");
+    let encoded = |bytes: &[u8]| STANDARD.encode(bytes);
+    format!(
+        "SCRAM-SHA-256$1:{}${}:{}",
+        encoded(&salt),
+        encoded(stored.as_ref()),
+        encoded(server.as_ref())
+    )
+}
+
+pub(super) async fn superuser(server: &PostgresServer) -> PgConnection {
     let options = PgConnectOptions::new_without_pgpass()
         .host("127.0.0.1")
         .port(server.port)

@@ -66,6 +66,7 @@ impl PostgresServer {
             .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
             .arg(path)
             .args(["-c", "fsync=off", "-c", "log_statement=all"])
+            .args(["-c", "max_connections=300"])
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(path.join("log")).unwrap())
             .spawn()
@@ -174,6 +175,11 @@ impl Moto {
         let child = Command::new(moto())
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("INITIAL_NO_AUTH_ACTION_COUNT", unchecked.to_string())
+            .env(
+                "PYTHONPATH",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/vault/moto"),
+            )
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -183,6 +189,15 @@ impl Moto {
         let server = Self { child, port };
         wait_for(port);
         server
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// A page of its own that shows whose keys there are; see `moto/sitecustomize.py`.
+    pub(super) fn keys(&self) -> String {
+        format!("{}moto-api/keys", self.url())
     }
 }
 

@@ -1,0 +1,211 @@
+//! One case: a rotation, one thing that happens to one of its calls, and what came of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use lanyard::clock::{Clock, SystemClock, UnixMillis};
+use serde_json::{Value, json};
+
+use super::broker::Broker;
+use super::samples::{Look, Span};
+use super::third::{Servers, Third};
+use crate::vault::faults::Fault;
+
+/// Until when a rotation has to have come to its end.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Until when somebody has to be told that nothing works any more.
+const TOLD: Duration = Duration::from_secs(60);
+/// How often a broker is asked how far it is. It costs a machine with many of them more than it tells.
+const ASKED: Duration = Duration::from_millis(250);
+
+/// What is to be tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) number: u16,
+    pub(super) driver: &'static str,
+    pub(super) fault: Fault,
+}
+
+/// What came of it.
+pub(super) struct Came {
+    /// The call that something happens to was made at all.
+    pub(super) struck: bool,
+    pub(super) reconciled: bool,
+    /// A look at which nothing in force worked.
+    pub(super) without: Vec<String>,
+    pub(super) orphans: Vec<String>,
+    /// The rotation goes on, since nothing works there any more.
+    pub(super) goes_on: bool,
+}
+
+impl Case {
+    /// Whose it is at the third party.
+    pub(super) fn whose(number: u16) -> String {
+        format!("shop{number}")
+    }
+
+    /// Tries it with this broker, which is killed and comes back when the case says so.
+    pub(super) async fn run(self, servers: Arc<Servers>, broker: &mut Broker) -> Came {
+        let whose = Self::whose(self.number);
+        let third = Arc::new(Third::new(servers, self.driver, whose).await);
+        let (reference, value) = third.first().await;
+        let proxy = third.proxy(self.fault).await;
+        let (key, keeper) = (
+            format!("key-{}", self.number),
+            format!("keeper-{}", self.number),
+        );
+        let (manager, manages) = third.manager();
+        broker.put(&keeper, (&manager, &manages)).await;
+        broker.put(&key, (&reference, &value)).await;
+        let planned = broker
+            .post(
+                &format!("/v1/secrets/{key}/rotation"),
+                third.plan(&keeper, proxy.port),
+            )
+            .await;
+        assert!(planned.is_ok(), "{planned:?}");
+
+        // From here on something of ours works at every instant.
+        third.watch();
+        let ended = Arc::new(OnceLock::new());
+        let ending = {
+            let (third, shared, ended) = (third.clone(), proxy.shared.clone(), ended.clone());
+            tokio::spawn(async move {
+                shared.end.notified().await;
+                ended.get_or_init(|| (Instant::now(), SystemClock.now()));
+                third.end_all().await;
+                shared.ended.notify_one();
+            })
+        };
+        let begun = Instant::now();
+        let mut rotation = None;
+        let outcome = loop {
+            if begun.elapsed() > LONGEST {
+                break None;
+            }
+            tokio::select! {
+                () = proxy.shared.kill.notified() => {
+                    broker.kill(&proxy.shared.killed).await;
+                    continue;
+                }
+                () = tokio::time::sleep(ASKED) => {}
+            }
+            let Some(id) = rotation.clone() else {
+                rotation = known(broker, &key).await;
+                if rotation.is_none() {
+                    let path = format!("/v1/secrets/{key}/rotate");
+                    let is_to_be_killed = tokio::select! {
+                        _ = broker.post(&path, json!({})) => false,
+                        () = proxy.shared.kill.notified() => true,
+                    };
+                    if is_to_be_killed {
+                        broker.kill(&proxy.shared.killed).await;
+                    }
+                }
+                continue;
+            };
+            let Ok(shown) = broker.get(&format!("/v1/rotations/{id}")).await else {
+                continue;
+            };
+            if let Some(outcome) = shown["outcome"].as_str() {
+                break Some(outcome.to_owned());
+            }
+            if let Some((ended, _)) = ended.get() {
+                let is_told = !shown["alarm"].is_null();
+                if is_told && ended.elapsed() <= TOLD {
+                    break Some("told".to_owned());
+                } else if ended.elapsed() > TOLD {
+                    break None;
+                }
+            }
+        };
+        let seen = third.seen();
+        ending.abort();
+        let secret = broker.get(&format!("/v1/secrets/{key}")).await.unwrap();
+        let reconciled = match outcome.as_deref() {
+            Some("rotated" | "reverted") => true,
+            // What was in force before is still kept, whatever the third party did to it.
+            Some("told") => secret["versions"][0]["state"] != "retired",
+            _ => false,
+        };
+        let goes_on = outcome.as_deref() == Some("told") || outcome.is_none();
+        let left = third.working().await;
+        let in_force = in_force(&secret, &secret["active"]);
+        // Where a rotation still goes on, what it makes is no orphan.
+        let is_orphan = |name: &&String| !goes_on && Some(*name) != in_force.as_ref();
+        let orphans = left.iter().filter(is_orphan).cloned().collect();
+        let until = ended.get().map(|(_, at)| *at);
+        let is_reverted = outcome.as_deref() == Some("reverted");
+        let without = without(broker, &key, &secret, &seen, (until, is_reverted)).await;
+        Came {
+            struck: proxy.shared.struck(),
+            reconciled,
+            without,
+            orphans,
+            goes_on,
+        }
+    }
+}
+
+/// Whether it was begun, a broker that was killed meanwhile says in its list.
+async fn known(broker: &Broker, key: &str) -> Option<String> {
+    let known = broker.get("/v1/rotations").await.ok()?;
+    let mut all = known["rotations"].as_array()?.iter();
+    let ours = all.find(|rotation| rotation["secret"] == key)?;
+    Some(ours["id"].as_str()?.to_owned())
+}
+
+/// What the third party calls a version.
+fn in_force(secret: &Value, version: &Value) -> Option<String> {
+    let mut versions = secret["versions"].as_array()?.iter();
+    let known = versions.find(|known| known["version"] == *version)?;
+    Some(known["reference"].as_str()?.to_owned())
+}
+
+/// Looks at which what was in force did not work, until the third party ended everything itself.
+async fn without(
+    broker: &Broker,
+    key: &str,
+    secret: &Value,
+    seen: &[Span],
+    (until, is_reverted): (Option<UnixMillis>, bool),
+) -> Vec<String> {
+    let mut without = Vec::new();
+    assert!(!seen.is_empty(), "nobody looked");
+    for span in seen {
+        for look in instants(span, is_reverted) {
+            if until.is_some_and(|until| look.after >= until) {
+                continue;
+            }
+            // It may have changed during the look: either one counts.
+            let mut forces = BTreeSet::new();
+            for at in [look.before, look.after] {
+                let path = format!("/v1/secrets/{key}/who?at={}", at.0);
+                let who = broker.get(&path).await.unwrap();
+                forces.extend(in_force(secret, &who["active"]));
+            }
+            if forces.is_disjoint(&span.working) {
+                without.push(format!(
+                    "{forces:?} of {:?} at {}",
+                    span.working, look.after.0
+                ));
+            }
+        }
+    }
+    without
+}
+
+/// When to ask what was in force while the same worked. It changes once, from what the first look finds to what the
+/// last one does; only where it changed back has every look to be judged.
+fn instants(span: &Span, is_reverted: bool) -> Vec<Look> {
+    let mut instants = vec![span.first, span.last];
+    if is_reverted {
+        let between = span.first.after.0..span.last.before.0;
+        instants.extend(between.step_by(10).map(|at| Look {
+            before: UnixMillis(at),
+            after: UnixMillis(at),
+        }));
+    }
+    instants
+}
