@@ -195,13 +195,18 @@ impl Broker {
         ));
         let integrations = Arc::new(Integrations::new(
             vault.clone(),
-            integration_state,
+            integration_state.clone(),
             policies.clone(),
         ));
         let outside = outbound::client(false)
             .build()
             .map_err(StartError::Outbound)?;
-        let rotations = Arc::new(Rotations::new(vault.clone(), rotation_state, outside));
+        let rotations = Arc::new(Rotations::new(
+            vault.clone(),
+            rotation_state,
+            integration_state,
+            outside,
+        ));
         let keeping = Keeping {
             days: config.drift.windows_days,
             bytes: config.drift.windows_bytes,

@@ -1,13 +1,16 @@
 //! Reports of what was found where it does not belong: keys and tokens of ours end, credentials of third parties
 //! are marked to be exchanged.
 //!
-//! Whoever holds a key may end it, so nobody has to say who they are; the answer is the same whatever was
-//! found. GitHub signs what its scanner sends, and is told what it was.
+//! Whoever holds a key may end it, so nobody has to say who they are. The answer is the same whatever was found, and comes
+//! after the same time: what is known takes a durable write, and who reports guesses must not learn from a clock which
+//! of them were right. So it says that a report was received, not that something was done; what is done is tried again
+//! when the log does not take it. GitHub signs what its scanner sends, and is told what it was.
 
 mod github;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -18,6 +21,7 @@ use axum::{Extension, Json, Router};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, sleep_until};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::problem::Problem;
@@ -37,6 +41,16 @@ const LONGEST: usize = 256 * 1_024;
 const MOST: usize = 100;
 /// The longest place it was found at.
 const LONGEST_PLACE: usize = 512;
+
+/// When a report is answered, counted from when it came: some fifty times what a durable write takes, so that usually
+/// everything is done by then.
+const ANSWERED_AFTER: Duration = Duration::from_millis(250);
+/// Pauses between tries to act on a report. A log that takes nothing for longer has stopped the broker.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(25),
+];
 
 /// Who acts on a report.
 #[derive(Clone)]
@@ -83,26 +97,50 @@ pub struct Came {
 }
 
 impl Finders {
-    /// Acts on a report; `network`: counted there.
-    pub async fn act(&self, found: &[Found], network: Option<Network>) -> Result<Came, Problem> {
+    /// Acts on a report.
+    pub async fn act(&self, found: &[Found]) -> Result<Came, Problem> {
         let mut came = Came::default();
         for Found { text, at } in found {
-            if let Some(network) = network {
-                self.issue.count_report(network).map_err(|later| {
-                    Problem::new(
-                        StatusCode::TOO_MANY_REQUESTS,
-                        "temporarily_unavailable",
-                        "too many reports",
-                    )
-                    .retry_after(later.retry_after)
-                    .because("leaks_rate")
-                })?;
-            }
-            let at = at.as_deref().and_then(|at| place(at, text));
+            let at = at.as_deref().and_then(|at| place(at, found));
             let known = self.act_on(text, at, &mut came).await?;
             came.known.push(known);
         }
         Ok(came)
+    }
+
+    /// Acts on a report that nobody waits for.
+    async fn act_on_its_own(self, found: Vec<Found>) {
+        for pause in PAUSES {
+            let Err(problem) = self.act(&found).await else {
+                return;
+            };
+            tracing::error!(
+                name: "lanyard.leak.failed",
+                { lanyard.reason = problem.reason },
+                "a report of a leak could not be acted on yet"
+            );
+            sleep(pause).await;
+        }
+        if self.act(&found).await.is_err() {
+            tracing::error!(name: "lanyard.leak.lost", "a report of a leak was not acted on");
+        }
+    }
+
+    /// Counts what one network reports; as much of it as it may, and when more.
+    fn count(&self, found: &mut Vec<Found>, network: Network) -> Result<(), Problem> {
+        for counted in 0..found.len() {
+            if let Err(later) = self.issue.count_report(network) {
+                found.truncate(counted);
+                return Err(Problem::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "temporarily_unavailable",
+                    "too many reports",
+                )
+                .retry_after(later.retry_after)
+                .because("leaks_rate"));
+            }
+        }
+        Ok(())
     }
 
     async fn act_on(
@@ -139,12 +177,13 @@ impl Finders {
             return Ok(false);
         }
         for (secret, version) in found {
-            self.vault.leaked((secret, version), at.clone()).await?;
-            tracing::error!(
-                name: "lanyard.leak.secret",
-                { lanyard.secret = %secret, version = version.0, found_at },
-                "a third party's credential was found where it does not belong: it is to be exchanged"
-            );
+            if self.vault.leaked((secret, version), at.clone()).await? {
+                tracing::error!(
+                    name: "lanyard.leak.secret",
+                    { lanyard.secret = %secret, version = version.0, found_at },
+                    "a third party's credential was found where it does not belong: it is to be exchanged"
+                );
+            }
             let view = self.vault.show(&secret.to_string())?;
             came.secrets.push(view.name);
         }
@@ -153,9 +192,10 @@ impl Finders {
 }
 
 /// A place as it may stand in the log: without a query, and nothing at all where it holds what was found.
-fn place(text: &str, found: &str) -> Option<String> {
+fn place(text: &str, found: &[Found]) -> Option<String> {
     let text = text.trim().split(['?', '#']).next().unwrap_or_default();
-    if text.contains(found.trim()) {
+    // Also what is beside it in the report.
+    if found.iter().any(|found| text.contains(found.text.trim())) {
         return None;
     }
     let text = wording::without_secrets(text);
@@ -216,12 +256,20 @@ async fn report(
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let found = read(whole(body)?)?;
-    let network = peer.map(|Extension(ConnectInfo(peer))| Network::of(peer.ip().to_canonical()));
-    finders.act(&found, network).await?;
+    let answered = Instant::now() + ANSWERED_AFTER;
+    let mut found = read(whole(body)?)?;
     let received = Received {
         received: found.len(),
     };
+    let counted = match peer {
+        Some(Extension(ConnectInfo(peer))) => {
+            finders.count(&mut found, Network::of(peer.ip().to_canonical()))
+        }
+        None => Ok(()),
+    };
+    tokio::spawn(finders.act_on_its_own(found));
+    sleep_until(answered).await;
+    counted?;
     let no_store = [(CACHE_CONTROL, "no-store")];
     Ok((StatusCode::ACCEPTED, no_store, Json(received)).into_response())
 }
@@ -247,7 +295,52 @@ async fn of_github(
         );
     }
     let (found, types) = github::read(body)?;
-    let came = finders.act(&bounded(found)?, None).await?;
+    let came = finders.act(&bounded(found)?).await?;
     let no_store = [(CACHE_CONTROL, "no-store")];
     Ok((no_store, Json(github::answer(types, &came.known))).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(texts: &[&str]) -> Vec<Found> {
+        let each = texts.iter().map(|text| Found {
+            text: Zeroizing::new((*text).to_owned()),
+            at: None,
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn the_place_of_a_leak_is_told_without_its_query_and_never_with_what_was_found() {
+        let values = found(&["sk_live_51Hx", " other-value\n"]);
+        for (place_of, told) in [
+            (
+                "https://git.example/blob/main/config",
+                Some("https://git.example/blob/main/config"),
+            ),
+            (
+                " https://git.example/blob?token=sk_live_51Hx ",
+                Some("https://git.example/blob"),
+            ),
+            (
+                "https://git.example/blob#sk_live_51Hx",
+                Some("https://git.example/blob"),
+            ),
+            ("https://git.example/sk_live_51Hx/raw", None),
+            // What lies beside it in the same report.
+            ("https://git.example/other-value", None),
+            (
+                "https://git.example/lyk_abcDEF012/raw",
+                Some("https://git.example/***"),
+            ),
+            ("https://git.example/a\r\nlevel=error", None),
+            ("?token=sk_live_51Hx", None),
+        ] {
+            assert_eq!(place(place_of, &values).as_deref(), told, "{place_of}");
+        }
+        let long = format!("https://git.example/{}", "a".repeat(LONGEST_PLACE));
+        assert_eq!(place(&long, &values), None);
+    }
 }

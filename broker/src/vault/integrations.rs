@@ -3,6 +3,7 @@
 //! Whoever may change one decides where a secret is sent, so that is a right of its own. What a gateway is given in
 //! the end is asked of the policies before each lease, see [`leases`].
 
+mod belief;
 pub mod leases;
 mod state;
 mod view;

@@ -5,8 +5,8 @@
 //! try values on a copy. *What it misses:* a value that was reported with something before or behind it, or
 //! encoded; and versions that are retired, which nobody should be able to use.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lanyard_token::NodeId;
 
@@ -21,12 +21,14 @@ pub(super) struct Known {
     mac: Option<Mac>,
     by_tag: HashMap<[u8; 16], Vec<(NodeId, Version)>>,
     seen: HashMap<(NodeId, Version), [u8; 16]>,
+    /// What was reported already, since this process began.
+    reported: HashSet<(NodeId, Version)>,
 }
 
 impl Vault {
     /// Which version of which secret a text is, if it is one that could be in use.
     pub fn version_of(&self, text: &str) -> Result<Vec<(NodeId, Version)>, VaultError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let mac = known.mac(&self.seal)?;
         let mut new = Vec::new();
         self.state.each_sealed(|secret, name, version, sealed| {
@@ -52,19 +54,33 @@ impl Vault {
         Ok(found)
     }
 
-    /// Writes down that a version was found where it does not belong: it should be exchanged.
+    /// Writes down that a version was found where it does not belong: it should be exchanged. Says whether that is
+    /// news: a report that comes again changes nothing, and would only make the log longer.
     pub async fn leaked(
         &self,
         (secret, version): (NodeId, Version),
         found_at: Option<String>,
-    ) -> Result<(), VaultError> {
+    ) -> Result<bool, VaultError> {
+        let is_queued = self.state.is_queued_if_in_force(secret, version);
+        if !self.known().reported.insert((secret, version)) && is_queued {
+            return Ok(false);
+        }
         let event = Event::SecretLeaked {
             secret,
             version,
             found_at,
         };
-        self.store.append(vec![event]).await?;
-        Ok(())
+        let written = self.store.append(vec![event]).await;
+        if written.is_err() {
+            self.known().reported.remove(&(secret, version));
+        }
+        written?;
+        Ok(true)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is remembered beside the log is never half of anything.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,6 +19,8 @@ mod patience;
 mod plan;
 pub mod postgres;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod third_party;
 mod view;
 
@@ -37,6 +39,7 @@ use self::journal::LogJournal;
 use self::machine::{Alarm, Answer, Creation, Fact, Known};
 use self::patience::Patience;
 use self::state::RotationState;
+use super::integrations::IntegrationState;
 use super::{Vault, VaultError};
 use crate::clock::UnixMillis;
 use crate::store::Event;
@@ -92,6 +95,8 @@ pub enum RotateError {
 pub struct Rotations {
     vault: Arc<Vault>,
     state: Arc<RotationState>,
+    /// Knows who used what.
+    integrations: Arc<IntegrationState>,
     client: reqwest::Client,
     running: Mutex<HashSet<NodeId>>,
     kept_waiting: Mutex<BTreeMap<NodeId, KeptWaiting>>,
@@ -103,10 +108,16 @@ pub struct Rotations {
 impl Rotations {
     /// Over a store that already feeds `state`. `client` follows no redirects, uses no proxy, and connects only
     /// where it may.
-    pub fn new(vault: Arc<Vault>, state: Arc<RotationState>, client: reqwest::Client) -> Self {
+    pub fn new(
+        vault: Arc<Vault>,
+        state: Arc<RotationState>,
+        integrations: Arc<IntegrationState>,
+        client: reqwest::Client,
+    ) -> Self {
         Self {
             vault,
             state,
+            integrations,
             client,
             running: Mutex::default(),
             kept_waiting: Mutex::default(),
@@ -268,7 +279,36 @@ impl Rotations {
                 kept_waiting.insert(plan.secret, waiting);
             }
         }
+        self.keep_unplanned_waiting(&mut kept_waiting);
         *self.kept_waiting() = kept_waiting;
+    }
+
+    /// Somebody may have a copy, and nobody said how it is exchanged: only a person can do that.
+    fn keep_unplanned_waiting(&self, kept_waiting: &mut BTreeMap<NodeId, KeptWaiting>) {
+        let unplanned = self.vault.list().into_iter();
+        for view in unplanned.filter(|view| !view.planned && view.active.is_some()) {
+            let Some(since) = view.rotation_queued else {
+                continue;
+            };
+            let cause = view.queued_because.unwrap_or(RotationCause::OwnerEnded);
+            let why = RotateError::NoPlan {
+                secret: view.name.clone(),
+            };
+            // Once is enough: a plan may never come, and the metric and the list say it until it is exchanged.
+            if !self.kept_waiting().contains_key(&view.id) {
+                tracing::error!(
+                    secret = view.name, cause = cause.word(), error = %why,
+                    "a secret should be exchanged, and nobody said how"
+                );
+            }
+            let waiting = KeptWaiting {
+                secret: view.name,
+                cause,
+                since,
+                why: why.to_string(),
+            };
+            kept_waiting.insert(view.id, waiting);
+        }
     }
 
     /// Secrets that are due and cannot be exchanged; they are tried every minute.
@@ -285,12 +325,15 @@ impl Rotations {
 
     /// Until it is over, whatever comes in between.
     async fn carry_on(&self, rotation: NodeId) {
-        let mut patience = Patience::default();
+        // What an earlier process could not do counts too.
+        let left = self.state.rotation(rotation);
+        let left_at = left.and_then(|under| under.rotation.due_since());
+        let mut patience = Patience::since(left_at);
         let mut again = self.again.subscribe();
         loop {
             again.mark_unchanged();
             let halted = tokio::select! {
-                ended = self.try_to_carry_on(rotation) => match ended {
+                ended = self.try_to_carry_on(rotation, &mut patience) => match ended {
                     Ok(()) => return,
                     Err(halted) => halted,
                 },
@@ -321,12 +364,16 @@ impl Rotations {
         }
     }
 
-    async fn try_to_carry_on(&self, rotation: NodeId) -> Result<(), Halted> {
+    async fn try_to_carry_on(
+        &self,
+        rotation: NodeId,
+        patience: &mut Patience,
+    ) -> Result<(), Halted> {
         let missing = |error: RotateError| Halted::Missing(error.to_string());
         let journal = self.journal(rotation, By::Broker).map_err(missing)?;
         let plan = self.planned(journal.begun.secret).map_err(missing)?;
         let driver = self.driver(&plan).map_err(missing)?;
-        drive(&journal, &*driver, &*self.vault.clock).await
+        drive(&journal, &*driver, &*self.vault.clock, patience).await
     }
 
     fn journal(&self, rotation: NodeId, by: By) -> Result<LogJournal, RotateError> {
@@ -338,6 +385,7 @@ impl Rotations {
         Ok(LogJournal {
             vault: Arc::clone(&self.vault),
             state: Arc::clone(&self.state),
+            integrations: Arc::clone(&self.integrations),
             rotation,
             manager: plan.manager,
             begun,

@@ -226,6 +226,16 @@ impl VaultState {
         known.is_some_and(|known| known.state != VersionState::Retired)
     }
 
+    /// Whether nothing is to be done about a version that was found elsewhere: it is to be exchanged already, or goes by
+    /// itself.
+    pub(super) fn is_queued_if_in_force(&self, secret: NodeId, version: Version) -> bool {
+        let inner = self.read();
+        inner.secrets.get(&secret).is_some_and(|record| {
+            let active = record.find(may_be_leased);
+            active.is_none_or(|(active, _)| active != version) || record.queued().is_some()
+        })
+    }
+
     /// A version that is not retired, sealed; `None`: the one in force.
     pub(super) fn kept(&self, secret: NodeId, version: Option<Version>) -> Option<Kept> {
         let inner = self.read();
@@ -263,6 +273,16 @@ impl VaultState {
     /// Until when somebody may use a version, at the latest.
     pub(super) fn last_use(&self, secret: NodeId, version: Version) -> Option<UnixMillis> {
         self.read().spans.get(&secret)?.last_until(version)
+    }
+
+    /// Until when a holder may use a version; `None`: it never had it, or long ago.
+    pub(super) fn had_until(
+        &self,
+        secret: NodeId,
+        version: Version,
+        holder: NodeId,
+    ) -> Option<UnixMillis> {
+        self.read().spans.get(&secret)?.until(holder, version)
     }
 
     /// Whether a version that was just handed out may be.

@@ -293,6 +293,35 @@ async fn the_end_of_an_owner_queues_its_secrets_until_a_new_value_is_in_force() 
 }
 
 #[tokio::test]
+async fn a_leak_that_is_reported_again_makes_the_log_no_longer_unless_something_is_to_be_done() {
+    let world = in_memory().await;
+    let id = world.put("key", "sk_1").await.id;
+    let queued = || world.vault.show("key").unwrap().rotation_queued.is_some();
+    let report = async |version| {
+        let before = world.store.head();
+        let at = Some("https://git.example".to_owned());
+        let is_news = world
+            .vault
+            .leaked((id, Version(version)), at)
+            .await
+            .unwrap();
+        assert_eq!(is_news, world.store.head() > before);
+        is_news
+    };
+    assert!(report(1).await && queued());
+    assert!(!report(1).await);
+    world.put("key", "sk_2").await;
+    assert!(!report(1).await && !queued());
+    // Somebody puts the one that leaked in force again.
+    let back = world.vault.activate("key", Version(1), By::Broker, None);
+    back.await.unwrap();
+    assert!(!queued());
+    assert!(report(1).await && queued());
+    assert!(report(2).await, "another one");
+    assert_eq!(world.vault.version_of("sk_2").unwrap(), [(id, Version(2))]);
+}
+
+#[tokio::test]
 async fn secrets_go_to_another_owner_one_by_one_or_all_at_once() {
     let world = in_memory().await;
     let platform = NodeId::from_u64(9_999);

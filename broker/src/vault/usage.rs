@@ -126,6 +126,12 @@ impl Spans {
         of_version.map(|span| span.until).max()
     }
 
+    /// Until when a holder may use a version, at the latest; `None`: it never had it, as far as is known here.
+    pub(super) fn until(&self, holder: NodeId, version: Version) -> Option<UnixMillis> {
+        let newest = self.newest.get(&(holder, version))?;
+        Some(self.spans.get(newest)?.until)
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<&Span> {
         self.spans.get(&number)
     }
@@ -208,5 +214,9 @@ mod tests {
         }
         assert_eq!(spans.spans.len(), 1);
         assert_eq!(spans.spans[&0].leases, 525_600);
+        let end = UnixMillis(525_600 * 60_000);
+        assert_eq!(spans.until(NodeId::from_u64(1), Version(1)), Some(end));
+        assert_eq!(spans.until(NodeId::from_u64(1), Version(2)), None);
+        assert_eq!(spans.until(NodeId::from_u64(2), Version(1)), None);
     }
 }

@@ -6,4 +6,5 @@ mod http;
 mod postgres;
 mod rotation;
 mod servers;
+mod under_way;
 mod vendor;

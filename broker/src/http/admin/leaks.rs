@@ -10,5 +10,5 @@ use crate::http::leaks::read;
 
 /// Unlike whoever reports without saying who they are, an administrator is told what came of it.
 pub(super) async fn report(State(rooms): State<Rooms>, _: Administrator, body: Bytes) -> Answer {
-    ok(rooms.finders.act(&read(body)?, None).await?)
+    ok(rooms.finders.act(&read(body)?).await?)
 }

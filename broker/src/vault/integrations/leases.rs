@@ -126,13 +126,10 @@ impl Integrations {
                 integration: *integration,
                 gateway,
             };
-            // Of its own secrets alone, of versions that there were, and nothing twice.
-            let is_there = secret.id == told.secret
-                && secret
-                    .versions
-                    .iter()
-                    .any(|known| known.version == told.version);
-            (is_there && told.calls > self.state.told(key, boot)).then(|| {
+            // Of its own secrets alone, of versions that it had, and nothing twice.
+            let last_at = self.believed(gateway, told, now)?;
+            let is_own = secret.id == told.secret;
+            (is_own && told.calls > self.state.told(key, boot)).then(|| {
                 Event::SecretUsed(Box::new(SecretUse {
                     integration: *integration,
                     secret: told.secret,
@@ -140,7 +137,7 @@ impl Integrations {
                     gateway,
                     boot,
                     calls: told.calls,
-                    last_at: told.last_at.min(now),
+                    last_at,
                 }))
             })
         };

@@ -67,12 +67,12 @@ pub trait Journal: Send + Sync {
 }
 
 /// Carries a rotation on until it is over.
-pub async fn drive(
+pub(super) async fn drive(
     journal: &dyn Journal,
     driver: &dyn Driver,
     clock: &dyn Clock,
+    patience: &mut Patience,
 ) -> Result<(), Halted> {
-    let mut patience = Patience::default();
     let (mut compared, mut seen) = (None, None);
     loop {
         let (rotation, rules) = (journal.rotation(), journal.rules());

@@ -16,6 +16,7 @@ use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
 use crate::store::Event;
 use crate::store::event::{By, SecretVersion, VersionState};
+use crate::vault::integrations::IntegrationState;
 use crate::vault::versions::Wish;
 use crate::vault::{SecretName, SecretValue, Vault, VaultError};
 
@@ -26,6 +27,7 @@ const PASSWORD_LETTERS: usize = 40;
 pub(super) struct LogJournal {
     pub(super) vault: Arc<Vault>,
     pub(super) state: Arc<RotationState>,
+    pub(super) integrations: Arc<IntegrationState>,
     pub(super) rotation: NodeId,
     /// As it was when this began; a plan that changes does so for the next rotation.
     pub(super) manager: NodeId,
@@ -178,8 +180,9 @@ impl Journal for LogJournal {
     }
 
     fn old_used(&self) -> Option<UnixMillis> {
-        let old = self.under().rotation.old()?.version;
-        self.vault.state.last_use(self.begun.secret, old)
+        let (secret, old) = (self.begun.secret, self.under().rotation.old()?.version);
+        let leased = self.vault.state.last_use(secret, old);
+        leased.max(self.integrations.last_used(secret, old))
     }
 
     fn record(&self, fact: Fact, made: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>> {

@@ -218,6 +218,14 @@ impl Rotation {
         self.since
     }
 
+    /// Since when it should have got on; `None` while time has to pass.
+    pub const fn due_since(&self) -> Option<UnixMillis> {
+        match self.step {
+            Step::Overlapping { .. } | Step::Draining | Step::Over(_) => None,
+            _ => Some(self.since),
+        }
+    }
+
     /// Whether what the new one shall be is ours to say.
     pub const fn is_proposed(&self) -> bool {
         matches!(self.creation, Creation::Proposed(_))

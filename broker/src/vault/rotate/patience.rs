@@ -9,15 +9,29 @@ const LONGEST_PAUSE: u64 = 30_000;
 /// How long nothing may move until somebody is told: with the longest pause within a minute.
 const TOLD_AFTER: u64 = 25_000;
 
-/// What is remembered between tries; a new process begins anew.
+/// What is remembered between tries.
+///
+/// Pauses begin anew with each process, but not the time until somebody is told: a process that carries on what another
+/// one began counts its first failure from the last step in the log, else one that is started again and again would tell
+/// nobody. *What that costs:* where nobody carried on for long, since no broker ran, the first failure tells at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Patience {
+    /// When the step was made that an earlier process left.
+    left_at: Option<UnixMillis>,
     failing_since: Option<UnixMillis>,
     failures: u32,
     why: String,
 }
 
 impl Patience {
+    /// For a rotation that stands since then; `None`: it only waits, and nothing says how long it has failed.
+    pub(super) fn since(left_at: Option<UnixMillis>) -> Self {
+        Self {
+            left_at,
+            ..Self::default()
+        }
+    }
+
     /// A step was made.
     pub(super) fn restore(&mut self) {
         *self = Self::default();
@@ -25,7 +39,8 @@ impl Patience {
 
     /// A try brought nothing; how long to pause.
     pub(super) fn wear(&mut self, why: &str, now: UnixMillis) -> u64 {
-        self.failing_since.get_or_insert(now);
+        let since = self.left_at.map_or(now, |left_at| left_at.min(now));
+        self.failing_since.get_or_insert(since);
         why.clone_into(&mut self.why);
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
@@ -42,6 +57,38 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_lives_for_ten_seconds_tells_what_those_before_it_could_not() {
+        let step = UnixMillis(1_000_000);
+        let mut now = step;
+        for _ in 0..12 {
+            let mut patience = Patience::since(Some(step));
+            let born = now;
+            while now.millis_since(born) < 10_000 {
+                now = now.plus_millis(patience.wear("it says no", now));
+                if patience.is_over(now).is_some() {
+                    let told = now.millis_since(step);
+                    assert!((25_000..=60_000).contains(&told), "{told} ms");
+                    return;
+                }
+            }
+        }
+        panic!("nobody was told in {} ms", now.millis_since(step));
+    }
+
+    #[test]
+    fn what_only_waits_may_have_waited_for_long_when_it_fails_for_the_first_time() {
+        let mut patience = Patience::since(None);
+        let now = UnixMillis(1_000_000);
+        patience.wear("it says no", now);
+        assert_eq!(patience.is_over(now.plus_millis(TOLD_AFTER - 1)), None);
+        // And a step takes away what was left by another process.
+        let mut patience = Patience::since(Some(UnixMillis(1_000)));
+        patience.restore();
+        patience.wear("it says no", now);
+        assert_eq!(patience.is_over(now), None);
+    }
 
     #[test]
     fn whatever_fails_somebody_is_told_within_a_minute_and_it_is_tried_for_ever() {

@@ -323,3 +323,32 @@ fn an_integration_that_could_not_work_is_refused_and_the_same_again_changes_noth
     let gone = world.refuses(&["integration", "show", "nobody"], 1);
     assert!(gone.contains("no integration"), "{gone}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_is_believed_of_the_versions_that_it_had_and_of_no_others() {
+    let world = World::new();
+    let gateway = world.enrol("egress-eu", &["--egress"]);
+    world.add("stripe", "payments", SECRET);
+    // Nobody had the first one.
+    world.put(SECRET, "payments", "sk_live_second");
+    let token = world.token(&gateway).await;
+    let (_, given) = world.leases(&token, "", json!({})).await;
+    let lease = &given["leases"][0];
+    assert_eq!(lease["version"], 2);
+    let used = |version: u64, calls: u64| {
+        json!({
+            "integration": "stripe", "secret": lease["secret"], "version": version, "calls": calls,
+            "last_at": given["now"],
+        })
+    };
+    let uses = [used(1, 5), used(2, 3), used(3, 7)];
+    let asked = json!({"boot": "00000000000000aa", "uses": uses});
+    assert_eq!(world.leases(&token, "", asked).await.0, StatusCode::OK);
+    let who = world.on(&["secret", "who", SECRET]);
+    let told = who["uses"].as_array().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|used| (&used["version"], &used["calls"]))
+        .collect();
+    assert_eq!(told, [(&json!(2), &json!(3))], "{who}");
+}

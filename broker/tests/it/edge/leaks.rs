@@ -1,5 +1,7 @@
 //! What was found elsewhere, through the real binary.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -24,18 +26,38 @@ async fn what_somebody_found_is_ended_or_marked_and_nobody_is_told_what_it_was()
     std::fs::write(&file, "sk_live_51Hx").unwrap();
     let file = file.to_str().unwrap();
     on(&["secret", "put", "a/key", "--owner", "dev", "--file", file]);
+    // The same value under another name.
+    on(&["secret", "put", "b/key", "--owner", "dev", "--file", file]);
+    // A report is answered before it is known what it was.
+    let until = async |is_so: &dyn Fn() -> bool| {
+        for _ in 0..500 {
+            if is_so() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it does not come: {}", dev.running.said());
+    };
 
-    // The same answer for a secret, a token, a key, and what is nothing.
+    // The same answer for a secret, a token, a key, and what is nothing, and never sooner.
     for text in ["sk_live_51Hx", token.as_str(), "sk_live_51HX", "nonsense"] {
+        let asked = Instant::now();
         let (status, told) = report(json!({"token": text, "url": found_at})).await;
         assert_eq!((status.as_u16(), told), (202, json!({"received": 1})));
+        assert!(asked.elapsed() >= Duration::from_millis(250), "{text}");
     }
-    assert!(on(&["secret", "show", "a/key"])["rotation_queued"].is_u64());
+    for name in ["a/key", "b/key"] {
+        until(&|| on(&["secret", "show", name])["rotation_queued"].is_u64()).await;
+    }
+    until(&|| dev.running.said().contains("and ended")).await;
+    let marked = || dev.running.said().matches("it is to be exchanged").count();
+    assert_eq!(marked(), 2, "one for each name");
     let probe = dev.token(&client, id, key).await;
     assert_eq!(probe.0, 200, "the key itself was not reported yet");
     assert!(!dev.is_active(&client, &token, (id, key)).await);
     let (status, _) = report(json!({"tokens": [key, "other"], "url": found_at})).await;
     assert_eq!(status, 202);
+    until(&|| dev.running.said().matches("and ended").count() == 2).await;
     assert_eq!(dev.token(&client, id, key).await.0, 401);
     let said = dev.running.said();
     assert!(said.contains(found_at) && !said.contains(key), "{said}");
@@ -58,7 +80,11 @@ async fn what_somebody_found_is_ended_or_marked_and_nobody_is_told_what_it_was()
     let body = json!({"tokens": [key, "sk_live_51Hx", "nonsense"]});
     let (status, came) = dev.admin(&client, Method::POST, "/v1/leaks", body).await;
     assert_eq!(status, 200, "{came}");
-    assert_eq!(came, json!({"ours": 1, "secrets": ["a/key"], "unknown": 1}));
+    assert_eq!(
+        came,
+        json!({"ours": 1, "secrets": ["a/key", "b/key"], "unknown": 1})
+    );
+    assert_eq!(marked(), 2, "what was reported before is no news");
     let lines = folder.path().join("found");
     std::fs::write(&lines, format!("{key}\n\nnonsense\n")).unwrap();
     let came = on(&["leak", "report", "--file", lines.to_str().unwrap()]);

@@ -1,5 +1,7 @@
 //! Described HTTP interfaces: each worked description against a vendor that is like it.
 
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -193,6 +195,42 @@ async fn an_answer_that_is_none_makes_nothing_certain() {
         Answer::Refused(_)
     ));
     assert!(matches!(driver.verify(&manager).await, Answer::Unclear(_)));
+}
+
+#[tokio::test]
+async fn a_reference_of_dots_ends_nothing_and_is_not_sent() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let routes = Router::new().fallback(move |uri: axum::http::Uri| {
+        seen.lock().unwrap().push(uri.path().to_owned());
+        std::future::ready(StatusCode::OK)
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    let manager = Manager::new();
+    for (name, text) in DESCRIPTIONS {
+        let driver = described(text, &url);
+        for dots in [".", ".."] {
+            let reference = Reference(dots.to_owned());
+            let ended = driver.revoke(&manager.shows(), &reference).await;
+            let sent = asked.lock().unwrap().clone();
+            assert!(
+                matches!(ended, Answer::Refused(_)) && sent.is_empty(),
+                "{name}, {dots}: {ended:?}, {sent:?}"
+            );
+        }
+        // Dots among other things are one part of a path, quoted.
+        for (odd, quoted) in [("../..", "%2E%2E%2F%2E%2E"), ("%2e%2e", "%252e%252e")] {
+            let reference = Reference(odd.to_owned());
+            driver.revoke(&manager.shows(), &reference).await;
+            let sent = std::mem::take(&mut *asked.lock().unwrap());
+            assert!(
+                sent.len() == 1 && sent[0].split('/').any(|part| part == quoted),
+                "{name}, {odd}: {sent:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
