@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod dev;
+pub mod exec;
 pub mod output;
 pub mod policy;
 pub mod probe;
@@ -18,6 +19,7 @@ pub mod seal;
 pub mod serve;
 pub mod store;
 pub mod stored;
+pub mod token_file;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -70,6 +72,8 @@ enum Command {
     Approval(admin::Noun<admin::ApprovalCommand>),
     /// Gateways, which verify tokens and report what they see
     Gateway(admin::Noun<admin::GatewayCommand>),
+    /// Run a program that cannot ask for tokens with one that is kept fresh
+    Exec(exec::ExecArgs),
     /// Access tokens
     Token(admin::Noun<admin::TokenCommand>),
     /// Signing keys
@@ -167,7 +171,11 @@ pub fn run() -> ExitCode {
         Command::Lineage(noun) => admin::run(noun, output),
         Command::Approval(noun) => admin::run_approval(noun, output),
         Command::Gateway(noun) => admin::run(noun, output),
-        Command::Token(noun) => admin::run(noun, output),
+        Command::Exec(args) => match exec::run(args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Token(noun) => admin::run_token(noun, output),
         Command::SigningKey(noun) => admin::run(noun, output),
         Command::Drift(noun) => admin::run(noun, output),
         Command::Integration(noun) => admin::run(noun, output),

@@ -35,7 +35,7 @@ pub use policies::{PoliciesArgs, ReloadPolicies, ShowPolicies};
 pub use rights::{UnusedRights, UnusedRightsArgs};
 pub use rotation::RotationCommand;
 pub use secret::SecretCommand;
-pub use token::TokenCommand;
+pub use token::{TokenCommand, run as run_token};
 
 /// A noun, its verbs, and which broker.
 #[derive(Debug, Args)]

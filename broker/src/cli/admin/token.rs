@@ -6,7 +6,8 @@ use clap::Subcommand;
 use lanyard_token::NodeId;
 use serde_json::{Value, json};
 
-use super::{Asks, Call, CliError, items, output};
+use super::{Asks, Call, CliError, Noun, Output, items, output};
+use crate::cli::token_file::{self, TokenFileArgs};
 
 /// `lanyard token …`.
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,16 @@ pub enum TokenCommand {
         #[arg(long)]
         wait: bool,
     },
+    /// Keep a fresh token in a file, for programs that read one; until SIGTERM. Asks no administrator
+    File(TokenFileArgs),
+}
+
+/// Runs it.
+pub fn run(noun: Noun<TokenCommand>, output: Output) -> Result<(), CliError> {
+    match &noun.command {
+        TokenCommand::File(args) => token_file::run(args, output),
+        TokenCommand::Revoke { .. } => super::run(noun, output),
+    }
 }
 
 impl Asks for TokenCommand {
@@ -31,7 +42,10 @@ impl Asks for TokenCommand {
             tokens,
             reason,
             wait,
-        } = self;
+        } = self
+        else {
+            return Err(CliError::Usage("that asks no administrator".to_owned()));
+        };
         let mut body = if tokens == &["-"] {
             let mut text = String::new();
             std::io::stdin()
