@@ -1,4 +1,4 @@
-//! `lanyard apply`: owners, identities, grants and gateways as files under review.
+//! `lanyard apply`: owners, identities, grants, gateways and integrations as files under review.
 //!
 //! Files say what shall be; the broker is asked what is; the difference is a plan of ordinary calls, each
 //! authorised and written to the log like one made by hand. So applying twice changes nothing, an
@@ -8,6 +8,7 @@
 
 mod file;
 mod grant;
+mod integration;
 mod plan;
 mod policies;
 mod registered;
@@ -29,13 +30,13 @@ pub(super) use registered::Registrations;
 /// `lanyard apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A file of owners, identities, grants and gateways, TOML; repeatable, all of them together are what shall be
+    /// A file of owners, identities, grants, gateways and integrations, TOML; repeatable, all of them together are what shall be
     #[arg(short, long = "file", required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only say what would be done
     #[arg(long)]
     plan: bool,
-    /// Disable what the files do not name; never administrators
+    /// Disable what the files do not name, and remove integrations; never administrators
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -51,7 +52,9 @@ pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
         .build()
         .map_err(|error| CliError::cannot("start", &error))?;
     runtime.block_on(policies::check(&desired.policies, &client))?;
-    let present = runtime.block_on(present(&client))?;
+    // Whoever may not read integrations can still apply files without any.
+    let asked = args.prune || !desired.integrations.is_empty();
+    let present = runtime.block_on(present(&client, asked))?;
     let steps = plan::plan(&desired, &present, args.prune).map_err(CliError::Usage)?;
     let done = if args.plan {
         0
@@ -66,12 +69,19 @@ pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn present(client: &AdminClient) -> Result<Present, CliError> {
+async fn present(client: &AdminClient, integrations: bool) -> Result<Present, CliError> {
     let owners = client.call(Method::GET, "v1/owners", None).await?;
     let identities = client.call(Method::GET, "v1/identities", None).await?;
+    let integrations = if integrations {
+        let answer = client.call(Method::GET, "v1/integrations", None).await?;
+        list(answer, "integrations")?
+    } else {
+        Vec::new()
+    };
     Ok(Present {
         owners: list(owners, "owners")?,
         identities: list(identities, "identities")?,
+        integrations,
     })
 }
 

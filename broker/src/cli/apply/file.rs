@@ -1,4 +1,4 @@
-//! Files of owners, identities, grants and gateways, read into what shall be.
+//! Files of owners, identities, grants, gateways and integrations, read into what shall be.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,6 +9,7 @@ use lanyard_token::{Audience, ScopeSet};
 use serde::Deserialize;
 
 use super::grant::{self, Grant, GrantEntry};
+use super::integration::{IntegrationEntry, Wanted};
 use super::policies::PolicyEntry;
 use crate::cli::CliError;
 use crate::cli::output::line;
@@ -26,6 +27,7 @@ const MOST_ENTRIES: usize = 100_000;
 pub(super) struct Desired {
     pub(super) owners: BTreeMap<String, Owner>,
     pub(super) identities: BTreeMap<String, Identity>,
+    pub(super) integrations: BTreeMap<String, Wanted>,
     /// Those that are not merged yet.
     pub(super) grants: Vec<Grant>,
     /// Folders of policies that the broker must decide by.
@@ -52,6 +54,8 @@ pub(super) struct Identity {
     pub(super) scopes: Option<ScopeSet>,
     /// `None`: however it is, or the trust domain's.
     pub(super) max_lifetime: Option<u64>,
+    /// Whether a gateway is given secrets of third parties; `None`: however it is, and not if it is not there.
+    pub(super) egress: Option<bool>,
     /// What of it grants have added.
     pub(super) grants: Vec<Grant>,
     /// Where it stands, for messages.
@@ -70,6 +74,8 @@ struct Document {
     grants: Vec<GrantEntry>,
     #[serde(default, rename = "gateway")]
     gateways: Vec<GatewayEntry>,
+    #[serde(default, rename = "integration")]
+    integrations: Vec<IntegrationEntry>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +106,7 @@ struct GatewayEntry {
     name: String,
     owner: String,
     audiences: Vec<String>,
+    egress: Option<bool>,
 }
 
 impl Desired {
@@ -126,15 +133,17 @@ impl Desired {
         let entries = self.owners.len()
             + self.identities.len()
             + self.grants.len()
+            + self.integrations.len()
             + document.owners.len()
             + document.identities.len()
             + document.grants.len()
-            + document.gateways.len();
+            + document.gateways.len()
+            + document.integrations.len();
         if entries > MOST_ENTRIES {
             return Err(at(
                 &file,
                 format_args!(
-                    "more than {MOST_ENTRIES} owners, identities and grants together: apply them in parts"
+                    "more than {MOST_ENTRIES} owners, identities, grants and integrations together: apply them in parts"
                 ),
             ));
         }
@@ -169,6 +178,7 @@ impl Desired {
                 audiences: entry.audiences,
                 scopes,
                 max_lifetime: entry.max_lifetime,
+                egress: None,
             };
             self.add_identity(&file, "identity", entry.name, identity)?;
         }
@@ -183,8 +193,20 @@ impl Desired {
                 audiences: entry.audiences,
                 scopes: None,
                 max_lifetime: None,
+                egress: entry.egress,
             };
             self.add_identity(&file, "gateway", entry.name, identity)?;
+        }
+        for entry in document.integrations {
+            let name = entry.name.clone();
+            let wanted = Wanted::read(&file, entry)?;
+            let place = wanted.place.clone();
+            if let Some(before) = self.integrations.insert(name, wanted) {
+                return Err(at(
+                    &place,
+                    format_args!("it is there already: {}", before.place),
+                ));
+            }
         }
         Ok(())
     }
@@ -226,6 +248,7 @@ impl Desired {
             audiences,
             scopes,
             max_lifetime: entry.max_lifetime,
+            egress: entry.egress,
             grants: Vec::new(),
             place: place.clone(),
         };
@@ -247,6 +270,7 @@ struct Entry {
     audiences: Vec<String>,
     scopes: Option<String>,
     max_lifetime: Option<u64>,
+    egress: Option<bool>,
 }
 
 pub(super) fn at(place: &str, why: impl Display) -> String {

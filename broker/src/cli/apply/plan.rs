@@ -1,6 +1,8 @@
 //! The difference between what shall be and what is, as steps in an order that works: owners before who
 //! needs them, transfers before an old owner ends.
 
+mod integrations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::file::{Desired, Identity};
 use super::grant::Grant;
+use super::integration::PresentIntegration;
 use crate::store::event::Kind;
 
 /// What the broker says there is.
@@ -17,6 +20,8 @@ use crate::store::event::Kind;
 pub(super) struct Present {
     pub(super) owners: Vec<PresentOwner>,
     pub(super) identities: Vec<PresentIdentity>,
+    /// Empty where nobody wants to know.
+    pub(super) integrations: Vec<PresentIntegration>,
 }
 
 /// An owner there is.
@@ -82,7 +87,21 @@ pub(super) enum Step {
         name: String,
         owner: String,
         audiences: Vec<Audience>,
+        egress: bool,
     },
+    /// An integration that is not there.
+    CreateIntegration { name: String, body: Value },
+    /// An integration that is another one.
+    ChangeIntegration {
+        name: String,
+        /// In words.
+        differences: Vec<String>,
+        body: Value,
+    },
+    /// An integration whose gateways a person has yet to enrol.
+    AwaitGateways { name: String, gateways: Vec<String> },
+    /// An integration that no file names.
+    RemoveIntegration { name: String },
     /// An identity that no file names.
     DisableIdentity { name: String },
     /// An owner that no file names.
@@ -95,11 +114,17 @@ impl Step {
     /// As in a difference of files.
     pub(super) const fn sign(&self) -> char {
         match self {
-            Self::CreateOwner { .. } | Self::CreateIdentity { .. } => '+',
-            Self::ChangeOwner { .. } | Self::ChangeIdentity { .. } => '~',
+            Self::CreateOwner { .. }
+            | Self::CreateIdentity { .. }
+            | Self::CreateIntegration { .. } => '+',
+            Self::ChangeOwner { .. }
+            | Self::ChangeIdentity { .. }
+            | Self::ChangeIntegration { .. } => '~',
             Self::Transfer { .. } => '>',
-            Self::DisableIdentity { .. } | Self::DisableOwner { .. } => '-',
-            Self::Enrol { .. } => '!',
+            Self::DisableIdentity { .. }
+            | Self::DisableOwner { .. }
+            | Self::RemoveIntegration { .. } => '-',
+            Self::Enrol { .. } | Self::AwaitGateways { .. } => '!',
         }
     }
 
@@ -139,15 +164,36 @@ impl Step {
                 name,
                 owner,
                 audiences,
+                egress,
             } => {
+                let egress = if *egress { " --egress" } else { "" };
                 let served: String = audiences
                     .iter()
                     .map(|audience| format!(" --audience {audience}"))
                     .collect();
                 format!(
-                    "gateway {name}: enrol it by hand: lanyard gateway add {name} --owner {owner}{served} --out FILE"
+                    "gateway {name}: enrol it by hand: lanyard gateway add {name} --owner {owner}{served}{egress} --out FILE"
                 )
             }
+            Self::CreateIntegration { name, body } => {
+                let gateways = crate::cli::output::shown("gateways", body.get("gateways"));
+                let owner = crate::cli::output::shown("owner", body.get("owner"));
+                let integration = body.get("integration");
+                let of = |pointer: &str| integration.and_then(|all| all.pointer(pointer));
+                format!(
+                    "integration {name} (of {owner}): {} with {} through {gateways}",
+                    crate::cli::output::shown("upstream", of("/upstream")),
+                    crate::cli::output::shown("secret", of("/inject/secret")),
+                )
+            }
+            Self::ChangeIntegration {
+                name, differences, ..
+            } => format!("integration {name}: {}", differences.join(", ")),
+            Self::AwaitGateways { name, gateways } => format!(
+                "integration {name}: waits for {}: enrol first, then apply again",
+                gateways.join(", ")
+            ),
+            Self::RemoveIntegration { name } => format!("integration {name}: removed"),
             Self::DisableIdentity { name } => format!("identity {name}: disabled"),
             Self::DisableOwner { name } => {
                 format!("owner {name}: disabled, and everything below it")
@@ -164,6 +210,10 @@ impl Step {
             Self::ChangeIdentity { name, .. } => ("change_identity", name),
             Self::Transfer { name, .. } => ("transfer_identity", name),
             Self::Enrol { name, .. } => ("enrol_gateway_by_hand", name),
+            Self::CreateIntegration { name, .. } => ("create_integration", name),
+            Self::ChangeIntegration { name, .. } => ("change_integration", name),
+            Self::AwaitGateways { name, .. } => ("integration_waits_for_gateways", name),
+            Self::RemoveIntegration { name } => ("remove_integration", name),
             Self::DisableIdentity { name } => ("disable_identity", name),
             Self::DisableOwner { name } => ("disable_owner", name),
         };
@@ -208,7 +258,14 @@ impl Step {
                 format!("v1/owners/{name}/disable"),
                 json!({"reason": PRUNED}),
             ),
-            Self::Enrol { .. } => return None,
+            Self::CreateIntegration { body, .. } | Self::ChangeIntegration { body, .. } => {
+                ("v1/integrations".to_owned(), body.clone())
+            }
+            Self::RemoveIntegration { name } => (
+                format!("v1/integrations/{name}/remove"),
+                json!({"reason": PRUNED}),
+            ),
+            Self::Enrol { .. } | Self::AwaitGateways { .. } => return None,
         })
     }
 }
@@ -260,6 +317,15 @@ pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<
                 found.kind.word()
             ));
         }
+        if let Some(egress) = wanted.egress
+            && egress != integrations::is_for_egress(found)
+        {
+            let (with, other) = if egress { ("out", "") } else { ("", "out") };
+            return Err(format!(
+                "{}: it was enrolled with{with} egress, and that never changes: enrol another with{other}, under another name",
+                wanted.place
+            ));
+        }
         let owner = names.get(&found.owner).copied().unwrap_or("-");
         if owner != wanted.owner {
             steps.push(Step::Transfer {
@@ -270,7 +336,10 @@ pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<
         }
         steps.extend(change(name, wanted, found));
     }
+    steps.extend(integrations::steps(desired, present, prune)?);
     if prune {
+        // Before the gateways that carry them.
+        steps.extend(integrations::pruned(desired, present));
         steps.extend(pruned(desired, present, &names));
     }
     Ok(steps)
@@ -282,26 +351,26 @@ fn check_owners(
     owners: &BTreeMap<&str, &PresentOwner>,
     prune: bool,
 ) -> Result<(), String> {
-    for wanted in desired.identities.values() {
-        let owner = wanted.owner.as_str();
+    let identities = desired.identities.values();
+    let identities = identities.map(|wanted| (wanted.owner.as_str(), &wanted.place));
+    let integrations = desired.integrations.values();
+    let integrations = integrations.map(|wanted| (wanted.owner.as_str(), &wanted.place));
+    for (owner, place) in identities.chain(integrations) {
         let found = owners.get(owner);
         let named = desired.owners.contains_key(owner);
         if !named && found.is_none() {
             return Err(format!(
-                "{}: there is no owner `{owner}`, neither in the files nor at the broker",
-                wanted.place
+                "{place}: there is no owner `{owner}`, neither in the files nor at the broker"
             ));
         }
         if !named && prune {
             return Err(format!(
-                "{}: with --prune its owner `{owner}` must be in the files, or it would be disabled",
-                wanted.place
+                "{place}: with --prune its owner `{owner}` must be in the files, or it would be disabled"
             ));
         }
         if found.is_some_and(|owner| owner.disabled) {
             return Err(format!(
-                "{}: its owner `{owner}` is disabled: `lanyard owner enable {owner}`, or name another",
-                wanted.place
+                "{place}: its owner `{owner}` is disabled: `lanyard owner enable {owner}`, or name another"
             ));
         }
     }
@@ -314,6 +383,7 @@ fn create(name: &str, wanted: &Identity) -> Step {
             name: name.to_owned(),
             owner: wanted.owner.clone(),
             audiences: wanted.audiences.clone(),
+            egress: wanted.egress == Some(true),
         };
     };
     let mut body = json!({
@@ -439,6 +509,8 @@ fn pruned(desired: &Desired, present: &Present, names: &BTreeMap<NodeId, &str>) 
     identities.chain(owners).collect()
 }
 
+#[cfg(test)]
+mod carried;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]

@@ -352,3 +352,60 @@ async fn a_gateway_is_believed_of_the_versions_that_it_had_and_of_no_others() {
         .collect();
     assert_eq!(told, [(&json!(2), &json!(3))], "{who}");
 }
+
+#[test]
+fn files_that_are_applied_bring_an_integration_once_change_it_and_take_it_away_only_when_asked() {
+    let world = World::new();
+    let file = world.folder.path().join("fleet.toml");
+    let text = "[[owner]]\nname = \"payments\"\n[[gateway]]\nname = \"egress-eu\"\nowner = \"payments\"\n\
+         audiences = [\"https://egress.example\"]\negress = true\n";
+    let stripe = format!(
+        "[[integration]]\nname = \"stripe\"\nowner = \"payments\"\ngateways = [\"egress-eu\"]\n\
+         upstream = \"https://api.stripe.com\"\n[integration.inject]\nkind = \"header\"\nsecret = \"{SECRET}\"\n\
+         [[integration.rule]]\nmethod = \"GET\"\ntemplate = \"/v1/charges\"\n"
+    );
+    let apply = |content: &str, more: &[&str]| {
+        std::fs::write(&file, content).unwrap();
+        let arguments = ["apply", "-f", file.to_str().unwrap()];
+        world.on(&[&arguments, more].concat())
+    };
+    let steps = |answer: &Value| -> Vec<String> {
+        let steps = answer["steps"].as_array().unwrap().iter();
+        steps
+            .map(|step| step["step"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let both = format!("{text}{stripe}");
+    let waits = ["enrol_gateway_by_hand", "integration_waits_for_gateways"];
+    assert_eq!(steps(&apply(&both, &[])), waits);
+    world.enrol("egress-eu", &["--egress"]);
+    assert_eq!(steps(&apply(&both, &["--plan"])), ["create_integration"]);
+    assert_eq!(
+        world.on(&["integration", "list"])["integrations"],
+        json!([])
+    );
+    assert_eq!(apply(&both, &[])["done"], 1);
+    assert_eq!(world.on(&["integration", "show", "stripe"])["usable"], true);
+    assert_eq!(steps(&apply(&both, &[])), [""; 0]);
+    let more = both.replace("/v1/charges", "/v1/refunds");
+    assert_eq!(steps(&apply(&more, &[])), ["change_integration"]);
+    assert_eq!(steps(&apply(&more, &[])), [""; 0]);
+    assert_eq!(
+        steps(&apply(text, &[])),
+        [""; 0],
+        "only --prune ends anything"
+    );
+    let pruned = steps(&apply(text, &["--prune"]));
+    assert!(
+        pruned.contains(&"remove_integration".to_owned()),
+        "{pruned:?}"
+    );
+    assert_eq!(
+        world.on(&["integration", "list"])["integrations"],
+        json!([])
+    );
+    let off = both.replace("egress = true", "egress = false");
+    std::fs::write(&file, off).unwrap();
+    let said = world.refuses(&["apply", "-f", file.to_str().unwrap()], 2);
+    assert!(said.contains("never changes"), "{said}");
+}

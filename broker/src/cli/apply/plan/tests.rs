@@ -68,6 +68,7 @@ pub(super) fn fleet() -> Present {
             identity("billing", Kind::Service, "orders:read"),
             identity("door", Kind::Gateway, "lanyard:feed lanyard:report"),
         ],
+        integrations: Vec::new(),
     }
 }
 
