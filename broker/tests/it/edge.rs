@@ -5,6 +5,7 @@ mod attacks;
 mod bad_input;
 mod commands;
 mod cut_off;
+mod egress;
 mod exec;
 mod federation;
 pub(crate) mod harness;

@@ -10,7 +10,7 @@ use super::harness::{Running, client, json, refused, run, words};
 const EXAMPLE: &str = include_str!("../../../../deploy/lanyard.toml");
 
 /// The example configuration, moved into a folder and onto free ports.
-fn configuration(folder: &Path, change: impl Fn(&str) -> String) -> String {
+pub(super) fn configuration(folder: &Path, change: impl Fn(&str) -> String) -> String {
     let path = folder.to_str().unwrap();
     for (noun, name) in [("seal", "seal.key"), ("root", "root.key")] {
         let file = folder.join(name);
@@ -33,14 +33,14 @@ fn configuration(folder: &Path, change: impl Fn(&str) -> String) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-fn certificate(folder: &Path) -> String {
+pub(super) fn certificate(folder: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     made.cert.pem()
 }
 
-fn port() -> u16 {
+pub(super) fn port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -48,7 +48,7 @@ fn port() -> u16 {
         .port()
 }
 
-async fn until(what: &str, running: &Running, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, running: &Running, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
         assert!(
