@@ -273,6 +273,37 @@ async fn a_new_version_and_a_new_rule_reach_the_next_call() {
 }
 
 #[tokio::test]
+async fn a_value_for_integrations_that_cannot_be_carried_does_not_go_where_the_one_before_went() {
+    let (upstream, seen) = echo().await;
+    let (elsewhere, _) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    // The value of another place, in the same answer with more rules than one egress takes.
+    let rules: String = (0..250)
+        .map(|n| {
+            format!("[[rule]]\nmethod = \"GET\"\ntemplate = \"/v2/{n}\"\nclass = \"normal\"\n")
+        })
+        .collect();
+    let moved = party(elsewhere, HEADER, "");
+    let many = (0..17).map(|n| {
+        let named = party(elsewhere, HEADER, "").replace("\"party\"", &format!("\"more-{n}\""));
+        carried(2000 + n, &(named + &rules))
+    });
+    let integrations = std::iter::once(carried(1001, &moved)).chain(many).collect();
+    world
+        .change(|script| {
+            script.integrations = integrations;
+            let lease = script.leases.get_mut("party").unwrap();
+            *lease = (1003, 1, None, "for elsewhere".to_owned());
+        })
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    for (_, headers, _) in &*seen.lock().unwrap() {
+        assert_eq!(headers["authorization"], format!("Bearer {VALUE}"));
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_would_break_a_header_is_not_sent() {
     let (upstream, seen) = echo().await;
     let world = World::new(&party(upstream, HEADER, "")).await;
