@@ -8,6 +8,7 @@
 mod act;
 pub(super) mod parts;
 mod response;
+mod using;
 
 use lanyard_token::{Audience, Scope};
 use serde::Serialize;
@@ -19,6 +20,7 @@ use super::trial::{Asking, Fixtures, Outcome};
 pub use act::{ActExplained, explain_act};
 use parts::{Situation, why_not};
 pub use response::{Answered, explain_response};
+pub use using::{UseExplained, explain_use};
 
 /// What came out of a request, and why.
 #[derive(Clone, Debug, Serialize)]

@@ -76,11 +76,15 @@ pub fn rehearse_use(
     fixtures: &Fixtures,
     using: &Using,
 ) -> Result<Outcome, Untried> {
-    let gateway = fixtures
-        .get(&using.identity)
-        .ok_or_else(|| Untried::Nobody(using.identity.clone()))?;
-    let judged = bundle.may_use(&using.asked(gateway));
+    let judged = bundle.may_use(&using.asked(gateway(fixtures, using)?));
     outcome(judged.map_err(Untried::Failed)?)
+}
+
+/// Which gateway.
+pub(super) fn gateway<'f>(fixtures: &'f Fixtures, using: &Using) -> Result<&'f Fixture, Untried> {
+    fixtures
+        .get(&using.identity)
+        .ok_or_else(|| Untried::Nobody(using.identity.clone()))
 }
 
 fn outcome(judged: Judged<'_>) -> Result<Outcome, Untried> {

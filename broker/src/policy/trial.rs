@@ -22,7 +22,7 @@ pub use asking::{Asking, Limits};
 pub use case::{Case, Expectation, Outcome, Reason, Verdict};
 pub use class::{Circumstance, Class, Classes};
 pub use fixture::{Fixture, Fixtures, Kind};
-pub use using::{OwnedSecret, UseCase, Using};
+pub use using::{NamedUse, OwnedSecret, UseCase, Using};
 
 use super::respond::ResponseCase;
 

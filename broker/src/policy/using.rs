@@ -3,6 +3,8 @@
 //! As with administration, a permit has to hold, no forbid may, and a policy that fails denies. A bundle whose schema
 //! has no word of it was written before there was egress: nothing is handed out under it.
 
+pub mod matrix;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -43,15 +45,19 @@ impl Bundle {
             return Ok(Judged::default());
         };
         let action = self.words.action_called(USE);
-        let principal = self.words.identity(asked.gateway.name);
         let mut principals: Vec<EntityUid> =
             self.words.parents(&asked.gateway).into_iter().collect();
-        principals.push(principal.clone());
-        let entities = self.words.use_entities(asked, &secret, &action)?;
-        let context = circumstances(asked)?;
-        let request = Request::new(principal, action.clone(), secret.clone(), context, None)
-            .map_err(|error| error.to_string())?;
+        principals.push(self.words.identity(asked.gateway.name));
+        let (request, entities) = self.words.put_use(asked, &secret)?;
         Ok(self.judged(&request, &entities, (&action, &[&secret], &principals)))
+    }
+
+    /// The question, as Cedar takes it; `None`: the schema has no word of secrets.
+    pub(super) fn put_use(&self, asked: &Use<'_>) -> Result<Option<(Request, Entities)>, Unfit> {
+        let secret = self.words.secret(asked.secret);
+        secret
+            .map(|secret| self.words.put_use(asked, &secret))
+            .transpose()
     }
 
     /// Whether there is a permit of it at all.
@@ -71,6 +77,16 @@ impl Words {
     fn secret(&self, name: &str) -> Option<EntityUid> {
         let kind = self.secret.clone()?;
         Some(EntityUid::from_type_name_and_id(kind, EntityId::new(name)))
+    }
+
+    fn put_use(&self, asked: &Use<'_>, secret: &EntityUid) -> Result<(Request, Entities), Unfit> {
+        let action = self.action_called(USE);
+        let principal = self.identity(asked.gateway.name);
+        let entities = self.use_entities(asked, secret, &action)?;
+        let context = circumstances(asked)?;
+        let request = Request::new(principal, action, secret.clone(), context, None)
+            .map_err(|error| error.to_string())?;
+        Ok((request, entities))
     }
 
     fn use_entities(

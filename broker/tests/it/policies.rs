@@ -4,6 +4,7 @@ mod ages;
 mod broken;
 mod change;
 mod explained;
+mod given;
 mod recorded;
 mod responses;
 mod suspicious;

@@ -2,6 +2,7 @@
 
 mod act;
 mod drift;
+mod using;
 
 use std::net::IpAddr;
 
@@ -39,6 +40,8 @@ pub struct ExplainArgs {
     happened: Happened,
     #[command(flatten)]
     administers: act::Does,
+    #[command(flatten)]
+    uses: using::Uses,
     /// List also the policies about others
     #[arg(long)]
     all: bool,
@@ -138,6 +141,9 @@ pub(super) fn run(args: &ExplainArgs, output: Output) -> Result<(), CliError> {
     }
     if let Some((fixtures, acting)) = act::meant(args, &trial)? {
         return act::run((&bundle, &fixtures), &acting, args.all, output);
+    }
+    if let Some((fixtures, using)) = using::meant(args, &trial)? {
+        return using::run((&bundle, &fixtures), &using, args.all, output);
     }
     let (fixtures, asking) = match &args.case {
         Some(name) => (trial.fixtures.clone(), case(&trial, name)?),

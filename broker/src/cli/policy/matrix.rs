@@ -13,6 +13,7 @@ use crate::policy::administration::matrix as administration;
 use crate::policy::matrix::{Row, missing, rows, text};
 use crate::policy::respond::matrix as responses;
 use crate::policy::trial::{Classes, Fixtures};
+use crate::policy::using::matrix as uses;
 
 /// `lanyard policy matrix`.
 #[derive(Debug, Args)]
@@ -50,6 +51,7 @@ pub(super) struct Matrix {
     unmet: Vec<String>,
     answers: Vec<responses::Row>,
     hands: Vec<administration::Row>,
+    given: Vec<uses::Row>,
     /// As the file has it.
     pub(super) text: String,
 }
@@ -78,11 +80,17 @@ impl Matrix {
             let unmet = administration::missing(bundle, &hands);
             written.push_str(&administration::text(&hands, &unmet));
         }
+        let given = uses::rows(bundle, classes).map_err(|why| untried(&why))?;
+        if uses::is_wanted(bundle, classes) {
+            let unmet = uses::missing(bundle, &given);
+            written.push_str(&uses::text(&given, &unmet));
+        }
         Ok(Self {
             rows,
             unmet,
             answers,
             hands,
+            given,
             text: written,
         })
     }
@@ -94,6 +102,7 @@ fn told(file: &Path, matrix: &Matrix, output: Output) {
         unmet,
         answers,
         hands,
+        given,
         ..
     } = matrix;
     let answer = json!({
@@ -102,9 +111,10 @@ fn told(file: &Path, matrix: &Matrix, output: Output) {
         "unmet": unmet,
         "responses": answers,
         "administration": hands,
+        "uses": given,
     });
     output.print(&answer, |_| {
-        let number = rows.len() + answers.len() + hands.len();
+        let number = rows.len() + answers.len() + hands.len() + given.len();
         format!("{}: {}", file.display(), counted(number, "row"))
     });
 }

@@ -13,6 +13,7 @@ use super::super::asked::Asked;
 use super::super::bundle::{Bundle, Rule};
 use super::super::expression;
 use super::super::respond::Drift;
+use super::super::using::Use;
 use super::super::words::Unfit;
 
 /// One scope of a request, as Cedar sees it.
@@ -59,6 +60,12 @@ impl Situation {
         .map_err(|error| error.to_string())?;
         let entities = words.act_entities(act)?;
         Ok(Self { request, entities })
+    }
+
+    /// A gateway's use of a secret; `None`: the schema has no word of secrets.
+    pub(super) fn of_use(bundle: &Bundle, asked: &Use<'_>) -> Result<Option<Self>, Unfit> {
+        let put = bundle.put_use(asked)?;
+        Ok(put.map(|(request, entities)| Self { request, entities }))
     }
 
     /// Whether a policy permits; or how it failed.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::fixture::{Fixture, Kind};
-use super::{Asking, Fixtures};
+use super::{Asking, Fixtures, NamedUse};
 
 /// `classes.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Classes {
     pub classes: Vec<Class>,
     /// How they ask.
     pub circumstances: Vec<Circumstance>,
+    /// Secrets that gateways are tried with by name.
+    #[serde(default)]
+    pub uses: Vec<NamedUse>,
 }
 
 /// Identities that are alike to policies.

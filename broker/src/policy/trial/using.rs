@@ -55,6 +55,32 @@ impl Using {
     }
 }
 
+/// A secret and an integration, as classes.json lists them for the matrix.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedUse {
+    /// What a gateway would be given.
+    pub secret: OwnedSecret,
+    /// For which integration.
+    pub integration: String,
+    /// Who answers for that.
+    pub integration_owner: String,
+}
+
+impl NamedUse {
+    /// Its use by a gateway, in ordinary circumstances.
+    pub fn by(&self, gateway: &str) -> Using {
+        Using {
+            identity: gateway.to_owned(),
+            secret: self.secret.clone(),
+            integration: self.integration.clone(),
+            integration_owner: self.integration_owner.clone(),
+            network: None,
+            time: ordinary_time(),
+        }
+    }
+}
+
 /// A use, and what is to come out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

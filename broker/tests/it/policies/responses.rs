@@ -184,7 +184,7 @@ fn a_difference_in_what_is_done_about_drift_is_told_by_class_kind_and_rung() {
     let (code, told, said) = folder.policy(&["diff", ours.to_str().unwrap(), "policies"]);
     assert_eq!(code, 1, "{said}");
     assert!(
-        told.contains("what is done about drift differs in 15 places"),
+        told.contains("what is done about drift differs in 16 places"),
         "{told}"
     );
     let row = told
