@@ -1,5 +1,8 @@
 //! `lanyard policy requests`: what was asked for, out of the log, for `lanyard policy diff`.
 //!
+//! Tokens of the Unix socket are left out: nobody asked a policy for them ([`crate::issue`] hands them out whatever
+//! policies say), so no policy changes them.
+//!
 //! The log keeps what was asked and who asked, as registered at that moment. Of approvals, and of what was seen of
 //! behaviour, it keeps what counted then, so a request that nobody had approved is tried without. What gateways
 //! saw used stands there as if exactly that had been asked for, in the circumstances of the latest token for that audience.
@@ -89,7 +92,9 @@ impl Gathered {
             for event in &record.events {
                 let asked = &self.asked;
                 let found = self.state.read(|book| match event {
-                    Event::TokenIssued(token) => Some(issued(book, token, record.at)),
+                    Event::TokenIssued(token) if token.grant != Grant::Local => {
+                        Some(issued(book, token, record.at))
+                    }
                     Event::Denied(denial) => Some(denied(book, denial, record.at)),
                     Event::Used(used) => Some(seen(book, used, asked, record.at)),
                     _ => None,
