@@ -128,6 +128,7 @@ impl Revoke {
     pub async fn resume(&self, nodes: &[NodeId], by: By) -> Result<Rev, StoreError> {
         self.append(nodes, |node| Event::Resumed {
             node,
+            until: None,
             by: by.clone(),
         })
         .await
@@ -304,10 +305,18 @@ impl Revoke {
     pub async fn resume_what_is_over(&self) {
         // Else it ended the pause that follows the one whose time is over.
         let _one_at_a_time = self.pausing.lock().await;
-        let over = self.state.suspensions_over(self.clock.now());
-        if !over.is_empty()
-            && let Err(error) = self.resume(&over, By::Broker).await
-        {
+        let now = self.clock.now();
+        let over = self.state.suspensions_over(now);
+        if over.is_empty() {
+            return;
+        }
+        // Of longer ones the feed has forgotten those that no living token needs; other rooms have not.
+        let ended = self.append(&over, |node| Event::Resumed {
+            node,
+            until: Some(now),
+            by: By::Broker,
+        });
+        if let Err(error) = ended.await {
             tracing::warn!(%error, "suspensions cannot be ended now");
         }
     }

@@ -68,7 +68,7 @@ impl Export {
                 name: "lanyard.log.suspended",
                 rev, "lanyard.node" = %node, until = until.seconds(), "lanyard.reason" = ?cause, by = ?by, "suspended"
             ),
-            Event::Resumed { node, by } => {
+            Event::Resumed { node, by, .. } => {
                 tracing::info!(name: "lanyard.log.resumed", rev, "lanyard.node" = %node, by = ?by, "resumed");
             }
             Event::Enabled { node, by, .. } => {

@@ -256,7 +256,8 @@ impl Inner {
     }
 
     /// The record as gateways must understand it: for them the last word on a node counts, so a
-    /// suspension that may not shorten another is told with the other's end.
+    /// suspension that may not shorten another is told with the other's end, and the end of one that is not the
+    /// longest is not told.
     fn settled<'r>(&self, record: &'r Record) -> Cow<'r, Record> {
         let longer = |event: &Event| match event {
             Event::Suspended {
@@ -268,6 +269,17 @@ impl Inner {
                 .map(|(_, _, standing)| UnixMillis(standing)),
             _ => None,
         };
+        let outlasted = |event: &Event| match event {
+            Event::Resumed {
+                node,
+                until: Some(until),
+                ..
+            } => self
+                .liveness
+                .suspended()
+                .any(|(known, _, standing)| known == *node && standing > until.0),
+            _ => false,
+        };
         let mut settled = Cow::Borrowed(record);
         for (index, event) in record.events.iter().enumerate() {
             if let Some(standing) = longer(event)
@@ -275,6 +287,9 @@ impl Inner {
             {
                 *until = standing;
             }
+        }
+        if record.events.iter().any(outlasted) {
+            settled.to_mut().events.retain(|event| !outlasted(event));
         }
         settled
     }

@@ -153,8 +153,14 @@ pub enum Event {
         cause: Cause,
         by: By,
     },
-    /// The end of a suspension.
-    Resumed { node: NodeId, by: By },
+    /// The end of a suspension. With `until` of one alone that ends by then: whoever ends a pause of their own
+    /// does not end a longer one that somebody else asked for.
+    Resumed {
+        node: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<UnixMillis>,
+        by: By,
+    },
     /// Tokens with a lower `rev` are dead: older watermarks can be forgotten.
     FloorRaised { floor: Rev },
 

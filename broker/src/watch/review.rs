@@ -1,5 +1,7 @@
 //! What people see of verdicts, and what they say about them.
 
+use std::collections::BTreeMap;
+
 use lanyard_drift::ladder::{Abuse, History};
 use lanyard_token::NodeId;
 use serde::Serialize;
@@ -171,12 +173,11 @@ impl Watch {
         }
         self.may_override(&record, &by)?;
         let now = self.clock.now();
-        let paused: Vec<NodeId> = record
-            .suspended
-            .iter()
-            .filter(|(_, until)| *until > now)
-            .map(|(node, _)| *node)
-            .collect();
+        let mut paused: BTreeMap<NodeId, UnixMillis> = BTreeMap::new();
+        for (node, until) in record.suspended.iter().filter(|(_, until)| *until > now) {
+            let longest = paused.entry(*node).or_insert(*until);
+            *longest = (*longest).max(*until);
+        }
         let narrowed = self.narrowed_by(&record);
         let mut events: Vec<Event> = narrowed
             .map(|token| Event::Revoked {
@@ -191,8 +192,10 @@ impl Watch {
             by: by.clone(),
             reason: reason.to_owned(),
         });
-        events.extend(paused.iter().map(|node| Event::Resumed {
+        // Somebody may have asked for a longer pause meanwhile, which is not the verdict's.
+        events.extend(paused.iter().map(|(node, until)| Event::Resumed {
             node: *node,
+            until: Some(*until),
             by: by.clone(),
         }));
         self.store.append(events).await?;

@@ -129,6 +129,7 @@ mod tests {
         events.extend((101..=200).map(|node| revoked(node, "another")));
         events.push(Event::Resumed {
             node: NodeId::from_u64(7),
+            until: None,
             by: By::Broker,
         });
         let two = record(events);

@@ -222,6 +222,7 @@ fn a_suspension_ends_at_its_time_or_when_it_is_resumed() {
         &store,
         Event::Resumed {
             node: node(2),
+            until: None,
             by: By::Broker,
         },
     );
@@ -382,4 +383,33 @@ fn a_verdict_never_shortens_what_an_administrator_suspended() {
     assert!(!usable(89_999), "it may lengthen it");
     suspend(1_000, administrator());
     assert!(usable(1_000), "a person decides again");
+}
+
+#[test]
+fn who_ends_a_pause_of_their_own_does_not_end_a_longer_one() {
+    let (state, store) = world();
+    let resume = |until: Option<u64>| {
+        append(
+            &store,
+            Event::Resumed {
+                node: node(2),
+                until: until.map(|until| NOW.plus_millis(until)),
+                by: By::Broker,
+            },
+        );
+    };
+    append(
+        &store,
+        Event::Suspended {
+            node: node(2),
+            until: NOW.plus_millis(80_000),
+            cause: Cause::Administrator("for a day".to_owned()),
+            by: By::Broker,
+        },
+    );
+    let usable = || state.read(|book| book.lineage_of(node(3), NOW).is_ok());
+    resume(Some(79_999));
+    assert!(!usable());
+    resume(Some(80_000));
+    assert!(usable());
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lanyard::clock::{Clock, ManualClock, UnixMillis};
+use lanyard::issue::IssueState;
 use lanyard::revoke::{NoStream, ReaderId, Revoke, RevokeState};
 use lanyard::store::event::{By, Cause};
 use lanyard::store::memory::MemoryStore;
@@ -237,6 +238,75 @@ async fn a_verdict_never_shortens_what_an_administrator_suspended() {
     assert_eq!(until(), Some(80_000));
     suspend(6_000, administrator()).await;
     assert_eq!(until(), Some(6_000), "a person decides again");
+}
+
+#[tokio::test]
+async fn a_pause_that_the_feed_has_forgotten_outlives_a_shorter_one_that_came_after_it() {
+    const DAY: u64 = 86_400_000;
+    const A_MOMENT: u64 = 900_000;
+    let clock = Arc::new(ManualClock::at(START));
+    let issue = Arc::new(IssueState::new());
+    let world = World::beside(clock.clone(), Some(issue.clone()));
+    let suspend = async |millis: u64, cause: Cause| {
+        let until = clock.now().plus_millis(millis);
+        let done = world
+            .room
+            .suspend(&[node(1)], until, cause, By::Broker)
+            .await;
+        done.unwrap();
+    };
+    let standing = || issue.read(|book| book.suspended_until(node(1), clock.now()));
+    let is_told = || {
+        let world = &world;
+        world
+            .state
+            .with_liveness(|liveness| liveness.is_suspended(node(1)))
+    };
+    suspend(DAY, Cause::Administrator("for a day".to_owned())).await;
+    clock.advance_millis(10_000);
+    world.revoke(&[node(2)]).await;
+    clock.advance_millis(MAX_LIFETIME * 1_000 + 70_000);
+    world.room.raise_floor().await;
+    assert!(!is_told(), "no token that it concerned can live");
+    assert_eq!(standing(), Some(START.plus_millis(DAY)));
+
+    suspend(A_MOMENT, Cause::Drift(node(50))).await;
+    assert!(is_told());
+    clock.advance_millis(A_MOMENT);
+    world.room.resume_what_is_over().await;
+    assert!(!is_told());
+    assert_eq!(standing(), Some(START.plus_millis(DAY)));
+    world.room.resume(&[node(1)], By::Broker).await.unwrap();
+    assert_eq!(standing(), None, "a person ends whatever there is");
+}
+
+#[tokio::test]
+async fn who_ends_a_pause_of_their_own_does_not_end_a_longer_one_for_gateways() {
+    let (world, _) = world();
+    let pause = |until: u64, cause: Cause| Event::Suspended {
+        node: node(1),
+        until: START.plus_millis(until),
+        cause,
+        by: By::Broker,
+    };
+    let end = |until: u64| Event::Resumed {
+        node: node(1),
+        until: Some(START.plus_millis(until)),
+        by: By::Broker,
+    };
+    let is_told = || {
+        world
+            .state
+            .with_liveness(|liveness| liveness.is_suspended(node(1)))
+    };
+    world.append(pause(5_000, Cause::Drift(node(50))));
+    world.append(pause(80_000, Cause::Administrator("for a day".to_owned())));
+    let n = world.room.head().n;
+    world.append(end(5_000));
+    assert!(is_told());
+    assert_eq!(world.room.head().n, n, "and nobody is told that it did");
+    world.append(end(80_000));
+    assert!(!is_told());
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl World {
     }
 
     /// With another room's projection over the same log.
-    fn beside(clock: Arc<dyn Clock>, other: Option<Arc<dyn Projection>>) -> Self {
+    pub(crate) fn beside(clock: Arc<dyn Clock>, other: Option<Arc<dyn Projection>>) -> Self {
         let seal = Arc::new(SealingRoot::from_bytes(&[7; 32]));
         let state = Arc::new(RevokeState::new(Arc::clone(&seal)));
         let mut projections: Vec<Arc<dyn Projection>> = vec![state.clone()];

@@ -176,7 +176,11 @@ async fn clearing_teaches_resumes_and_is_said_once() {
         (status, answer),
         (200, json!({"learned": true, "resumed": 1}))
     );
-    let resumed = |event: &Event| matches!(event, Event::Resumed { node, .. } if *node == credential(SERVICE));
+    let paused = world.log().iter().find_map(|event| match event {
+        Event::Suspended { until, .. } => Some(*until),
+        _ => None,
+    });
+    let resumed = |event: &Event| matches!(event, Event::Resumed { node, until, .. } if *node == credential(SERVICE) && *until == paused);
     assert!(world.log().iter().any(resumed));
     assert_eq!(world.watch.identity(node(SERVICE)).unwrap().calls, 1);
     assert!(

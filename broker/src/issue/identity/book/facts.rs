@@ -156,9 +156,12 @@ impl Book {
                 self.suspended.insert(*node, until);
                 self.changed.insert(RowKey::Suspension(*node));
             }
-            Event::Resumed { node, .. } => {
-                self.suspended.remove(node);
-                self.changed.insert(RowKey::Suspension(*node));
+            Event::Resumed { node, until, .. } => {
+                let longer = |standing: &UnixMillis| until.is_some_and(|until| *standing > until);
+                if !self.suspended.get(node).is_some_and(longer) {
+                    self.suspended.remove(node);
+                    self.changed.insert(RowKey::Suspension(*node));
+                }
             }
             Event::FloorRaised { floor } => self.raise_floor(*floor, record.at),
             Event::ApprovalRequested {
