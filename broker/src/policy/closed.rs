@@ -2,11 +2,13 @@
 //!
 //! A word that is misspelt is one that never comes: a permit that waits for it gives nothing, and a forbid that waits
 //! for it forbids nothing, which nobody notices. So a policy that compares such a member with a word that it never
-//! is, is refused. What is missed: words that are put together while a policy is evaluated, and patterns.
+//! is, is refused. So is a scope or an audience that nobody can ask for: with a letter that only looks like another, or
+//! a `*`. What is missed: words that are put together while a policy is evaluated, and patterns.
 
 use std::ops::RangeInclusive;
 
 use lanyard_drift::ladder::Rung;
+use lanyard_token::{Audience, Scope};
 use serde_json::Value;
 
 use super::asked::{AskedBy, Binding, Proof, Risk};
@@ -79,25 +81,44 @@ pub(super) struct Misspelt {
 
 /// The first word in a policy that never comes.
 pub(super) fn misspelt(policy: &Value) -> Option<Misspelt> {
+    let issuing = is_about_issuing(policy);
     all(policy).into_iter().find_map(|expression| {
         let compared = ["==", "!=", "contains"]
             .into_iter()
             .find_map(|operator| sides(expression, operator));
         match compared {
-            Some((left, right)) => strange(left, right).or_else(|| strange(right, left)),
-            None => strange_kind(expression),
+            Some((left, right)) => strange(left, right)
+                .or_else(|| strange(right, left))
+                .or_else(|| strange_scope(left, right, issuing))
+                .or_else(|| strange_scope(right, left, issuing)),
+            None => strange_entity(expression),
         }
     })
+}
+
+/// Whether its head says that it is about tokens and nothing else.
+fn is_about_issuing(policy: &Value) -> bool {
+    let action = policy.get("action");
+    let is = |member, word| {
+        let found = action.and_then(|action| action.pointer(member)?.as_str());
+        found == Some(word)
+    };
+    is("/op", "==") && is("/entity/id", "issue")
+}
+
+/// The words that are written out on one side of a comparison.
+fn written_out(side: &Value) -> impl Iterator<Item = &Value> {
+    let members = match side.get("Set").and_then(Value::as_array) {
+        Some(members) => members.iter().collect(),
+        None => vec![side],
+    };
+    members.into_iter().filter_map(|member| member.get("Value"))
 }
 
 /// What `variable` is compared with and never is.
 fn strange(variable: &Value, other: &Value) -> Option<Misspelt> {
     let about = path(variable)?;
-    let members = match other.get("Set").and_then(Value::as_array) {
-        Some(members) => members.iter().collect(),
-        None => vec![other],
-    };
-    let mut written = members.into_iter().filter_map(|member| member.get("Value"));
+    let mut written = written_out(other);
     let (word, known) = if let Some(range) = range(&about) {
         let mut numbers = written.filter_map(Value::as_i64);
         let number = numbers.find(|number| !range.contains(number))?;
@@ -114,11 +135,62 @@ fn strange(variable: &Value, other: &Value) -> Option<Misspelt> {
     })
 }
 
+/// A scope that `variable` never is, or never has among its own.
+fn strange_scope(variable: &Value, other: &Value, issuing: bool) -> Option<Misspelt> {
+    let about = path(variable)?;
+    let is_scope = match about.as_str() {
+        // Other actions are about things that have other names.
+        "resource.name" => issuing,
+        "principal.scopes" | "context.actor.scopes" | "context.scopes" => true,
+        _ => false,
+    };
+    if !is_scope {
+        return None;
+    }
+    let mut written = written_out(other).filter_map(Value::as_str);
+    written.find_map(|word| {
+        let why = no_scope(word)?;
+        Some(Misspelt {
+            words: format!("compares `{about}` with `{word}`, which it never is: {why}"),
+            written: word.to_owned(),
+        })
+    })
+}
+
+/// Why nobody can ask for this scope. The empty one is that of a token without scopes.
+fn no_scope(name: &str) -> Option<String> {
+    let parsed = (!name.is_empty()).then(|| name.parse::<Scope>());
+    Some(parsed?.err()?.to_string())
+}
+
+/// An entity that there never is.
+fn strange_entity(entity: &Value) -> Option<Misspelt> {
+    let id = entity.get("id")?.as_str()?;
+    let (what, why) = match entity.get("type")?.as_str()? {
+        "Lanyard::Tag" => return strange_kind(id),
+        "Lanyard::Audience" => ("audience", id.parse::<Audience>().err()?.to_string()),
+        "Lanyard::Scope" => {
+            let why = match id.rsplit_once('#') {
+                Some((audience, name)) => {
+                    let audience = audience.parse::<Audience>().err();
+                    let audience = audience.map(|why| why.to_string());
+                    audience.or_else(|| no_scope(name))?
+                }
+                None => "its name is `AUDIENCE#SCOPE`".to_owned(),
+            };
+            ("scope", why)
+        }
+        _ => return None,
+    };
+    Some(Misspelt {
+        words: format!("is about {what} `{id}`, which there never is: {why}"),
+        written: id.to_owned(),
+    })
+}
+
 /// A label of a kind that there is not: nobody carries it.
-fn strange_kind(entity: &Value) -> Option<Misspelt> {
-    let is_label = entity.get("type")?.as_str()? == "Lanyard::Tag";
-    let label = entity.get("id")?.as_str()?;
-    let kind = label.strip_prefix(KIND).filter(|_| is_label)?;
+fn strange_kind(label: &str) -> Option<Misspelt> {
+    let kind = label.strip_prefix(KIND)?;
     let known = kinds();
     (!known.contains(&kind)).then(|| Misspelt {
         written: label.to_owned(),

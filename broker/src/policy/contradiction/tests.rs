@@ -154,6 +154,55 @@ fn a_word_that_never_comes_is_refused_with_its_own_line() {
 }
 
 #[test]
+fn a_scope_or_an_audience_that_nobody_can_ask_for_is_refused_wherever_it_stands() {
+    for (strange, shown) in [
+        ("re\u{430}d", "re\u{430}d"),
+        ("rea\u{ff44}", "rea\u{ff44}"),
+        (r"read\u{200b}", "read\u{200b}"),
+        ("read\u{a0}write", "read\u{a0}write"),
+        ("read\twrite", "read\twrite"),
+        ("*", "*"),
+        ("+read", "+read"),
+        ("READ", "READ"),
+        ("read write", "read write"),
+    ] {
+        for condition in [
+            format!("resource.name == \"{strange}\""),
+            format!("[\"read\", \"{strange}\"].contains(resource.name)"),
+            format!("principal.scopes.contains(\"{strange}\")"),
+            format!("resource == Lanyard::Scope::\"https://a.example#{strange}\""),
+        ] {
+            let told = under(&format!("when {{\n  {condition}\n}}")).expect_err(&condition);
+            assert!(told.contains(shown), "{condition}: {told}");
+            assert!(told.contains("which it never is") || told.contains("which there never is"));
+        }
+    }
+    let told = under("when {\n  resource.name == \"re\u{430}d\"\n}").unwrap_err();
+    assert!(told.contains(":4: `one`"), "{told}");
+    for head in [
+        "resource == Lanyard::Scope::\"read\"",
+        "resource == Lanyard::Scope::\"https://\u{430}.example#read\"",
+        "resource in Lanyard::Audience::\"https://\u{430}.example\"",
+    ] {
+        let told = load(&format!(
+            "@id(\"one\")\npermit(principal, action == Lanyard::Action::\"issue\", {head});"
+        ));
+        assert!(told.unwrap_err().contains("which there never is"), "{head}");
+    }
+    for fine in [
+        r#"resource.name == """#,
+        r#"resource.name like "orders:*""#,
+        r#"resource == Lanyard::Scope::"https://a.example#""#,
+    ] {
+        under(&format!("when {{ {fine} }}")).unwrap_or_else(|told| panic!("{fine}: {told}"));
+    }
+    load(
+        r#"@id("use") permit(principal, action == Lanyard::Action::"use", resource) when { resource.name == "Payments/Stripe" };"#,
+    )
+    .unwrap();
+}
+
+#[test]
 fn a_permit_whose_time_is_over_is_told_and_one_whose_time_comes_is_not() {
     let over = |conditions: &str| {
         let bundle = under(conditions).unwrap();
