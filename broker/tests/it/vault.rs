@@ -3,6 +3,7 @@
 mod aws_iam;
 mod faults;
 mod http;
+mod owner_ended;
 mod postgres;
 mod rotation;
 mod servers;
