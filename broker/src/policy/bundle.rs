@@ -1,8 +1,9 @@
 //! A folder of policies, read and checked once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use lanyard_token::{Audience, Scope};
@@ -70,8 +71,11 @@ pub struct Bundle {
     pub(super) words: Words,
     pub(super) slices: Slices,
     /// Policies of responses: its own, or those that came with the program.
-    pub(super) responses: Responses,
+    pub(super) responses: Arc<Responses>,
     rules: BTreeMap<String, Rule>,
+    pub(super) written: Arc<Written>,
+    /// The actions that each of them can have a say about.
+    about: HashMap<String, HashSet<EntityUid>>,
     catalogue: Catalogue,
     /// Who decides about administration when its own schema has no word of it.
     administration: Option<Box<Bundle>>,
@@ -141,26 +145,34 @@ impl Bundle {
             }
         }
         let remarks = validate(schema, &policies, &rules, sources)?;
-        let written = Written::of(&policies);
+        let written = Arc::new(Written::of(&policies));
         refuse_misspelt(&policies, &rules, &written, sources)?;
         refuse_contradictions(&policies, &rules, &words, &written)?;
         let slices = Slices::of(policies.policies(), &words)
             .map_err(|error| Broken::file(file, error.to_string()))?;
-        let responses = Responses::of(&policies, &rules, &words)?;
+        let responses = Responses::of(&policies, &rules, &words, &written)?;
         let mentions = policies
             .policies()
-            .map(|policy| (policy.id().clone(), Mentions::of(policy)))
-            .filter(|(_, mentions)| !mentions.is_none());
+            .map(|policy| (policy.id().clone(), Mentions::of(written.get(policy.id()))))
+            .filter(|(_, mentions)| !mentions.is_none())
+            .collect();
+        let about = policies.policies().map(|policy| {
+            let id: &str = policy.id().as_ref();
+            (id.to_owned(), actions(policy, &words).into_iter().collect())
+        });
+        let about = about.collect();
         Ok(Self {
             words,
             slices,
             responses,
             rules,
+            written,
+            about,
             catalogue: catalogue::read(sources.catalogue.as_ref())?,
             administration,
             remarks,
             hash: sources.hash(),
-            mentions: mentions.collect(),
+            mentions,
             remembered: Remembered::default(),
         })
     }
@@ -197,8 +209,8 @@ impl Bundle {
 
     /// Whether a policy can have a say about an action.
     pub(super) fn has_a_say(&self, rule: &Rule, action: &EntityUid) -> bool {
-        let policy = self.slices.policy(&PolicyId::new(&rule.id));
-        policy.is_some_and(|policy| actions(policy, &self.words).contains(action))
+        let about = self.about.get(&rule.id);
+        about.is_some_and(|actions| actions.contains(action))
     }
 
     /// The bundle that decides about administration: itself, or the one that came with the program when its schema
@@ -331,7 +343,8 @@ fn refuse_misspelt(
 ) -> Result<(), Broken> {
     for (id, rule) in rules {
         let policy = policies.policy(&PolicyId::new(id));
-        let Some(found) = policy.and_then(|policy| closed::misspelt(written.get(policy)?)) else {
+        let Some(found) = policy.and_then(|policy| closed::misspelt(written.get(policy.id())?))
+        else {
             continue;
         };
         let text = sources
@@ -354,6 +367,7 @@ fn refuse_contradictions(
     words: &Words,
     written: &Written,
 ) -> Result<(), Broken> {
+    let forbids = contradiction::Forbid::all(policies, words);
     for (id, rule) in rules {
         let Some(policy) = policies.policy(&PolicyId::new(id)) else {
             continue;
@@ -363,14 +377,14 @@ fn refuse_contradictions(
             return Err(Broken::line(&rule.file, rule.line, words).advise("correct one of them"));
         }
         // A forbid of a step leaves the milder ones, and one about tokens has no word about responses.
-        let comparable = policies.policies().filter(|other| {
-            let other = rules.get(AsRef::<str>::as_ref(other.id()));
+        let comparable = forbids.iter().filter(|other| {
+            let other = rules.get(AsRef::<str>::as_ref(other.policy.id()));
             other.is_some_and(|other| Marks::compare(&rule.respond, &other.respond))
         });
         let Some(forbid) = contradiction::covering(policy, comparable, words, written) else {
             continue;
         };
-        let forbid: &str = forbid.id().as_ref();
+        let forbid: &str = forbid.policy.id().as_ref();
         let place = rules.get(forbid).map(Rule::place).unwrap_or_default();
         let words = format!("`{id}` permits nothing: `{forbid}` ({place}) forbids all of it");
         return Err(Broken::line(&rule.file, rule.line, words)

@@ -11,7 +11,8 @@
 
 mod facts;
 
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, HashSet};
 
 use cedar_policy::{
     Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
@@ -24,7 +25,9 @@ use super::slices::actions;
 use super::words::Words;
 use facts::{Clash, and, conditions, from, impossible, not, whole};
 
-/// Policies in the form in which their conditions can be looked at.
+/// Policies in the form in which their conditions can be looked at. Cedar parses each once more to write it, so it is
+/// done once for a bundle.
+#[derive(Debug)]
 pub(super) struct Written(BTreeMap<PolicyId, Value>);
 
 impl Written {
@@ -38,13 +41,13 @@ impl Written {
     }
 
     /// One of them.
-    pub(super) fn get(&self, policy: &Policy) -> Option<&Value> {
-        self.0.get(policy.id())
+    pub(super) fn get(&self, policy: &PolicyId) -> Option<&Value> {
+        self.0.get(policy)
     }
 
     /// What in a policy's own conditions excludes each other.
     pub(super) fn excluded(&self, policy: &Policy) -> Option<Clash> {
-        impossible(&whole(self.get(policy)?))
+        impossible(&whole(self.get(policy.id())?))
     }
 
     /// Whether a forbid applies wherever a permit does, their heads aside.
@@ -52,7 +55,7 @@ impl Written {
         if !forbid.has_non_scope_constraint() {
             return true;
         }
-        let (Some(permit), Some(forbid)) = (self.get(permit), self.get(forbid)) else {
+        let (Some(permit), Some(forbid)) = (self.get(permit.id()), self.get(forbid.id())) else {
             return false;
         };
         impossible(&and(whole(permit), not(conditions(forbid)))).is_some()
@@ -65,27 +68,54 @@ pub(super) fn is_over(policy: &Value, now: OffsetDateTime) -> bool {
     impossible(&and(condition.clone(), from(now))).is_some() && impossible(&condition).is_none()
 }
 
+/// A forbid, and what it is about: read off once, and compared with every permit.
+pub(super) struct Forbid<'p> {
+    pub(super) policy: &'p Policy,
+    actions: HashSet<EntityUid>,
+    principal: PrincipalConstraint,
+    resource: ResourceConstraint,
+}
+
+impl<'p> Forbid<'p> {
+    /// All of a bundle's.
+    pub(super) fn all(policies: &'p PolicySet, words: &Words) -> Vec<Self> {
+        let forbids = policies
+            .policies()
+            .filter(|policy| policy.effect() == Effect::Forbid);
+        forbids
+            .map(|policy| Self {
+                policy,
+                actions: actions(policy, words).into_iter().collect(),
+                principal: policy.principal_constraint(),
+                resource: policy.resource_constraint(),
+            })
+            .collect()
+    }
+}
+
 /// The forbid that covers this permit, if there is one.
-pub(super) fn covering<'p>(
+pub(super) fn covering<'f, 'p>(
     permit: &Policy,
-    forbids: impl Iterator<Item = &'p Policy>,
+    mut forbids: impl Iterator<Item = &'f Forbid<'p>>,
     words: &Words,
     written: &Written,
-) -> Option<&'p Policy> {
+) -> Option<&'f Forbid<'p>>
+where
+    'p: 'f,
+{
     if permit.effect() != Effect::Permit {
         return None;
     }
-    let permitted = actions(permit, words);
-    let mut forbids = forbids.filter(|policy| policy.effect() == Effect::Forbid);
+    let (principal, resource) = (permit.principal_constraint(), permit.resource_constraint());
+    // Most permits have a head that no forbid covers.
+    let permitted = LazyCell::new(|| actions(permit, words));
     forbids.find(|forbid| {
-        let forbidden = actions(forbid, words);
-        permitted.iter().all(|action| forbidden.contains(action))
-            && covers_principal(
-                &forbid.principal_constraint(),
-                &permit.principal_constraint(),
-            )
-            && covers_resource(&forbid.resource_constraint(), &permit.resource_constraint())
-            && written.follows(permit, forbid)
+        covers_principal(&forbid.principal, &principal)
+            && covers_resource(&forbid.resource, &resource)
+            && permitted
+                .iter()
+                .all(|action| forbid.actions.contains(action))
+            && written.follows(permit, forbid.policy)
     })
 }
 

@@ -8,15 +8,14 @@ use serde_json::{Value, json};
 use super::bundle::{Bundle, Rule};
 
 /// A policy in JSON; one that Cedar cannot write has nothing to take apart.
-pub(super) fn json(bundle: &Bundle, rule: &Rule) -> Value {
-    let id = PolicyId::new(&rule.id);
-    let policy = match rule.respond {
-        Some(_) => bundle.responses.policy(&id),
-        None => bundle.slices.policy(&id),
+pub(super) fn json<'b>(bundle: &'b Bundle, rule: &Rule) -> &'b Value {
+    let written = match rule.respond {
+        Some(_) => &bundle.responses.written,
+        None => &bundle.written,
     };
-    policy
-        .and_then(|policy| policy.to_json().ok())
-        .unwrap_or(Value::Null)
+    written
+        .get(&PolicyId::new(&rule.id))
+        .unwrap_or(&Value::Null)
 }
 
 /// A condition's parts that all have to hold, in the order in which they are looked at.

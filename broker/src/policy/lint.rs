@@ -56,9 +56,9 @@ pub fn lint(bundle: &Bundle, folder: Option<&Path>) -> Vec<Finding> {
     for rule in bundle.rules() {
         let policy = expression::json(bundle, rule);
         findings.extend(annotated(rule));
-        findings.extend(for_everybody(rule, &policy));
-        findings.extend(unknown_to_the_catalogue(rule, &policy, bundle));
-        findings.extend(oidc::findings(rule, &policy));
+        findings.extend(for_everybody(rule, policy));
+        findings.extend(unknown_to_the_catalogue(rule, policy, bundle));
+        findings.extend(oidc::findings(rule, policy));
     }
     if let Some(folder) = folder {
         findings.extend(grants(bundle, folder));
@@ -72,7 +72,7 @@ pub fn over(bundle: &Bundle, now: OffsetDateTime) -> Vec<Finding> {
     bundle
         .rules()
         .filter(|rule| rule.effect == Effect::Permit)
-        .filter(|rule| contradiction::is_over(&expression::json(bundle, rule), now))
+        .filter(|rule| contradiction::is_over(expression::json(bundle, rule), now))
         .map(|rule| Finding::rule(rule, "permits nothing any more: its time is over"))
         .collect()
 }

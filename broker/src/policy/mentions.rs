@@ -4,7 +4,6 @@
 //! speak of the time, the hour or the network. Which they are is read off their expressions once, when a bundle is
 //! loaded. What cannot be told (a policy that takes the context whole) counts as everything.
 
-use cedar_policy::Policy;
 use serde_json::Value;
 
 /// Which of the changing circumstances are looked at.
@@ -25,12 +24,9 @@ impl Mentions {
         network: true,
     };
 
-    /// Of one policy.
-    pub(super) fn of(policy: &Policy) -> Self {
-        // Without its form as data nothing can be ruled out.
-        policy
-            .to_json()
-            .map_or(Self::EVERYTHING, |policy| Self::within(&policy))
+    /// Of one policy, as data; without that nothing can be ruled out.
+    pub(super) fn of(policy: Option<&Value>) -> Self {
+        policy.map_or(Self::EVERYTHING, Self::within)
     }
 
     /// Of both.
@@ -96,7 +92,8 @@ mod tests {
 
     fn mentions(conditions: &str) -> Mentions {
         let text = format!("permit (principal, action, resource) {conditions};");
-        Mentions::of(&text.parse().unwrap())
+        let policy: cedar_policy::Policy = text.parse().unwrap();
+        Mentions::of(policy.to_json().ok().as_ref())
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod matrix;
 mod tried;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{Authorizer, Entities, EntityUid, Policy, PolicyId, PolicySet, Request};
 use lanyard_drift::ladder::{Abuse, Response, Rung, Table};
@@ -32,6 +33,7 @@ pub use tried::{Expected, Offence, ResponseCase, try_on};
 use super::asked::Party;
 use super::broken::Broken;
 use super::bundle::{Bundle, Effect, Rule};
+use super::contradiction::Written;
 use super::slices::Slices;
 use super::sources::Sources;
 use super::words::{Unfit, Words};
@@ -84,6 +86,7 @@ pub(super) struct Responses {
     permits: Slices,
     forbids: Slices,
     rules: BTreeMap<String, Rule>,
+    pub(super) written: Arc<Written>,
     /// Whether one of them looks at how many tokens live: somebody would have to count them.
     counts_tokens: bool,
 }
@@ -94,20 +97,34 @@ impl Responses {
         policies: &PolicySet,
         rules: &BTreeMap<String, Rule>,
         words: &Words,
-    ) -> Result<Self, Broken> {
+        written: &Arc<Written>,
+    ) -> Result<Arc<Self>, Broken> {
         let own = rules.iter().filter(|(_, rule)| rule.respond.is_some());
         let own: BTreeMap<String, Rule> =
             own.map(|(id, rule)| (id.clone(), rule.clone())).collect();
         if own.is_empty() {
-            return Ok(Bundle::of(&Sources::responses())?.responses);
+            return Self::of_the_program();
         }
-        Self::cut(policies, own, words.clone())
+        Self::cut(policies, own, words.clone(), Arc::clone(written)).map(Arc::new)
+    }
+
+    /// Read and checked once: they are the same for every bundle that has none.
+    fn of_the_program() -> Result<Arc<Self>, Broken> {
+        static READ: OnceLock<Arc<Responses>> = OnceLock::new();
+        match READ.get() {
+            Some(read) => Ok(Arc::clone(read)),
+            None => {
+                let read = Bundle::of(&Sources::responses())?.responses;
+                Ok(Arc::clone(READ.get_or_init(|| read)))
+            }
+        }
     }
 
     fn cut(
         policies: &PolicySet,
         rules: BTreeMap<String, Rule>,
         words: Words,
+        written: Arc<Written>,
     ) -> Result<Self, Broken> {
         let slices = |effect: Effect| {
             let about = policies.policies().filter(|policy| {
@@ -128,6 +145,7 @@ impl Responses {
             permits,
             forbids,
             rules,
+            written,
             counts_tokens,
         })
     }

@@ -1,5 +1,6 @@
 use std::fs;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use lanyard_token::Audience;
 use time::macros::datetime;
@@ -56,10 +57,15 @@ impl Hand {
     }
 
     fn may(&self, action: Action, on: On<'_>) -> bool {
-        let bundle = Bundle::embedded().unwrap();
         let act = self.act(action, on);
-        bundle.administer(&act).unwrap().is_allowed()
+        embedded().administer(&act).unwrap().is_allowed()
     }
+}
+
+/// What comes with the program, read once for all that is asked of it.
+fn embedded() -> &'static Bundle {
+    static READ: LazyLock<Bundle> = LazyLock::new(|| Bundle::embedded().unwrap());
+    &READ
 }
 
 fn load(schema: &str, policies: &str) -> Result<Bundle, Broken> {
@@ -117,12 +123,11 @@ fn a_team_lead_administers_what_is_its_owners_and_no_wider_than_that() {
     assert!(lead.may(write, On::Owner("payments")));
     assert!(!lead.may(write, On::Owner("orders")));
     assert!(!lead.may(write, On::System));
-    let bundle = Bundle::embedded().unwrap();
     let wider = Act {
         wider: true,
         ..lead.act(write, On::Owner("payments"))
     };
-    assert!(!bundle.administer(&wider).unwrap().is_allowed());
+    assert!(!embedded().administer(&wider).unwrap().is_allowed());
     let theirs = Hand {
         owner: "orders",
         kind: "service",
@@ -133,7 +138,7 @@ fn a_team_lead_administers_what_is_its_owners_and_no_wider_than_that() {
 
 #[test]
 fn every_action_of_the_schema_is_known_here() {
-    let bundle = Bundle::embedded().unwrap();
+    let bundle = embedded();
     let groups = ["issue", "administer", "administer:read"];
     for entity in bundle.words.actions().iter() {
         let uid = entity.uid();
