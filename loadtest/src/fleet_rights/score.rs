@@ -8,6 +8,11 @@ use serde_json::Value;
 
 use super::fleet::{Fleet, Need};
 
+/// What tightening is meant to reach in a fleet: of the scopes that nobody needs, in percent.
+const TAKEN: f64 = 90.0;
+/// And of the tokens and the calls that are good, how many of 10^5 it may refuse.
+const REFUSED: f64 = 1.0;
+
 /// One fleet.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Score {
@@ -29,7 +34,7 @@ pub(super) struct Score {
 }
 
 /// Later requests.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Tried {
     good: u64,
     blocked: u64,
@@ -38,6 +43,13 @@ struct Tried {
 impl Tried {
     fn share(self) -> f64 {
         self.blocked as f64 / self.good.max(1) as f64
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            good: self.good + other.good,
+            blocked: self.blocked + other.blocked,
+        }
     }
 }
 
@@ -89,6 +101,17 @@ impl Score {
             score.changed(fleet, &taken, change);
         }
         score
+    }
+
+    /// In percent.
+    fn share(&self) -> f64 {
+        100.0 * self.removed as f64 / self.unused.max(1) as f64
+    }
+
+    fn is_as_meant(&self) -> bool {
+        let refused = [self.tokens, self.calls];
+        let refused = refused.iter().all(|tried| 1e5 * tried.share() <= REFUSED);
+        self.share() >= TAKEN && refused && self.unexplained == 0
     }
 
     fn tried(&mut self, recorded: &Value) -> &mut Tried {
@@ -174,19 +197,18 @@ fn count(recorded: &Value) -> u64 {
     recorded.get("count").and_then(Value::as_u64).unwrap_or(1)
 }
 
-/// All fleets, and the range over them.
+/// All fleets, what they come to together, and in how many of them it is as it is meant to be.
 pub(super) fn table(scores: &[Score]) -> String {
     let mut text = String::from(
         "seed  unused scopes  removed  later tokens  refused  per 10^5  later calls  refused  per 10^5\n",
     );
-    let share = |score: &Score| 100.0 * score.removed as f64 / score.unused.max(1) as f64;
     for score in scores {
         let _ = writeln!(
             text,
             "{:>4}  {:>13}  {:>6.1}%  {:>12}  {:>7}  {:>8.2}  {:>11}  {:>7}  {:>8.2}",
             score.seed,
             score.unused,
-            share(score),
+            score.share(),
             score.tokens.good,
             score.tokens.blocked,
             1e5 * score.tokens.share(),
@@ -200,10 +222,31 @@ pub(super) fn table(scores: &[Score]) -> String {
         let least = all.clone().fold(f64::INFINITY, f64::min);
         format!("{least:.2} to {:.2}", all.fold(0.0, f64::max))
     };
+    let all =
+        |of: &dyn Fn(&Score) -> Tried| scores.iter().map(of).fold(Tried::default(), Tried::and);
+    let rights = all(&|score| Tried {
+        good: score.unused,
+        blocked: score.removed,
+    });
+    let (tokens, calls) = (all(&|score| score.tokens), all(&|score| score.calls));
     let _ = writeln!(
         text,
-        "\nremoved {} %; refused per 10^5: tokens {}, calls {}",
-        range(&share),
+        "\nall together: removed {:.1} %; refused per 10^5: tokens {:.2}, calls {:.2}",
+        100.0 * rights.share(),
+        1e5 * tokens.share(),
+        1e5 * calls.share(),
+    );
+    let as_meant = scores.iter().filter(|score| score.is_as_meant()).count();
+    let _ = writeln!(
+        text,
+        "as it is meant to be (at least {TAKEN} % removed, at most {REFUSED} of 10^5 tokens and of calls refused, each \
+         for something that was taken): {as_meant} of {} fleets",
+        scores.len(),
+    );
+    let _ = writeln!(
+        text,
+        "from fleet to fleet: removed {} %; refused per 10^5: tokens {}, calls {}",
+        range(&Score::share),
         range(&|score| 1e5 * score.tokens.share()),
         range(&|score| 1e5 * score.calls.share()),
     );
