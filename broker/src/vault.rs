@@ -29,14 +29,14 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, UnixMillis};
 use crate::crypto::SealingRoot;
-use crate::store::event::{By, RotationCause, SecretVersion, Version, VersionState};
+use crate::store::event::{By, LeasedFor, RotationCause, SecretVersion, Version, VersionState};
 use crate::store::{Event, MAX_EVENTS, Store, StoreError};
 pub use error::VaultError;
 pub use lease::{LONGEST_LEASE_SECONDS, Lease, LeaseRefused};
 use name::name_or_mark;
 pub use name::{InvalidName, SecretName};
 pub use state::VaultState;
-pub use usage::Span;
+pub use usage::{Held, Span};
 pub use value::{HeaderSafe, InvalidValue, LONGEST_VALUE, SecretValue};
 pub use versions::MoveRefused;
 pub use view::{Holder, SecretView, VersionView, WhoView};
@@ -249,8 +249,14 @@ impl Vault {
 
     /// Hands out the version in force, for a minute at most; durable before it leaves.
     ///
-    /// Whether `to` may have it is decided before: by the policies, at the door.
-    pub async fn lease(&self, secret: &str, to: NodeId, seconds: u64) -> Result<Lease, VaultError> {
+    /// Whether `to` may have it is decided before: by the policies, at the door, and `decided` says how.
+    pub async fn lease(
+        &self,
+        secret: &str,
+        to: NodeId,
+        seconds: u64,
+        decided: Option<LeasedFor>,
+    ) -> Result<Lease, VaultError> {
         let secret = self.find(secret)?;
         let offer = self.state.offer(secret)?;
         let until = lease::until(self.clock.now(), seconds);
@@ -260,6 +266,7 @@ impl Vault {
             version,
             to,
             until,
+            decided: decided.map(Box::new),
         };
         self.store.append(vec![leased]).await?;
         // What was retired meanwhile stands in the log as handed out, and is not.

@@ -253,9 +253,12 @@ impl Export {
                 version,
                 to,
                 until,
+                decided,
             } => tracing::info!(
                 name: "lanyard.log.secret_leased",
                 rev, "lanyard.secret" = %secret, version = version.0, "lanyard.identity" = %to, until = until.0,
+                "lanyard.integration" = decided.as_ref().map(|decided| tracing::field::display(decided.integration)),
+                policies = decided.as_ref().map(|decided| decided.policies.join(" ")),
                 "a version was handed out"
             ),
             Event::SecretLeaked {

@@ -31,7 +31,7 @@ pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperat
 pub use rotations::{
     Alarm, Call, Creation, Fact, Known, RotationBegun, RotationCause, RotationPlan, Rules,
 };
-pub use secrets::{Reference, SecretVersion, Version, VersionState};
+pub use secrets::{LeasedFor, Reference, SecretVersion, Version, VersionState};
 pub use signing::SigningKey;
 
 /// One fact.
@@ -264,6 +264,9 @@ pub enum Event {
         version: Version,
         to: NodeId,
         until: UnixMillis,
+        /// For what, and what permitted it; absent in logs from before that was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided: Option<Box<LeasedFor>>,
     },
 
     /// A version was found where it does not belong: it should be exchanged at the third party.

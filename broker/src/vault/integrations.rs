@@ -18,7 +18,7 @@ use serde::Deserialize;
 use self::state::Kept;
 use super::error::plain_reason;
 use super::name::name_or_mark;
-use super::{SecretView, Vault, VaultError, VersionView};
+use super::{SecretView, Vault, VaultError, VersionView, WhoView};
 use crate::policy::Policies;
 use crate::store::Event;
 use crate::store::event::{By, KeptIntegration};
@@ -172,6 +172,21 @@ impl Integrations {
             last_at: uses.last_at,
         })
         .collect()
+    }
+
+    /// With the names of the integrations that there still are, instead of their numbers.
+    pub fn named(&self, mut who: WhoView) -> WhoView {
+        for integration in who
+            .holders
+            .iter_mut()
+            .filter_map(|holder| holder.integration.as_mut())
+        {
+            let kept = integration.parse().ok().and_then(|id| self.state.get(id));
+            if let Some(kept) = kept {
+                *integration = kept.integration.name().to_string();
+            }
+        }
+        who
     }
 
     fn find(&self, integration: &str) -> Result<NodeId, VaultError> {

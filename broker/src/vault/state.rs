@@ -15,7 +15,7 @@ use self::rows::Key;
 use super::VaultError;
 use super::lease::{LeaseRefused, may_be_leased, may_be_out};
 use super::name::name_or_mark;
-use super::usage::{MOST_SPANS, Spans};
+use super::usage::{Held, MOST_SPANS, Span, Spans};
 use super::versions::{self, MoveRefused, Wish};
 use super::view::{Holder, SecretView, VersionView, WhoView};
 use crate::clock::UnixMillis;
@@ -306,15 +306,16 @@ impl VaultState {
         let mut holders: Vec<_> = had
             .unwrap_or_else(|| Some(Vec::new()))?
             .into_iter()
-            .map(|span| Holder {
-                identity: span.to,
-                name: inner.identities.get(&span.to).cloned().unwrap_or_default(),
-                version: span.version,
-                from: span.from,
-                until: span.until,
-            })
+            .map(
+                |Span {
+                     held, from, until, ..
+                 }| {
+                    let name = inner.identities.get(&held.to).cloned();
+                    Holder::of(held, name.unwrap_or_default(), from, until)
+                },
+            )
             .collect();
-        holders.sort_by_key(|holder| (holder.version, holder.identity));
+        holders.sort_by_key(|holder| (holder.version, holder.identity, holder.from));
         Some(WhoView {
             secret,
             name: record.name.clone(),
@@ -427,11 +428,17 @@ impl Inner {
                 version,
                 to,
                 until,
+                decided,
             } if self.secrets.contains_key(secret) => {
                 let most = only.map_or(MOST_SPANS, |_| usize::MAX);
                 let spans = self.spans.entry(*secret);
                 let spans = spans.or_insert_with(|| Spans::keeping(most));
-                let taken = spans.take(*to, *version, at, *until);
+                let held = Held {
+                    to: *to,
+                    version: *version,
+                    decided: decided.clone(),
+                };
+                let taken = spans.take(held, at, *until);
                 self.changed.insert(Key::Span(*secret, taken.changed));
                 if let Some(forgotten) = taken.forgotten {
                     self.changed.insert(Key::Span(*secret, forgotten));

@@ -79,7 +79,10 @@ impl World {
     }
 
     async fn leased(&self, name: &str) -> Result<(u32, String), VaultError> {
-        let lease = self.vault.lease(name, NodeId::from_u64(77), 60).await?;
+        let lease = self
+            .vault
+            .lease(name, NodeId::from_u64(77), 60, None)
+            .await?;
         Ok((lease.version.0, lease.value.expose().to_owned()))
     }
 
@@ -416,7 +419,7 @@ async fn what_is_no_longer_in_memory_is_answered_from_the_log_and_the_same() {
     for n in 0..usage::MOST_SPANS as u64 + 50 {
         world
             .vault
-            .lease("key", NodeId::from_u64(1_000 + n), 60)
+            .lease("key", NodeId::from_u64(1_000 + n), 60, None)
             .await
             .unwrap();
         world.clock.advance_millis(60_000);
@@ -475,7 +478,7 @@ async fn a_restart_finds_everything_with_the_index_and_without_it() {
         assert_eq!(vault.list(), listed);
         assert_eq!(vault.who("team/key-0", NOW).await.unwrap(), who);
         let lease = vault
-            .lease("team/key-7", NodeId::from_u64(77), 60)
+            .lease("team/key-7", NodeId::from_u64(77), 60, None)
             .await
             .unwrap();
         assert_eq!(lease.value.expose(), "value-7");

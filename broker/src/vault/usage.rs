@@ -1,8 +1,8 @@
 //! Who had which version of a secret, and when: leases, joined into spans.
 //!
 //! Whoever uses a secret asks for it anew every minute, so a lease that begins before the last one of the
-//! same holder and version ended only makes it longer. A span therefore says as much as the leases it is
-//! made of, for every instant, in the space of one.
+//! same holder and version, for the same and permitted by the same, ended only makes it longer. A span therefore
+//! says as much as the leases it is made of, for every instant, in the space of one.
 //!
 //! *What is forgotten:* beyond [`MOST_SPANS`] of a secret, those that ended first. Up to when something is
 //! missing is remembered, and a question about the time before is answered from the log. *Why not every
@@ -14,18 +14,29 @@ use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-use crate::store::event::Version;
+use crate::store::event::{LeasedFor, Version};
 
 /// Spans that are kept in memory for each secret.
 pub(super) const MOST_SPANS: usize = 1_024;
 
-/// Somebody had a version, without a break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Span {
+/// What somebody had, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Held {
     /// Who.
     pub to: NodeId,
     /// Which version.
     pub version: Version,
+    /// For what, and what permitted it; absent in what was kept before that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Box<LeasedFor>>,
+}
+
+/// Somebody had a version, without a break.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// What, and who.
+    #[serde(flatten)]
+    pub held: Held,
     /// Since when.
     pub from: UnixMillis,
     /// Until when: the end of the last lease.
@@ -38,8 +49,8 @@ pub struct Span {
 pub(super) struct Spans {
     most: usize,
     spans: BTreeMap<u64, Span>,
-    /// The newest of each holder and version: the one that may become longer.
-    newest: HashMap<(NodeId, Version), u64>,
+    /// The newest of each: the one that may become longer.
+    newest: HashMap<Held, u64>,
     by_end: BTreeSet<(UnixMillis, u64)>,
     next: u64,
     /// Before this, something is missing.
@@ -65,15 +76,8 @@ impl Spans {
     }
 
     /// A lease was given at `at`.
-    pub(super) fn take(
-        &mut self,
-        to: NodeId,
-        version: Version,
-        at: UnixMillis,
-        until: UnixMillis,
-    ) -> Taken {
-        let key = (to, version);
-        let open = self.newest.get(&key).copied();
+    pub(super) fn take(&mut self, held: Held, at: UnixMillis, until: UnixMillis) -> Taken {
+        let open = self.newest.get(&held).copied();
         if let Some(number) = open
             && let Some(span) = self.spans.get_mut(&number)
             && at <= span.until
@@ -88,8 +92,7 @@ impl Spans {
             };
         }
         let span = Span {
-            to,
-            version,
+            held,
             from: at,
             until,
             leases: 1,
@@ -106,7 +109,7 @@ impl Spans {
     pub(super) fn put(&mut self, number: u64, span: Span) {
         self.next = self.next.max(number.saturating_add(1));
         self.by_end.insert((span.until, number));
-        let newest = self.newest.entry((span.to, span.version)).or_insert(number);
+        let newest = self.newest.entry(span.held.clone()).or_insert(number);
         *newest = number.max(*newest);
         self.spans.insert(number, span);
     }
@@ -122,14 +125,18 @@ impl Spans {
 
     /// Until when somebody may use a version, at the latest.
     pub(super) fn last_until(&self, version: Version) -> Option<UnixMillis> {
-        let of_version = self.spans.values().filter(|span| span.version == version);
+        let of_version = self
+            .spans
+            .values()
+            .filter(|span| span.held.version == version);
         of_version.map(|span| span.until).max()
     }
 
     /// Until when a holder may use a version, at the latest; `None`: it never had it, as far as is known here.
     pub(super) fn until(&self, holder: NodeId, version: Version) -> Option<UnixMillis> {
-        let newest = self.newest.get(&(holder, version))?;
-        Some(self.spans.get(newest)?.until)
+        let had = |span: &&Span| span.held.to == holder && span.held.version == version;
+        let had = self.spans.values().filter(had);
+        had.map(|span| span.until).max()
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Span> {
@@ -140,13 +147,13 @@ impl Spans {
     pub(super) fn had_since(&self, holder: NodeId, since: UnixMillis) -> bool {
         self.spans
             .values()
-            .any(|span| span.to == holder && span.until > since)
+            .any(|span| span.held.to == holder && span.until > since)
     }
 
     /// Who had it at an instant; `None`: that is not known here any more.
     pub(super) fn at(&self, at: UnixMillis) -> Option<Vec<Span>> {
         let had = |span: &&Span| span.from <= at && at < span.until;
-        (at >= self.forgotten).then(|| self.spans.values().filter(had).copied().collect())
+        (at >= self.forgotten).then(|| self.spans.values().filter(had).cloned().collect())
     }
 
     fn forget(&mut self) -> Option<u64> {
@@ -156,8 +163,8 @@ impl Spans {
         let (end, number) = self.by_end.pop_first()?;
         self.forgotten = self.forgotten.max(end);
         let span = self.spans.remove(&number)?;
-        if self.newest.get(&(span.to, span.version)) == Some(&number) {
-            self.newest.remove(&(span.to, span.version));
+        if self.newest.get(&span.held) == Some(&number) {
+            self.newest.remove(&span.held);
         }
         Some(number)
     }
@@ -165,14 +172,32 @@ impl Spans {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::event::ContentHash;
 
-    type Leased = (u64, u32, u64, u64);
+    type Leased = (u64, u32, Option<u8>, u64, u64);
 
     fn any_leases() -> impl Strategy<Value = Vec<Leased>> {
-        proptest::collection::vec((1_u64..4, 1_u32..3, 0_u64..90, 1_u64..60), 0..80)
+        let decided = proptest::option::of(0_u8..2);
+        proptest::collection::vec((1_u64..4, 1_u32..3, decided, 0_u64..90, 1_u64..60), 0..80)
+    }
+
+    fn held(to: u64, version: u32, decided: Option<u8>) -> Held {
+        Held {
+            to: NodeId::from_u64(to),
+            version: Version(version),
+            decided: decided.map(|by| {
+                Box::new(LeasedFor {
+                    integration: NodeId::from_u64(9),
+                    bundle: ContentHash([by; 32]),
+                    policies: vec![format!("policy-{by}")],
+                })
+            }),
+        }
     }
 
     proptest! {
@@ -182,24 +207,22 @@ mod tests {
             let mut spans = Spans::keeping(most);
             let mut all = Vec::new();
             let mut now = 0;
-            for (to, version, pause, length) in leases {
+            for (to, version, decided, pause, length) in leases {
                 now += pause;
-                let (to, version) = (NodeId::from_u64(to), Version(version));
-                spans.take(to, version, UnixMillis(now), UnixMillis(now + length));
-                all.push((to, version, now, now + length));
+                let held = held(to, version, decided);
+                spans.take(held.clone(), UnixMillis(now), UnixMillis(now + length));
+                all.push((held, now, now + length));
             }
             for at in 0..now + 70 {
                 let Some(said) = spans.at(UnixMillis(at)) else { continue };
-                let mut said: Vec<_> = said.iter().map(|span| (span.to, span.version)).collect();
-                let mut had: Vec<_> = all
+                let said: Vec<_> = said.iter().map(|span| span.held.clone()).collect();
+                let had: HashSet<_> = all
                     .iter()
-                    .filter(|(_, _, from, until)| (*from..*until).contains(&at))
-                    .map(|(to, version, _, _)| (*to, *version))
+                    .filter(|(_, from, until)| (*from..*until).contains(&at))
+                    .map(|(held, _, _)| held.clone())
                     .collect();
-                said.sort();
-                had.sort();
-                had.dedup();
-                prop_assert_eq!(said, had, "at {}", at);
+                prop_assert_eq!(said.len(), had.len(), "at {}", at);
+                prop_assert_eq!(said.into_iter().collect::<HashSet<_>>(), had, "at {}", at);
             }
             prop_assert!(spans.spans.len() <= most && spans.by_end.len() == spans.spans.len());
         }
@@ -210,7 +233,7 @@ mod tests {
         let mut spans = Spans::keeping(8);
         for minute in 0..525_600_u64 {
             let at = UnixMillis(minute * 60_000);
-            spans.take(NodeId::from_u64(1), Version(1), at, at.plus_millis(60_000));
+            spans.take(held(1, 1, Some(1)), at, at.plus_millis(60_000));
         }
         assert_eq!(spans.spans.len(), 1);
         assert_eq!(spans.spans[&0].leases, 525_600);

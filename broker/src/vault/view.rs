@@ -3,9 +3,10 @@
 use lanyard_token::NodeId;
 use serde::Serialize;
 
+use super::usage::Held;
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
-use crate::store::event::{Reference, RotationCause, Version, VersionState};
+use crate::store::event::{ContentHash, Reference, RotationCause, Version, VersionState};
 
 /// A secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,4 +80,37 @@ pub struct Holder {
     pub from: UnixMillis,
     /// Until when at the latest.
     pub until: UnixMillis,
+    /// For which integration, by number or name; absent: for none, or from before that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integration: Option<String>,
+    /// The policies that permitted it, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// The bundle they are of, by its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<ContentHash>,
+}
+
+impl Holder {
+    pub(super) fn of(held: Held, name: String, from: UnixMillis, until: UnixMillis) -> Self {
+        let decided = held.decided.map(|decided| *decided);
+        let (integration, bundle, policies) = match decided {
+            Some(decided) => (
+                Some(decided.integration.to_string()),
+                Some(decided.bundle),
+                decided.policies,
+            ),
+            None => (None, None, Vec::new()),
+        };
+        Self {
+            identity: held.to,
+            name,
+            version: held.version,
+            from,
+            until,
+            integration,
+            policies,
+            bundle,
+        }
+    }
 }

@@ -259,7 +259,15 @@ fn who(answer: &Value) -> String {
     let had = match items(answer, "holders") {
         [] => format!("{head}nobody had one"),
         holders => {
-            let columns = ["name", "identity", "version", "from", "until"];
+            let columns = [
+                "name",
+                "identity",
+                "version",
+                "from",
+                "until",
+                "integration",
+                "policies",
+            ];
             format!("{head}\n{}", output::table(holders, &columns))
         }
     };

@@ -175,6 +175,7 @@ async fn who(
         .map_or_else(|| Some(rooms.clock.now()), instant);
     let view = rooms.vault.who(&secret, at.ok_or_else(refused)?).await?;
     let uses = rooms.integrations.uses(view.secret);
+    let view = rooms.integrations.named(view);
     ok(Who { view, uses })
 }
 

@@ -3,7 +3,7 @@
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::By;
+use super::{By, ContentHash};
 
 /// The number of a version of a secret, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,6 +45,17 @@ impl VersionState {
             Self::Retired => "retired",
         }
     }
+}
+
+/// For what a version was handed out, and what permitted it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LeasedFor {
+    /// The integration.
+    pub integration: NodeId,
+    /// The bundle, by its content.
+    pub bundle: ContentHash,
+    /// The permits that held, by name.
+    pub policies: Vec<String>,
 }
 
 /// One version of a secret, sealed.

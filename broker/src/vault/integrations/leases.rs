@@ -24,7 +24,7 @@ use super::{Integrations, in_force, needs_reference};
 use crate::clock::UnixMillis;
 use crate::policy::Party;
 use crate::policy::using::Use;
-use crate::store::event::{ContentHash, SecretUse, Version};
+use crate::store::event::{ContentHash, LeasedFor, SecretUse, Version};
 use crate::store::{Event, MAX_EVENTS};
 use crate::vault::{LONGEST_LEASE_SECONDS, Lease, VaultError};
 
@@ -158,7 +158,7 @@ impl Integrations {
         let (hash, carried) = (self.hash(gateway), self.state.carried_by(gateway));
         let each = carried
             .iter()
-            .map(|(_, kept)| self.lease_one(gateway, kept, network));
+            .map(|(id, kept)| self.lease_one(gateway, (*id, kept), network));
         let (mut leases, mut refused) = (Vec::new(), Vec::new());
         for ((_, kept), given) in carried.iter().zip(join_all(each).await) {
             let name = kept.integration.name().to_string();
@@ -201,7 +201,7 @@ impl Integrations {
     async fn lease_one(
         &self,
         gateway: NodeId,
-        kept: &Kept,
+        (id, kept): (NodeId, &Kept),
         network: Option<IpAddr>,
     ) -> Result<(Option<String>, Lease), NotLeased> {
         let known = self.state.gateway(gateway);
@@ -209,12 +209,18 @@ impl Integrations {
         if let Some(why) = self.unusable(kept) {
             return Err(NotLeased::Refused(why));
         }
-        self.refused(&known, kept, network)
+        let (bundle, policies) = self
+            .permitted(&known, kept, network)
             .map_err(NotLeased::Refused)?;
+        let decided = LeasedFor {
+            integration: id,
+            bundle,
+            policies,
+        };
         let secret = kept.integration.injection().secret();
         let lease = self
             .vault
-            .lease(secret, gateway, LONGEST_LEASE_SECONDS)
+            .lease(secret, gateway, LONGEST_LEASE_SECONDS, Some(decided))
             .await?;
         // Read after the lease, and of its version: a name and a value that do not belong together never leave.
         let shown = self.vault.show(secret)?;
@@ -228,13 +234,13 @@ impl Integrations {
         Ok((reference.map(|reference| reference.0), lease))
     }
 
-    /// Whether the policies let a gateway have the secret of an integration; why not, in words.
-    pub(super) fn refused(
+    /// The policies that let a gateway have the secret of an integration, and their bundle; or why none does, in words.
+    pub(super) fn permitted(
         &self,
         gateway: &Gateway,
         kept: &Kept,
         network: Option<IpAddr>,
-    ) -> Result<(), String> {
+    ) -> Result<(ContentHash, Vec<String>), String> {
         let owner_name = |owner: NodeId| {
             let known = self.state.owner(owner);
             known.map_or_else(|| owner.to_string(), |owner| owner.name)
@@ -277,7 +283,7 @@ impl Integrations {
         if let Some(forbid) = judged.forbids.first() {
             return Err(format!("the policy `{}` forbids it", forbid.id));
         }
-        let names: Vec<&str> = judged.permits.iter().map(|rule| rule.id.as_str()).collect();
+        let names: Vec<String> = judged.permits.iter().map(|rule| rule.id.clone()).collect();
         if names.is_empty() {
             return Err("no policy allows it".to_owned());
         }
@@ -286,7 +292,7 @@ impl Integrations {
             { lanyard.integration = asked.integration, policies = names.join(" ") },
             "a gateway may use a secret"
         );
-        Ok(())
+        Ok((policies.hash(), names))
     }
 
     /// Names what a gateway carries, and the versions in force: another name, something new.

@@ -72,7 +72,7 @@ impl Integrations {
             let known = self.state.gateway(*gateway);
             let refused = match &known {
                 None => Some("it is not there".to_owned()),
-                Some(known) => self.refused(known, kept, None).err(),
+                Some(known) => self.permitted(known, kept, None).err(),
             };
             CarriedBy {
                 name: known.map_or_else(|| gateway.to_string(), |known| known.grant.name),

@@ -155,7 +155,7 @@ async fn the_end_of_an_old_version_waits_for_its_leases_and_for_what_gateways_te
     };
     assert_eq!(used(), None);
     let gateway = NodeId::from_u64(77);
-    let lease = world.rotations.vault.lease("key", gateway, 60).await;
+    let lease = world.rotations.vault.lease("key", gateway, 60, None).await;
     let lease = lease.unwrap();
     assert_eq!(used(), Some(lease.until));
     let told = async |version: Version, last_at: UnixMillis| {

@@ -320,6 +320,13 @@ async fn a_caller_uses_what_it_never_holds_while_it_is_exchanged_and_until_it_ma
         (&first["active"], &first["holders"][0]["name"]),
         (&json!(1), &json!("egress-eu"))
     );
+    let holder = &first["holders"][0];
+    assert_eq!(
+        (&holder["integration"], &holder["policies"]),
+        (&json!("stripe"), &json!(["egress.own-integrations"])),
+        "{first}"
+    );
+    assert!(holder["bundle"].is_string(), "{first}");
     let then = instant(&first);
 
     // Another version takes its place below calls that go on, and none of them fails.
