@@ -271,7 +271,7 @@ impl Export {
             ),
             Event::IntegrationChanged(kept) => tracing::info!(
                 name: "lanyard.log.integration_changed",
-                rev, "lanyard.integration" = kept.integration.name().as_str(), by = ?kept.by,
+                rev, "lanyard.integration" = kept.integration.name(), by = ?kept.by,
                 "what may be called at a third party"
             ),
             Event::IntegrationRemoved {

@@ -26,7 +26,7 @@ pub use digest::{ContentHash, KeyHash, TokenDigest};
 use drift::boxed_thresholds;
 pub use drift::{Chosen, Judgement, NamedOperation, PagingGoal, known_thresholds};
 pub use identity::{Identity, Kind, Pinned};
-pub use integrations::{KeptIntegration, SecretUse};
+pub use integrations::{KeptIntegration, SecretUse, WrittenIntegration};
 pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperation};
 pub use rotations::{
     Alarm, Call, Creation, Fact, Known, RotationBegun, RotationCause, RotationPlan, Rules,

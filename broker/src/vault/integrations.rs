@@ -115,7 +115,7 @@ impl Integrations {
                 id,
                 owner,
                 gateways,
-                integration,
+                integration: integration.into(),
                 by,
             };
             let event = Event::IntegrationChanged(Box::new(kept));
@@ -145,9 +145,13 @@ impl Integrations {
 
     /// All of them, by name.
     pub fn list(&self) -> Vec<IntegrationView> {
-        let mut all = self.state.all();
-        all.sort_by(|(_, one), (_, other)| one.integration.name().cmp(other.integration.name()));
-        all.iter().map(|(id, kept)| self.view(*id, kept)).collect()
+        let all = self.state.all();
+        let read = all.iter().map(|(id, kept)| self.view(*id, kept));
+        let unread = self.state.all_unread();
+        let unread = unread.iter().map(|(id, unread)| self.unread(*id, unread));
+        let mut views: Vec<IntegrationView> = read.chain(unread).collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        views
     }
 
     /// One, by name or number.
@@ -198,11 +202,15 @@ impl Integrations {
     }
 
     fn shown(&self, id: NodeId) -> Result<IntegrationView, VaultError> {
-        let kept = self.state.get(id).ok_or_else(|| VaultError::NotFound {
+        if let Some(kept) = self.state.get(id) {
+            return Ok(self.view(id, &kept));
+        }
+        let unread = self.state.get_unread(id);
+        let unread = unread.ok_or_else(|| VaultError::NotFound {
             kind: "integration",
             name: id.to_string(),
         })?;
-        Ok(self.view(id, &kept))
+        Ok(self.unread(id, &unread))
     }
 
     fn owner(&self, text: &str) -> Result<NodeId, VaultError> {

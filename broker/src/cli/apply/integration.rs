@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::file::{at, shown};
 use crate::cli::admin::integration::check_routes;
 use crate::issue::administration::Name;
+use crate::store::event::WrittenIntegration;
 
 /// An integration as it stands in a file.
 #[derive(Deserialize)]
@@ -40,7 +41,7 @@ pub(super) struct PresentIntegration {
     pub(super) name: String,
     pub(super) owner: String,
     pub(super) gateways: Vec<PresentCarrier>,
-    pub(super) integration: Integration,
+    pub(super) integration: WrittenIntegration,
 }
 
 /// A gateway that carries one.

@@ -1,11 +1,13 @@
 //! Words about what egress may call at third parties, and what it called.
 
+mod written;
+
 use lanyard_token::NodeId;
-use lanyard_token::integration::Integration;
 use serde::{Deserialize, Serialize};
 
 use super::{By, Version};
 use crate::clock::UnixMillis;
+pub use written::WrittenIntegration;
 
 /// A third party as egress carries it from here on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,7 @@ pub struct KeptIntegration {
     /// The gateways that carry it.
     pub gateways: Vec<NodeId>,
     /// What it is.
-    pub integration: Integration,
+    pub integration: WrittenIntegration,
     /// Who says so.
     pub by: By,
 }

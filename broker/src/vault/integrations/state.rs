@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use self::rows::Key;
 use crate::clock::UnixMillis;
-use crate::store::event::{Identity, KeptIntegration, Kind, SecretUse, Version};
+use crate::store::event::{
+    Identity, KeptIntegration, Kind, SecretUse, Version, WrittenIntegration,
+};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 /// What a gateway's own tokens must allow for it to be given leases.
@@ -46,6 +48,8 @@ struct Inner {
     owners: HashMap<NodeId, Owner>,
     gateways: HashMap<NodeId, Gateway>,
     kept: BTreeMap<NodeId, Kept>,
+    /// Those that this release cannot read: nobody carries them.
+    unread: BTreeMap<NodeId, Unread>,
     uses: BTreeMap<UseKey, Uses>,
     changed: BTreeSet<Key>,
 }
@@ -57,6 +61,7 @@ impl Default for Inner {
             owners: HashMap::new(),
             gateways: HashMap::new(),
             kept: BTreeMap::new(),
+            unread: BTreeMap::new(),
             uses: BTreeMap::new(),
             changed: BTreeSet::from([Key::Filled]),
         }
@@ -92,6 +97,23 @@ pub(super) struct Kept {
     pub(super) integration: Integration,
     pub(super) created_at: UnixMillis,
     pub(super) changed_at: UnixMillis,
+}
+
+/// An integration as it was written, readable or not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Unread {
+    pub(super) owner: NodeId,
+    pub(super) gateways: Vec<NodeId>,
+    pub(super) integration: WrittenIntegration,
+    pub(super) created_at: UnixMillis,
+    pub(super) changed_at: UnixMillis,
+}
+
+impl Unread {
+    /// What is wrong with it, in words.
+    pub(super) fn why(&self) -> &str {
+        self.integration.read().err().unwrap_or_default()
+    }
 }
 
 /// Whose use of what.
@@ -168,11 +190,28 @@ impl IntegrationState {
             .kept
             .iter()
             .find(|(_, kept)| kept.integration.name().as_str() == text);
+        let unread = || {
+            let mut unread = inner.unread.iter();
+            unread.find(|(_, unread)| unread.integration.name() == text)
+        };
+        let named = named.map(|(id, _)| *id);
+        let named = named.or_else(|| unread().map(|(id, _)| *id));
         let by_number = || {
             let number = text.parse().ok()?;
-            inner.kept.contains_key(&number).then_some(number)
+            let is_there = inner.kept.contains_key(&number) || inner.unread.contains_key(&number);
+            is_there.then_some(number)
         };
-        named.map(|(id, _)| *id).or_else(by_number)
+        named.or_else(by_number)
+    }
+
+    pub(super) fn get_unread(&self, id: NodeId) -> Option<Unread> {
+        self.read().unread.get(&id).cloned()
+    }
+
+    pub(super) fn all_unread(&self) -> Vec<(NodeId, Unread)> {
+        let inner = self.read();
+        let unread = inner.unread.iter();
+        unread.map(|(id, unread)| (*id, unread.clone())).collect()
     }
 
     pub(super) fn get(&self, id: NodeId) -> Option<Kept> {
@@ -296,6 +335,7 @@ impl Inner {
             }
             Event::IntegrationRemoved { integration, .. } => {
                 self.changed.insert(Key::Kept(*integration));
+                self.unread.remove(integration);
                 self.kept.remove(integration).is_some()
             }
             Event::SecretUsed(used) => {
@@ -328,16 +368,44 @@ impl Inner {
     }
 
     fn keep(&mut self, changed: &KeptIntegration, at: UnixMillis) {
-        let before = self.kept.get(&changed.id);
-        let kept = Kept {
+        let before = self.kept.get(&changed.id).map(|kept| kept.created_at);
+        let unread = self.unread.get(&changed.id);
+        let before = before.or_else(|| unread.map(|unread| unread.created_at));
+        let written = Unread {
             owner: changed.owner,
             gateways: changed.gateways.clone(),
             integration: changed.integration.clone(),
-            created_at: before.map_or(at, |before| before.created_at),
+            created_at: before.unwrap_or(at),
             changed_at: at,
         };
-        self.kept.insert(changed.id, kept);
+        self.put(changed.id, written);
         self.changed.insert(Key::Kept(changed.id));
+    }
+
+    /// Takes what was written for what this release makes of it.
+    fn put(&mut self, id: NodeId, written: Unread) {
+        match written.integration.read() {
+            Ok(integration) => {
+                let kept = Kept {
+                    owner: written.owner,
+                    gateways: written.gateways.clone(),
+                    integration: integration.clone(),
+                    created_at: written.created_at,
+                    changed_at: written.changed_at,
+                };
+                self.unread.remove(&id);
+                self.kept.insert(id, kept);
+            }
+            Err(why) => {
+                tracing::error!(
+                    name: "lanyard.integration.unread",
+                    { lanyard.integration = written.integration.name(), lanyard.reason = why },
+                    "an integration in the log is none to this release: nobody can use it"
+                );
+                self.kept.remove(&id);
+                self.unread.insert(id, written);
+            }
+        }
     }
 
     fn used(&mut self, used: &SecretUse) {
@@ -396,3 +464,6 @@ impl Projection for IntegrationState {
         *self.write() = Inner::default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! What may be shown of integrations: all of them, since none holds a value.
 
 use lanyard_token::NodeId;
-use lanyard_token::integration::Integration;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Integrations;
-use super::state::Kept;
+use super::state::{Kept, Unread};
 use crate::clock::UnixMillis;
 use crate::store::event::Version;
 
@@ -33,8 +33,8 @@ pub struct IntegrationView {
     pub created_at: UnixMillis,
     /// Since when it is as it is.
     pub changed_at: UnixMillis,
-    /// What it is.
-    pub integration: Integration,
+    /// What it is, as it was written.
+    pub integration: Value,
 }
 
 /// A gateway that carries it.
@@ -92,7 +92,36 @@ impl Integrations {
             why,
             created_at: kept.created_at,
             changed_at: kept.changed_at,
-            integration: kept.integration.clone(),
+            integration: serde_json::to_value(&kept.integration).unwrap_or_default(),
+        }
+    }
+
+    /// One that this release cannot read: nobody gets its secret for it.
+    pub(super) fn unread(&self, id: NodeId, unread: &Unread) -> IntegrationView {
+        let owner = self.state.owner(unread.owner);
+        let carried = |gateway: &NodeId| CarriedBy {
+            name: self
+                .state
+                .gateway(*gateway)
+                .map_or_else(|| gateway.to_string(), |known| known.grant.name),
+            allowed: false,
+            why: None,
+        };
+        let (written, why) = (&unread.integration, unread.why());
+        IntegrationView {
+            id,
+            name: written.name().to_owned(),
+            owner: owner.map_or_else(|| unread.owner.to_string(), |owner| owner.name),
+            upstream: written.member("/upstream").to_owned(),
+            secret: written.member("/inject/secret").to_owned(),
+            gateways: unread.gateways.iter().map(carried).collect(),
+            usable: false,
+            why: Some(format!(
+                "this release cannot read it ({why}): add it anew, or remove it"
+            )),
+            created_at: unread.created_at,
+            changed_at: unread.changed_at,
+            integration: written.text().clone(),
         }
     }
 }

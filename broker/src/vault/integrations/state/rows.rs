@@ -34,7 +34,10 @@ impl Inner {
             Key::Filled => Some(Vec::new()),
             Key::Owner(id) => self.owners.get(&id).and_then(json),
             Key::Gateway(id) => self.gateways.get(&id).and_then(json),
-            Key::Kept(id) => self.kept.get(&id).and_then(json),
+            Key::Kept(id) => {
+                let kept = self.kept.get(&id).and_then(json);
+                kept.or_else(|| self.unread.get(&id).and_then(json))
+            }
             Key::Use(key) => self.uses.get(&key).and_then(json),
         }
     }
@@ -49,7 +52,8 @@ impl Inner {
                 self.gateways.insert(id, read(value)?);
             }
             Key::Kept(id) => {
-                self.kept.insert(id, read(value)?);
+                // Which release wrote the row is not known: another one may have read more, or less.
+                self.put(id, read(value)?);
             }
             Key::Use(key) => {
                 self.uses.insert(key, read(value)?);
