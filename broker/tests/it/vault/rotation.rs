@@ -7,8 +7,8 @@
 //! Cases wait for most of their time, so that many are tried at once, each with a broker that has no other one. A broker
 //! whose rotation came to its end takes the next case; one whose rotation goes on does not.
 //!
-//! `LANYARD_KILL_MATRIX=all` tries every case. Otherwise every one of [`ONE_OF`], beginning with another one in
-//! each row, so that each call, answer and moment has its turn.
+//! `LANYARD_KILL_MATRIX=all` tries every case, `LANYARD_KILL_MATRIX=103,1098` those with these numbers. Otherwise every one
+//! of [`ONE_OF`] is tried, beginning with another one in each row, so that each call, answer and moment has its turn.
 
 mod broker;
 mod case;
@@ -50,8 +50,8 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rotation_kill_matrix() {
-    let all = std::env::var("LANYARD_KILL_MATRIX").is_ok_and(|value| value == "all");
-    let cases = cases(all);
+    let wanted = std::env::var("LANYARD_KILL_MATRIX").unwrap_or_default();
+    let cases = cases(&wanted);
     let names: Vec<_> = cases.iter().map(|case| Case::whose(case.number)).collect();
     let servers = Arc::new(Servers::start(&names).await);
     let tally = Arc::new(Mutex::new(Tally::default()));
@@ -101,7 +101,16 @@ async fn rotation_kill_matrix() {
     assert_eq!(tally.orphans, 0);
 }
 
-fn cases(all: bool) -> Vec<Case> {
+fn cases(wanted: &str) -> Vec<Case> {
+    let named: Vec<u16> = wanted
+        .split(',')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let is_wanted = |number: u16| match wanted {
+        "all" => true,
+        "" => number.is_multiple_of(ONE_OF),
+        _ => named.contains(&number),
+    };
     let mut cases = Vec::new();
     let mut number = 0;
     for driver in [
@@ -116,7 +125,7 @@ fn cases(all: bool) -> Vec<Case> {
                 for kill in KILLS {
                     number += 1;
                     let fault = Fault { at, twist, kill };
-                    if all || u16::is_multiple_of(number, ONE_OF) {
+                    if is_wanted(number) {
                         cases.push(Case {
                             number,
                             driver,

@@ -56,9 +56,15 @@ pub(super) struct Samples {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What was seen of somebody, by looks that began since then: one that was on its way saw what was before.
+struct Watched {
+    since: UnixMillis,
+    spans: Vec<Span>,
+}
+
 #[derive(Default)]
 struct Shared {
-    watched: Mutex<HashMap<String, Vec<Span>>>,
+    watched: Mutex<HashMap<String, Watched>>,
     /// How many milliseconds lay between two looks, and how often.
     gaps: Mutex<BTreeMap<u128, u64>>,
     over: AtomicBool,
@@ -90,13 +96,18 @@ impl Samples {
     /// Looks for somebody too, from here on.
     pub(super) fn watch(&self, whose: &str) {
         let mut watched = self.shared.watched.lock().unwrap();
-        watched.insert(whose.to_owned(), Vec::new());
+        let watching = Watched {
+            since: SystemClock.now(),
+            spans: Vec::new(),
+        };
+        watched.insert(whose.to_owned(), watching);
     }
 
     /// What was seen since; it is not looked for them any more.
     pub(super) fn taken(&self, whose: &str) -> Vec<Span> {
         let mut watched = self.shared.watched.lock().unwrap();
-        watched.remove(whose).unwrap_or_default()
+        let watched = watched.remove(whose);
+        watched.map(|watched| watched.spans).unwrap_or_default()
     }
 
     /// Milliseconds between looks: of how many, the usual, and what one in a hundred is longer than.
@@ -148,7 +159,10 @@ impl Shared {
 
     fn take(&self, seen: &Seen, look: Look) {
         let nothing = BTreeSet::new();
-        for (whose, spans) in &mut *self.watched.lock().unwrap() {
+        for (whose, Watched { since, spans }) in &mut *self.watched.lock().unwrap() {
+            if look.before <= *since {
+                continue;
+            }
             let working = seen.get(whose).unwrap_or(&nothing);
             match spans.last_mut() {
                 Some(span) if span.working == *working => span.last = look,
