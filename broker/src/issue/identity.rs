@@ -53,7 +53,7 @@ impl IssueState {
 
 impl Projection for IssueState {
     fn name(&self) -> &'static str {
-        "issue-v4"
+        "issue-v5"
     }
 
     fn apply(&self, record: &Record) {

@@ -16,6 +16,7 @@ use super::keyring::Keyring;
 use super::ring::{Missing, Ring};
 use crate::clock::UnixMillis;
 use crate::crypto::SealingRoot;
+use crate::store::block::Block;
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 /// The scope whose tokens read the feed: who has one is a gateway.
@@ -299,7 +300,7 @@ impl Inner {
         match event {
             Event::Revoked { node, .. } => {
                 self.liveness.apply_watermark(*node, rev);
-                self.changed.add(RowKey::Watermark(*node));
+                self.changed.add(RowKey::Watermarks(Block::of(*node)));
             }
             Event::Suspended { node, until, .. } => {
                 self.liveness.suspend_until(*node, rev, until.0);
@@ -342,7 +343,7 @@ impl Inner {
             .liveness
             .watermarks()
             .filter(|(_, rev)| *rev <= floor)
-            .map(|(node, _)| RowKey::Watermark(node))
+            .map(|(node, _)| RowKey::Watermarks(Block::of(node)))
             .chain(
                 self.liveness
                     .suspended()
@@ -436,7 +437,7 @@ impl Inner {
 
 impl Projection for RevokeState {
     fn name(&self) -> &'static str {
-        "revoke-v1"
+        "revoke-v2"
     }
 
     fn apply(&self, record: &Record) {

@@ -1,6 +1,9 @@
 //! Neighbouring nodes, as rows of the index hold them together.
 
-use lanyard_token::NodeId;
+use lanyard_token::{NodeId, Rev};
+
+use super::DamagedRow;
+use super::log::fields::Fields;
 
 /// How many nodes a block has: enough that what a row costs by itself no longer matters, and few enough that
 /// changing one of them is cheap.
@@ -37,6 +40,36 @@ impl Block {
         let number = u64::from_be_bytes(bytes.try_into().ok()?);
         (number <= u64::MAX / NODES).then_some(Self(number))
     }
+
+    /// The watermarks of its nodes as a row, `place u8 │ rev u64` each; nothing when none has one.
+    ///
+    /// A storm ends a million nodes that were numbered as tokens were issued, one after another: a row of each would be a
+    /// page to change for each.
+    pub fn watermarks(self, watermark: impl Fn(NodeId) -> Option<Rev>) -> Option<Vec<u8>> {
+        let mut row = Vec::new();
+        for (place, node) in self.nodes() {
+            if let Some(rev) = watermark(node) {
+                row.push(place);
+                row.extend_from_slice(&rev.as_u64().to_le_bytes());
+            }
+        }
+        (!row.is_empty()).then_some(row)
+    }
+
+    /// Reads such a row.
+    pub fn read_watermarks(
+        self,
+        row: &[u8],
+        mut take: impl FnMut(NodeId, Rev),
+    ) -> Result<(), DamagedRow> {
+        let mut fields = Fields(row);
+        while let Some([place]) = fields.bytes() {
+            let node = self.node(place).ok_or(DamagedRow)?;
+            let rev = fields.u64().and_then(Rev::from_u64).ok_or(DamagedRow)?;
+            take(node, rev);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +89,37 @@ mod tests {
         assert_eq!(Block::of(NodeId::from_u64(0)).node(64), None);
         assert_eq!(Block::parse(&u64::MAX.to_be_bytes()), None);
         assert_eq!(Block::parse(&[0; 7]), None);
+    }
+
+    #[test]
+    fn watermarks_come_back_from_a_row_and_half_a_row_is_damaged() {
+        let block = Block::of(NodeId::from_u64(640));
+        let known: Vec<_> = [0, 5, 63]
+            .map(|place| {
+                (
+                    NodeId::from_u64(640 + place),
+                    Rev::from_u64(7 + place).unwrap(),
+                )
+            })
+            .to_vec();
+        let find = |node| {
+            known
+                .iter()
+                .find(|(other, _)| *other == node)
+                .map(|(_, rev)| *rev)
+        };
+        let row = block.watermarks(find).unwrap();
+        let mut read = Vec::new();
+        block
+            .read_watermarks(&row, |node, rev| read.push((node, rev)))
+            .unwrap();
+        assert_eq!(read, known);
+        assert_eq!(block.watermarks(|_| None), None);
+        assert!(
+            block
+                .read_watermarks(&row[..row.len() - 1], |_, _| {})
+                .is_err()
+        );
+        assert!(block.read_watermarks(&[64; 9], |_, _| {}).is_err());
     }
 }

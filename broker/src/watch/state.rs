@@ -237,7 +237,7 @@ impl WatchState {
 
 impl Projection for WatchState {
     fn name(&self) -> &'static str {
-        "watch-v5"
+        "watch-v6"
     }
 
     fn apply(&self, record: &Record) {
@@ -293,7 +293,7 @@ impl Inner {
             }
             Event::Revoked { node, cause, .. } => {
                 self.issued.end(*node, record.rev);
-                self.changed.insert(Key::Ended(*node));
+                self.changed.insert(Key::Ended(Block::of(*node)));
                 if let Cause::Recycled(verdict) = cause {
                     self.recycled(*node, *verdict, record);
                 }
@@ -320,7 +320,7 @@ impl Inner {
             }
             Event::FloorRaised { floor } => {
                 for node in self.issued.raise_floor(*floor) {
-                    self.changed.insert(Key::Ended(node));
+                    self.changed.insert(Key::Ended(Block::of(node)));
                 }
             }
             Event::Judged(judgement) => {

@@ -18,6 +18,7 @@ mod stream;
 mod time;
 mod token_source;
 mod view;
+mod watermarks;
 
 pub use config::{FeedConfig, FeedFailure};
 pub use death_watch::DeathWatch;

@@ -1,4 +1,4 @@
-//! How the state lies in the index: one row per thing, JSON behind a one-letter key; tokens lie in blocks.
+//! How the state lies in the index: one row per thing, JSON behind a one-letter key; tokens and watermarks lie in blocks.
 
 mod tokens;
 
@@ -21,7 +21,7 @@ pub(super) enum RowKey {
     Identity(NodeId),
     Credential(NodeId),
     Tokens(Block),
-    Watermark(NodeId),
+    Watermarks(Block),
     Suspension(NodeId),
     Behaviour(NodeId),
     Approval(NodeId),
@@ -44,7 +44,7 @@ impl RowKey {
             Self::Identity(node) => (b'i', node_bytes(node)),
             Self::Credential(node) => (b'c', node_bytes(node)),
             Self::Tokens(block) => (b't', block.to_bytes().to_vec()),
-            Self::Watermark(node) => (b'w', node_bytes(node)),
+            Self::Watermarks(block) => (b'w', block.to_bytes().to_vec()),
             Self::Suspension(node) => (b's', node_bytes(node)),
             Self::Behaviour(node) => (b'b', node_bytes(node)),
             Self::Approval(node) => (b'a', node_bytes(node)),
@@ -66,7 +66,7 @@ impl RowKey {
             b'i' => Self::Identity(node()?),
             b'c' => Self::Credential(node()?),
             b't' => Self::Tokens(Block::parse(rest)?),
-            b'w' => Self::Watermark(node()?),
+            b'w' => Self::Watermarks(Block::parse(rest)?),
             b's' => Self::Suspension(node()?),
             b'b' => Self::Behaviour(node()?),
             b'a' => Self::Approval(node()?),
@@ -103,7 +103,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Identity(node) => json(book.identities.get(&node)),
         RowKey::Credential(node) => json(book.credentials.get(&node)),
         RowKey::Tokens(block) => tokens::write(block, |node| book.tokens.get(&node)),
-        RowKey::Watermark(node) => json(book.liveness.watermark(node).as_ref()),
+        RowKey::Watermarks(block) => block.watermarks(|node| book.liveness.watermark(node)),
         RowKey::Suspension(node) => json(book.suspended.get(&node)),
         RowKey::Behaviour(node) => json(book.behaviour.get(&node)),
         RowKey::Approval(node) => json(book.approvals.get(&node)),
@@ -131,7 +131,9 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Tokens(block) => tokens::read(block, value, |node, token| {
             book.tokens.insert(node, token);
         })?,
-        RowKey::Watermark(node) => book.liveness.apply_watermark(node, parse(value)?),
+        RowKey::Watermarks(block) => block.read_watermarks(value, |node, rev| {
+            book.liveness.apply_watermark(node, rev);
+        })?,
         RowKey::Suspension(node) => {
             book.suspended.insert(node, parse::<UnixMillis>(value)?);
         }

@@ -1,4 +1,4 @@
-//! How the projection is saved: one row per thing, named by a letter and its number.
+//! How the projection is saved: one row per thing, named by a letter and its number; watermarks lie in blocks.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use super::super::ring::Ring;
 use super::Inner;
 use crate::clock::UnixMillis;
 use crate::crypto::SealingRoot;
+use crate::store::block::Block;
 use crate::store::event::SigningKey;
 use crate::store::{DamagedRow, Row};
 
@@ -19,7 +20,7 @@ pub(super) enum RowKey {
     /// Where everything stands.
     Place,
     Marks,
-    Watermark(NodeId),
+    Watermarks(Block),
     Suspended(NodeId),
     Narrowed(NodeId),
     Key(KeyId),
@@ -69,7 +70,7 @@ impl Inner {
                 waiting: self.waiting.iter().cloned().collect(),
             }),
             RowKey::Marks => json(&self.marks),
-            RowKey::Watermark(node) => self.liveness.watermark(node).as_ref().and_then(json),
+            RowKey::Watermarks(block) => block.watermarks(|node| self.liveness.watermark(node)),
             RowKey::Suspended(node) => self
                 .liveness
                 .suspended()
@@ -102,7 +103,9 @@ impl Inner {
                 self.waiting = place.waiting.into();
             }
             RowKey::Marks => self.marks = read(value)?,
-            RowKey::Watermark(node) => self.liveness.apply_watermark(node, read(value)?),
+            RowKey::Watermarks(block) => block.read_watermarks(value, |node, rev| {
+                self.liveness.apply_watermark(node, rev);
+            })?,
             RowKey::Suspended(node) => {
                 let (rev, until) = read(value)?;
                 self.liveness.suspend_until(node, rev, until);
@@ -128,7 +131,7 @@ impl RowKey {
         let (letter, rest) = match self {
             Self::Place => (b'p', Vec::new()),
             Self::Marks => (b'm', Vec::new()),
-            Self::Watermark(node) => (b'w', number(node)),
+            Self::Watermarks(block) => (b'w', block.to_bytes().to_vec()),
             Self::Suspended(node) => (b's', number(node)),
             Self::Narrowed(node) => (b'n', number(node)),
             Self::Key(key) => (b'k', key.as_bytes().to_vec()),
@@ -145,7 +148,7 @@ impl RowKey {
         match letter {
             b'p' if rest.is_empty() => Some(Self::Place),
             b'm' if rest.is_empty() => Some(Self::Marks),
-            b'w' => node().map(Self::Watermark),
+            b'w' => Block::parse(rest).map(Self::Watermarks),
             b's' => node().map(Self::Suspended),
             b'n' => node().map(Self::Narrowed),
             b'k' => key().map(Self::Key),

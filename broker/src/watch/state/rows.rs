@@ -1,7 +1,7 @@
-//! The projection as rows of the index: one letter for the sort, then the node, then JSON; tokens lie in blocks.
+//! The projection as rows of the index: one letter for the sort, then the node, then JSON; tokens and watermarks lie in blocks.
 
 use lanyard_drift::ladder::History;
-use lanyard_token::{NodeId, Rev};
+use lanyard_token::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,7 +17,7 @@ pub(super) enum Key {
     Subject(NodeId),
     Owner(NodeId),
     Issued(Block),
-    Ended(NodeId),
+    Ended(Block),
     Verdict(NodeId),
     History(NodeId),
     Baselines,
@@ -32,7 +32,7 @@ impl Key {
             Self::Subject(node) => (b'i', node),
             Self::Owner(node) => (b'n', node),
             Self::Issued(block) => return [&b"t"[..], &block.to_bytes()].concat(),
-            Self::Ended(node) => (b'w', node),
+            Self::Ended(block) => return [&b"w"[..], &block.to_bytes()].concat(),
             Self::Verdict(node) => (b'v', node),
             Self::History(node) => (b'h', node),
             Self::Baselines => (b'b', NodeId::from_u64(0)),
@@ -47,14 +47,15 @@ impl Key {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (sort, node) = bytes.split_first()?;
-        if *sort == b't' {
-            return Block::parse(node).map(Self::Issued);
+        match *sort {
+            b't' => return Block::parse(node).map(Self::Issued),
+            b'w' => return Block::parse(node).map(Self::Ended),
+            _ => {}
         }
         let node = NodeId::from_u64(u64::from_be_bytes(node.try_into().ok()?));
         Some(match sort {
             b'i' => Self::Subject(node),
             b'n' => Self::Owner(node),
-            b'w' => Self::Ended(node),
             b'v' => Self::Verdict(node),
             b'h' => Self::History(node),
             b'b' => Self::Baselines,
@@ -72,7 +73,7 @@ impl Inner {
             Key::Subject(node) => self.subjects.get(node).and_then(json),
             Key::Owner(node) => self.subjects.owner(node).and_then(|name| json(&name)),
             Key::Issued(block) => self.issued.row(block),
-            Key::Ended(node) => self.issued.watermark(node).as_ref().and_then(json),
+            Key::Ended(block) => block.watermarks(|node| self.issued.watermark(node)),
             Key::Verdict(node) => self.verdicts.get(node).and_then(json),
             Key::History(node) => self.histories.get(node).and_then(json),
             Key::Baselines => json(&self.baselines),
@@ -91,7 +92,9 @@ impl Inner {
             Key::Subject(node) => self.subjects.add(node, read::<Subject>(value)?),
             Key::Owner(node) => self.subjects.add_owner(node, read::<String>(value)?),
             Key::Issued(block) => self.issued.load(block, value)?,
-            Key::Ended(node) => self.issued.end(node, read::<Rev>(value)?),
+            Key::Ended(block) => {
+                block.read_watermarks(value, |node, rev| self.issued.end(node, rev))?;
+            }
             Key::Verdict(_) => {
                 self.verdicts.add(read::<VerdictRecord>(value)?);
             }

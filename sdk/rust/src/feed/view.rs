@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::death_watch::{DeathWatch, Watches};
 use super::time::{FeedTime, ToldTime};
+use super::watermarks::Watermarks;
 use crate::clock::{BootTime, Now, UnixMillis};
 
 /// The feed, as far as the reader has come.
@@ -23,7 +24,7 @@ pub struct FeedView {
     generation: AtomicU64,
     floor: AtomicU64,
     reached: AtomicU64,
-    watermarks: papaya::HashMap<NodeId, Rev>,
+    watermarks: Watermarks,
     suspended: papaya::HashMap<NodeId, Rev>,
     narrowed: papaya::HashMap<NodeId, Rev>,
     /// Suspended here alone.
@@ -65,7 +66,7 @@ impl FeedView {
             generation: AtomicU64::new(1),
             floor: AtomicU64::new(0),
             reached: AtomicU64::new(0),
-            watermarks: papaya::HashMap::new(),
+            watermarks: Watermarks::default(),
             suspended: papaya::HashMap::new(),
             narrowed: papaya::HashMap::new(),
             held: papaya::HashMap::new(),
@@ -92,12 +93,7 @@ impl FeedView {
         if !self.begun.load(Ordering::Acquire) {
             return Err(NotAlive::NoSnapshot);
         }
-        let watermarks = self.watermarks.pin();
-        if nodes.iter().any(|node| {
-            watermarks
-                .get(node)
-                .is_some_and(|watermark| *watermark > rev)
-        }) {
+        if self.watermarks.any_above(rev, nodes) {
             return Err(NotAlive::Dead(Dead::Revoked));
         }
         if !self.suspended.is_empty() {
@@ -165,7 +161,7 @@ impl FeedView {
     /// Ends everything of this node that is older than `rev`, here alone. It can only take access
     /// away; the next snapshot neither confirms nor lifts it.
     pub fn end(&self, node: NodeId, rev: Rev) {
-        self.raise_watermark(node, rev);
+        self.watermarks.raise(1, std::iter::once((node, rev)));
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.watches.wake(std::iter::once(node));
     }
@@ -219,9 +215,14 @@ impl FeedView {
 
     /// Takes in a frame the replica has accepted.
     pub(super) fn publish_frame(&self, frame: &Frame) {
+        let ended = frame.entries.iter().filter_map(|entry| match *entry {
+            Entry::Watermark(node) => Some((node, frame.rev)),
+            _ => None,
+        });
+        self.watermarks.raise(frame.entries.len(), ended);
         for entry in &frame.entries {
             match *entry {
-                Entry::Watermark(node) => self.raise_watermark(node, frame.rev),
+                Entry::Watermark(_) => {}
                 Entry::Suspend { node, .. } => {
                     self.suspended.pin().insert(node, frame.rev);
                 }
@@ -246,9 +247,8 @@ impl FeedView {
 
     /// Takes in everything the replica knows: after a snapshot, or from the disk.
     pub(super) fn publish_state(&self, liveness: &Liveness, reached: Rev) {
-        for (node, rev) in liveness.watermarks() {
-            self.raise_watermark(node, rev);
-        }
+        self.watermarks
+            .raise(liveness.watermarks().count(), liveness.watermarks());
         self.publish_suspensions(liveness);
         for (node, rev) in liveness.narrowed() {
             self.narrowed.pin().insert(node, rev);
@@ -274,9 +274,7 @@ impl FeedView {
     /// Tokens below `floor` are dead from here on, so what is not above it concerns no living token.
     pub(super) fn publish_floor(&self, floor: Rev) {
         if self.floor.fetch_max(floor.as_u64(), Ordering::SeqCst) < floor.as_u64() {
-            self.watermarks
-                .pin()
-                .retain(|_, watermark| *watermark > floor);
+            self.watermarks.forget(floor);
             self.narrowed.pin().retain(|_, since| *since > floor);
             self.suspended.pin().retain(|_, since| *since > floor);
             self.generation.fetch_add(1, Ordering::AcqRel);
@@ -299,11 +297,5 @@ impl FeedView {
 
     pub(super) fn publish_known_time(&self, at: UnixMillis) {
         self.known.fetch_max(at.0, Ordering::AcqRel);
-    }
-
-    fn raise_watermark(&self, node: NodeId, rev: Rev) {
-        self.watermarks
-            .pin()
-            .update_or_insert(node, |known| (*known).max(rev), rev);
     }
 }

@@ -140,7 +140,7 @@ impl Book {
             }
             Event::Revoked { node, cause, .. } => {
                 self.liveness.apply_watermark(*node, record.rev);
-                self.changed.insert(RowKey::Watermark(*node));
+                self.changed.insert(RowKey::Watermarks(Block::of(*node)));
                 if cause.disables() {
                     self.set_disabled(*node, true);
                 } else if !self.is_disabled(*node) {
@@ -332,7 +332,7 @@ impl Book {
         let gone = before
             .into_iter()
             .filter(|node| self.liveness.watermark(*node).is_none());
-        changed.extend(gone.map(RowKey::Watermark));
+        changed.extend(gone.map(|node| RowKey::Watermarks(Block::of(node))));
         self.tokens.retain(|jti, token| {
             let kept =
                 token.rev >= floor && token.exp.saturating_add(keys::SKEW_SECONDS) > at.seconds();

@@ -3,12 +3,16 @@
 //! A frame is applied in memory first and written after; the broker is told of a position only once
 //! it is on disk. So a confirmed revocation survives a crash of the gateway, and an unconfirmed one
 //! still takes effect at once.
+//!
+//! A frame that comes alone is written at once. Of many, those of a moment share a sync: a disk that is asked for one
+//! a millisecond keeps everybody waiting who uses it, and where a broker writes its log to the same disk, its revocations.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -22,6 +26,9 @@ use super::StateFolder;
 /// How many writes may wait. Past it the disk is too slow: frames are dropped from the journal, which
 /// is then rewritten from a snapshot.
 const QUEUE: usize = 4_096;
+
+/// From one sync of frames to the next: what a broker that asks who has heard may have to wait longer for the answer.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How many forks are kept: enough to prove that there is one.
 const MAX_EVIDENCE: usize = 32;
@@ -82,6 +89,7 @@ impl Journal {
             healed: 0,
             failed: false,
             frames: None,
+            synced: None,
         };
         let thread = std::thread::Builder::new()
             .name("lanyard-feed".to_owned())
@@ -157,11 +165,16 @@ struct Writer {
     /// A write failed since the last snapshot.
     failed: bool,
     frames: Option<File>,
+    /// When frames were last synced.
+    synced: Option<Instant>,
 }
 
 impl Writer {
     fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         while let Some(first) = tasks.blocking_recv() {
+            if let Some(left) = self.synced.and_then(|at| PAUSE.checked_sub(at.elapsed())) {
+                std::thread::sleep(left);
+            }
             let mut batch = vec![first];
             while let Ok(next) = tasks.try_recv() {
                 batch.push(next);
@@ -224,6 +237,7 @@ impl Writer {
             };
             frames.write_all(&unsynced)?;
             frames.sync_data()?;
+            self.synced = Some(Instant::now());
             persisted.frame_bytes += unsynced.len() as u64;
         }
         persisted.broken = self.is_broken();
