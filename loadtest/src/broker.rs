@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use lanyard_sdk::{Enrolment, Secret};
 use lanyard_token::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
@@ -325,6 +326,15 @@ impl Broker {
         let headers = [("authorization", bearer.as_str())];
         let body = json!({"nodes": nodes, "reason": "a measurement"}).to_string();
         Question::post_json("localhost", "/v1/revoke", &headers, &body)
+    }
+
+    /// The request that keeps a secret, for whoever sends it in his own way.
+    pub fn secret(&self, name: &str, owner: &str, value: &str) -> Question {
+        let bearer = format!("Bearer {}", self.token.expose());
+        let headers = [("authorization", bearer.as_str())];
+        let body = json!({"name": name, "owner": owner, "value": value}).to_string();
+        Question::post_json("localhost", "/v1/secrets", &headers, &body)
+            .expecting(StatusCode::CREATED)
     }
 
     /// Reads from the admin API.
