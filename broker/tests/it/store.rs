@@ -8,6 +8,7 @@
     reason = "tests of a whole store: a surprise ends the test, and what did not run is said aloud"
 )]
 
+mod checkpoint;
 mod crash;
 mod damage;
 mod full;
@@ -36,11 +37,17 @@ pub(crate) struct Ledger(Mutex<LedgerState>);
 struct LedgerState {
     rows: BTreeMap<String, (u64, u64)>,
     changed: Vec<String>,
+    collected: u64,
 }
 
 impl Ledger {
     pub(crate) fn rows(&self) -> BTreeMap<String, (u64, u64)> {
         self.0.lock().unwrap().rows.clone()
+    }
+
+    /// How often changed rows were asked for.
+    pub(crate) fn collected(&self) -> u64 {
+        self.0.lock().unwrap().collected
     }
 }
 
@@ -64,6 +71,7 @@ impl Projection for Ledger {
     }
     fn changed_rows(&self) -> Vec<Row> {
         let mut state = self.0.lock().unwrap();
+        state.collected += 1;
         let changed = std::mem::take(&mut state.changed);
         let row = |key: String| Row {
             value: state

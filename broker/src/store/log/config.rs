@@ -28,6 +28,8 @@ pub struct LogConfig {
     pub prepare_from: u64,
     /// The index is saved after this many records,
     pub checkpoint_records: u64,
+    /// or after this many events: whoever appends next waits while their rows are collected, about 40 ms for 100,000.
+    pub checkpoint_events: u64,
     /// or after this long, if there are any.
     pub checkpoint_pause: Duration,
     /// Called when the store must not go on; the broker ends its process here.
@@ -99,6 +101,7 @@ impl LogConfig {
             segment_bytes: 64 << 20,
             prepare_from: 256 << 10,
             checkpoint_records: 10_000,
+            checkpoint_events: 100_000,
             checkpoint_pause: Duration::from_secs(30),
             on_stop: None,
             progress: None,

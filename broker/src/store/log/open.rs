@@ -82,6 +82,7 @@ impl Log {
             checkpoints,
             checkpoint_busy: checkpoint_busy.clone(),
             checkpoint_records: config.checkpoint_records.max(1),
+            checkpoint_events: config.checkpoint_events.max(1),
             checkpoint_pause: config.checkpoint_pause,
             on_stop: config.on_stop.clone(),
             standing: found.last.unwrap_or(Standing {
@@ -90,6 +91,7 @@ impl Log {
             }),
             full: false,
             unsaved_records: found.records_replayed,
+            unsaved_events: 0,
             last_checkpoint: started,
             last_attempt: None,
             opening: beginning.events,

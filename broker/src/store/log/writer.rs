@@ -69,11 +69,13 @@ pub(crate) struct Writer {
     pub(crate) checkpoints: Sender<Job>,
     pub(crate) checkpoint_busy: Arc<AtomicBool>,
     pub(crate) checkpoint_records: u64,
+    pub(crate) checkpoint_events: u64,
     pub(crate) checkpoint_pause: Duration,
     pub(crate) on_stop: Option<StopHook>,
     pub(crate) standing: Standing,
     pub(crate) full: bool,
     pub(crate) unsaved_records: u64,
+    pub(crate) unsaved_events: u64,
     pub(crate) last_checkpoint: Instant,
     pub(crate) last_attempt: Option<Instant>,
     /// What must be written before anything else; left over when the log was opened on a full disk.
@@ -225,6 +227,8 @@ impl Writer {
         for projection in &self.projections {
             projection.apply(&record);
         }
+        let count = u64::try_from(record.events.len()).unwrap_or(u64::MAX);
+        self.unsaved_events = self.unsaved_events.saturating_add(count);
         self.reader.extend(written.begun, written.mark);
         self.standing = Standing {
             rev: written.rev,
@@ -274,6 +278,7 @@ impl Writer {
 
     fn checkpoint_when_due(&mut self) {
         let due = self.unsaved_records >= self.checkpoint_records
+            || self.unsaved_events >= self.checkpoint_events
             || (self.unsaved_records > 0
                 && self.last_checkpoint.elapsed() >= self.checkpoint_pause);
         if due && !self.checkpoint_busy.load(Ordering::Acquire) {
@@ -295,6 +300,7 @@ impl Writer {
             anchor.sync();
         }
         self.unsaved_records = 0;
+        self.unsaved_events = 0;
         self.last_checkpoint = Instant::now();
         self.checkpoint_busy.store(true, Ordering::Release);
         // Without the thread there is no index; the log is whole without it.
