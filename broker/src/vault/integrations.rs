@@ -5,16 +5,21 @@
 
 mod belief;
 pub mod leases;
+mod room;
+mod starts;
 mod state;
 mod view;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use governor::{DefaultKeyedRateLimiter, Quota};
 use lanyard_token::NodeId;
 use lanyard_token::integration::{Injection, Integration};
 use serde::Deserialize;
 
+use self::room::{has_room, written};
+use self::starts::Starts;
 use self::state::Kept;
 use super::error::plain_reason;
 use super::name::name_or_mark;
@@ -33,6 +38,8 @@ pub struct Integrations {
     policies: Arc<Policies>,
     /// How often a gateway may ask.
     limits: DefaultKeyedRateLimiter<NodeId>,
+    /// Which starts of each are counted apart.
+    starts: Mutex<HashMap<NodeId, Starts>>,
     /// One change at a time, so that names stay unique.
     changing: tokio::sync::Mutex<()>,
 }
@@ -65,6 +72,7 @@ impl Integrations {
             state,
             policies,
             limits: DefaultKeyedRateLimiter::keyed(quota),
+            starts: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }
     }
@@ -86,8 +94,7 @@ impl Integrations {
             integration,
         } = new;
         let _changing = self.changing.lock().await;
-        let written = serde_json::to_vec(&integration).map_or(usize::MAX, |written| written.len());
-        if written > LONGEST {
+        if written(&integration) > LONGEST {
             return Err(invalid(
                 "integration",
                 format!("is at most {LONGEST} bytes of JSON"),
@@ -105,6 +112,7 @@ impl Integrations {
             }
             None => self.vault.store.nodes().next(),
         };
+        self.has_room(id, &gateways, &integration)?;
         let same = before.as_ref().is_some_and(|before| {
             before.owner == owner
                 && before.gateways == gateways
@@ -253,6 +261,29 @@ impl Integrations {
         gateways.sort();
         gateways.dedup();
         Ok(gateways)
+    }
+
+    /// Whether each of its gateways can carry it beside the others.
+    fn has_room(
+        &self,
+        id: NodeId,
+        gateways: &[NodeId],
+        integration: &Integration,
+    ) -> Result<(), VaultError> {
+        for gateway in gateways {
+            let carried = self.state.carried_by(*gateway);
+            let others = carried.iter().filter(|carried| carried.id != id);
+            let others = others.map(|carried| &carried.kept.integration);
+            if let Err(why) = has_room(others, integration) {
+                let known = self.state.gateway(*gateway);
+                let name = known.map_or_else(|| gateway.to_string(), |known| known.grant.name);
+                return Err(invalid(
+                    "gateways",
+                    format!("names `{name}`, which would have {why}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the secret it names is there, and a version of it in force that can be injected so.

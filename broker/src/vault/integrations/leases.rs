@@ -7,8 +7,10 @@
 //! counts from then on. So a secret that is retired, a policy that is changed and a gateway that is disabled take a
 //! minute at most.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::state::{Gateway, Kept, UseKey};
+use super::state::{Carried, Gateway, Kept, UseKey};
 use super::{Integrations, in_force, needs_reference};
 use crate::clock::UnixMillis;
 use crate::policy::Party;
@@ -90,7 +92,8 @@ impl Integrations {
         let news = async {
             loop {
                 changes.mark_unchanged();
-                if self.hash(gateway).to_string() != known || changes.changed().await.is_err() {
+                let hash = self.hash(gateway, &self.state.carried_by(gateway));
+                if hash.to_string() != known || changes.changed().await.is_err() {
                     return;
                 }
             }
@@ -111,41 +114,61 @@ impl Integrations {
         let boot = asked.boot.as_deref().and_then(boot).ok_or_else(|| {
             super::invalid("boot", "is 16 hexadecimal digits beside `uses`".to_owned())
         })?;
-        let (now, carried) = (self.vault.clock.now(), self.state.carried_by(gateway));
-        let new = |told: &ToldUse| {
-            let mut named = carried.iter();
-            let (integration, kept) =
-                named.find(|(_, kept)| kept.integration.name().as_str() == told.integration)?;
-            let secret = self
-                .vault
-                .show(kept.integration.injection().secret())
-                .ok()?;
-            let key = UseKey {
-                secret: told.secret,
-                version: told.version,
-                integration: *integration,
-                gateway,
-            };
-            // Of its own secrets alone, of versions that it had, and nothing twice.
+        let now = self.vault.clock.now();
+        let boot = self.start(gateway, boot, now);
+        let carried = self.state.carried_by(gateway);
+        let known = asked.uses.iter().filter_map(|told| {
             let last_at = self.believed(gateway, told, now)?;
-            let is_own = secret.id == told.secret;
-            (is_own && told.calls > self.state.told(key, boot)).then(|| {
-                Event::SecretUsed(Box::new(SecretUse {
-                    integration: *integration,
-                    secret: told.secret,
-                    version: told.version,
-                    gateway,
-                    boot,
-                    calls: told.calls,
-                    last_at,
-                }))
+            let used = self.known_use(gateway, &carried, told)?;
+            Some(SecretUse {
+                boot,
+                last_at,
+                ..used
             })
-        };
-        let events: Vec<Event> = asked.uses.iter().filter_map(new).collect();
+        });
+        let told = merged(known);
+        let is_new = |(key, used): &(UseKey, SecretUse)| used.calls > self.state.told(*key, boot);
+        let new = told.into_iter().filter(is_new);
+        let events: Vec<Event> = new
+            .map(|(_, used)| Event::SecretUsed(Box::new(used)))
+            .collect();
         for some in events.chunks(MAX_EVENTS) {
             self.vault.store.append(some.to_vec()).await?;
         }
         Ok(())
+    }
+
+    /// The number a start is counted under.
+    fn start(&self, gateway: NodeId, boot: u64, now: UnixMillis) -> u64 {
+        // A panic elsewhere leaves it whole.
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = starts.entry(gateway).or_default().number(boot, now);
+        if number != boot {
+            tracing::warn!(
+                name: "lanyard.uses.too_many_starts",
+                { lanyard.identity = %gateway },
+                "a gateway tells of more starts than are counted apart"
+            );
+        }
+        number
+    }
+
+    /// What was told of one of a gateway's own secrets.
+    fn known_use(&self, gateway: NodeId, carried: &[Carried], told: &ToldUse) -> Option<SecretUse> {
+        let mut named = carried.iter();
+        let carried =
+            named.find(|carried| carried.kept.integration.name().as_str() == told.integration)?;
+        let secret = carried.kept.integration.injection().secret();
+        let secret = self.vault.show(secret).ok()?;
+        (secret.id == told.secret).then_some(SecretUse {
+            integration: carried.id,
+            secret: told.secret,
+            version: told.version,
+            gateway,
+            boot: 0,
+            calls: told.calls,
+            last_at: told.last_at,
+        })
     }
 
     /// Gives a gateway what it may have now.
@@ -155,13 +178,15 @@ impl Integrations {
         known: Option<&str>,
         network: Option<IpAddr>,
     ) -> Result<Given, VaultError> {
-        let (hash, carried) = (self.hash(gateway), self.state.carried_by(gateway));
+        // The hash names these very forms: read twice, a change in between would be told under the wrong name for good.
+        let carried = self.state.carried_by(gateway);
+        let hash = self.hash(gateway, &carried);
         let each = carried
             .iter()
-            .map(|(id, kept)| self.lease_one(gateway, (*id, kept), network));
+            .map(|Carried { id, kept, .. }| self.lease_one(gateway, (*id, kept), network));
         let (mut leases, mut refused) = (Vec::new(), Vec::new());
-        for ((_, kept), given) in carried.iter().zip(join_all(each).await) {
-            let name = kept.integration.name().to_string();
+        for (carried, given) in carried.iter().zip(join_all(each).await) {
+            let name = carried.kept.integration.name().to_string();
             match given {
                 Ok((reference, lease)) => leases.push((name, reference, lease)),
                 Err(NotLeased::Refused(why)) => {
@@ -181,8 +206,7 @@ impl Integrations {
             }
         }
         let integrations = (known != Some(hash.to_string().as_str())).then(|| {
-            let told = |(id, kept): (NodeId, Kept)| {
-                let owner = self.state.owner(kept.owner);
+            let told = |Carried { id, kept, owner }| {
                 let owner = owner.map_or_else(String::new, |owner| owner.name);
                 (id, owner, kept.integration)
             };
@@ -295,20 +319,26 @@ impl Integrations {
         Ok((policies.hash(), names))
     }
 
-    /// Names what a gateway carries, and the versions in force: another name, something new.
-    fn hash(&self, gateway: NodeId) -> ContentHash {
+    /// Names what a gateway carries, and everything that decides whether it gets a lease: another name, something new.
+    fn hash(&self, gateway: NodeId, carried: &[Carried]) -> ContentHash {
         let mut context = Context::new(&SHA256);
         let mut add = |part: &[u8]| {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         };
-        for (id, kept) in self.state.carried_by(gateway) {
+        let known = self.state.gateway(gateway);
+        add(&serde_json::to_vec(&known).unwrap_or_default());
+        let owner = known.and_then(|known| self.state.owner(known.grant.owner));
+        add(owner.as_ref().map_or(b"", |owner| owner.name.as_bytes()));
+        for Carried { id, kept, owner } in carried {
             add(&id.as_u64().to_be_bytes());
             add(&serde_json::to_vec(&kept.integration).unwrap_or_default());
-            let owner = self.state.owner(kept.owner);
             add(owner.as_ref().map_or(b"", |owner| owner.name.as_bytes()));
-            add(&[u8::from(owner.is_none_or(|owner| owner.disabled))]);
+            add(&[u8::from(owner.as_ref().is_none_or(|owner| owner.disabled))]);
             let secret = self.vault.show(kept.integration.injection().secret()).ok();
+            add(secret
+                .as_ref()
+                .map_or(b"", |secret| secret.owner.as_bytes()));
             let version = secret.as_ref().and_then(in_force);
             add(&version.map_or(0, |version| version.version.0).to_be_bytes());
         }
@@ -331,6 +361,26 @@ impl From<VaultError> for NotLeased {
             VaultError::Lease(refused) => Self::Refused(refused.to_string()),
             other => Self::Failed(other),
         }
+    }
+}
+
+/// The same use once, however often one request tells it: the log knows of none of them yet.
+fn merged(told: impl Iterator<Item = SecretUse>) -> BTreeMap<UseKey, SecretUse> {
+    let mut uses: BTreeMap<UseKey, SecretUse> = BTreeMap::new();
+    for used in told {
+        let known = uses.entry(key_of(&used)).or_insert_with(|| used.clone());
+        known.calls = known.calls.max(used.calls);
+        known.last_at = known.last_at.max(used.last_at);
+    }
+    uses
+}
+
+const fn key_of(used: &SecretUse) -> UseKey {
+    UseKey {
+        secret: used.secret,
+        version: used.version,
+        integration: used.integration,
+        gateway: used.gateway,
     }
 }
 
@@ -429,5 +479,27 @@ impl std::io::Write for Counted {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_request_tells_many_times_is_one_use_with_the_largest_count() {
+        let used = |version: u32, calls: u64, last_at: u64| SecretUse {
+            integration: NodeId::from_u64(1),
+            secret: NodeId::from_u64(2),
+            version: Version(version),
+            gateway: NodeId::from_u64(3),
+            boot: 4,
+            calls,
+            last_at: UnixMillis(last_at),
+        };
+        let told = (0..4_096).map(|at| used(1, at % 18, 5_000 - at));
+        let merged = merged(told.chain([used(2, 1, 1)]));
+        let uses: Vec<_> = merged.values().cloned().collect();
+        assert_eq!(uses, [used(1, 17, 5_000), used(2, 1, 1)]);
     }
 }

@@ -23,8 +23,8 @@ pub const EGRESS_SCOPE: &str = "lanyard:egress";
 /// Rows of use that are kept of one secret: of versions long gone, what was used longest ago is forgotten.
 const MOST_USES: usize = 1_024;
 /// Starts of one gateway whose counts are kept apart. A start that tells again after so many others began since is
-/// counted twice.
-const MOST_BOOTS: usize = 16;
+/// counted twice: so there are not more of them at a time.
+const MOST_BOOTS: usize = super::starts::MOST_STARTS + 1;
 
 /// The projection of integrations.
 pub struct IntegrationState {
@@ -114,6 +114,13 @@ impl Unread {
     pub(super) fn why(&self) -> &str {
         self.integration.read().err().unwrap_or_default()
     }
+}
+
+/// An integration as a gateway carries it, with whoever answers for it at the same instant.
+pub(super) struct Carried {
+    pub(super) id: NodeId,
+    pub(super) kept: Kept,
+    pub(super) owner: Option<Owner>,
 }
 
 /// Whose use of what.
@@ -227,14 +234,20 @@ impl IntegrationState {
             .collect()
     }
 
-    /// Those that a gateway carries, by number.
-    pub(super) fn carried_by(&self, gateway: NodeId) -> Vec<(NodeId, Kept)> {
+    /// Those that a gateway carries, by number, as they are at one instant.
+    pub(super) fn carried_by(&self, gateway: NodeId) -> Vec<Carried> {
         let inner = self.read();
         let carried = inner
             .kept
             .iter()
             .filter(|(_, kept)| kept.gateways.contains(&gateway));
-        carried.map(|(id, kept)| (*id, kept.clone())).collect()
+        carried
+            .map(|(id, kept)| Carried {
+                id: *id,
+                kept: kept.clone(),
+                owner: inner.owners.get(&kept.owner).cloned(),
+            })
+            .collect()
     }
 
     /// An owner, by name or number.

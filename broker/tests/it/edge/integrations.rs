@@ -248,6 +248,103 @@ async fn who_may_not_have_a_secret_gets_none_and_is_told_why() {
     assert_eq!(given["leases"], json!([]), "{given}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_many_times_is_one_use_and_starts_without_end_are_counted_as_one() {
+    let world = World::new();
+    let gateway = world.enrol("egress-eu", &["--egress"]);
+    world.add("stripe", "payments", SECRET);
+    let token = world.token(&gateway).await;
+    let (_, given) = world.leases(&token, "", json!({})).await;
+    let used = |calls: u64| {
+        json!({
+            "integration": "stripe", "secret": given["leases"][0]["secret"], "version": 1,
+            "calls": calls, "last_at": given["now"],
+        })
+    };
+    let copies: Vec<Value> = (1..=4_096).map(|_| used(17)).collect();
+    let asked = json!({"boot": "00000000000000aa", "uses": copies});
+    let (status, answer) = world.leases(&token, "", asked).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let who = world.on(&["secret", "who", SECRET]);
+    assert_eq!(who["uses"][0]["calls"], 17, "{who}");
+
+    // A new start with each request: 63 more of 17 calls each, and all the others are one.
+    for boot in 0x100..0x180 {
+        let asked = json!({"boot": format!("{boot:016x}"), "uses": [used(17)]});
+        let mut answered = world.leases(&token, "", asked.clone()).await.0;
+        while answered == StatusCode::TOO_MANY_REQUESTS {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            answered = world.leases(&token, "", asked.clone()).await.0;
+        }
+        assert_eq!(answered, StatusCode::OK);
+    }
+    let who = world.on(&["secret", "who", SECRET]);
+    assert_eq!(who["uses"][0]["calls"], 65 * 17, "{who}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_hears_at_once_that_a_secret_or_a_gateway_has_another_owner() {
+    let world = World::new();
+    let gateway = world.enrol("egress-eu", &["--egress"]);
+    world.add("stripe", "payments", SECRET);
+    world.on(&["owner", "add", "shop"]);
+    let token = world.token(&gateway).await;
+    let (_, mut given) = world.leases(&token, "", json!({})).await;
+    assert_eq!(given["leases"].as_array().unwrap().len(), 1, "{given}");
+    for (owner, leases) in [("shop", 0), ("payments", 1)] {
+        let began = Instant::now();
+        let known = json!({"known": given["hash"]});
+        let waiting = world.leases(&token, "?wait=20", known);
+        let moving = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::task::block_in_place(|| {
+                world.on(&["secret", "transfer", SECRET, "--to", owner]);
+            });
+        };
+        let ((status, next), ()) = tokio::join!(waiting, moving);
+        assert_eq!(status, StatusCode::OK, "{next}");
+        assert_eq!(next["leases"].as_array().unwrap().len(), leases, "{next}");
+        assert!(
+            began.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            began.elapsed()
+        );
+        given = next;
+    }
+}
+
+#[test]
+fn a_gateway_is_given_no_more_rules_than_egress_carries() {
+    let world = World::new();
+    world.enrol("egress-eu", &["--egress"]);
+    let rules: String = (0..256)
+        .map(|at| format!("[[rule]]\nmethod = \"GET\"\ntemplate = \"/v1/r{at}\"\n"))
+        .collect();
+    let file = world.folder.path().join("many.toml");
+    let text = format!(
+        "upstream = \"https://api.example.com\"\n[inject]\nkind = \"header\"\nsecret = \"{SECRET}\"\n{rules}"
+    );
+    std::fs::write(&file, text).unwrap();
+    let of_file = |name: &'static str| {
+        let add = ["integration", "add", name, "--owner", "payments"];
+        let with = ["--gateway", "egress-eu", "--file", file.to_str().unwrap()];
+        [&add[..], &with[..]].concat()
+    };
+    for name in [
+        "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13",
+        "p14", "p15",
+    ] {
+        world.on(&of_file(name));
+    }
+    let refused = world.refuses(&of_file("one-more"), 1);
+    assert!(
+        refused.contains("4352 rules") && refused.contains("egress-eu"),
+        "{refused}"
+    );
+    // In the place of one of them there is room.
+    world.on(&of_file("p3"));
+}
+
 #[test]
 fn an_integration_that_could_not_work_is_refused_and_the_same_again_changes_nothing() {
     let world = World::new();
