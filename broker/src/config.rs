@@ -149,6 +149,7 @@ impl From<&Telemetry> for crate::telemetry::Settings {
             otlp_endpoint: told.otlp_endpoint.clone(),
             log: Some(told.log.clone()),
             log_json: told.log_json,
+            log_spans: false,
         }
     }
 }

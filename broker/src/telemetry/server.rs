@@ -6,13 +6,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, Version};
+use lanyard_telemetry::caller::join;
 use opentelemetry::metrics::Histogram;
-use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{KeyValue, global};
 use tracing::Span;
 use tracing::field::Empty;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The buckets OpenTelemetry's HTTP conventions advise, in seconds.
 const BUCKETS: [f64; 14] = [
@@ -57,9 +55,7 @@ impl Default for ServerMeter {
     }
 }
 
-/// The span of a request, within the caller's trace when it names one (W3C Trace Context).
-///
-/// Who names one may choose its number and nothing else: whether spans are kept is decided here.
+/// The span of a request, within the caller's trace when it names one.
 pub fn span(method: &Method, route: &str, version: Version, headers: &HeaderMap) -> Span {
     let word = method_word(method);
     let name = match word {
@@ -78,14 +74,7 @@ pub fn span(method: &Method, route: &str, version: Version, headers: &HeaderMap)
         error.r#type = Empty,
         lanyard.reason = Empty,
     );
-    if !span.is_disabled() && headers.contains_key("traceparent") {
-        let caller =
-            global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
-        if caller.span().span_context().is_valid() {
-            // Fails when nothing is exported: then there is no trace to be part of.
-            let _ = span.set_parent(caller);
-        }
-    }
+    join(&span, headers);
     span
 }
 
@@ -123,18 +112,6 @@ const fn version_word(version: Version) -> &'static str {
         Version::HTTP_3 => "3",
         Version::HTTP_10 => "1.0",
         _ => "1.1",
-    }
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
     }
 }
 

@@ -76,14 +76,26 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 ];
 
 /// What each crate may depend on of ours. `sdk/fuzz` is none of the workspace.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("sdk/token", &[]),
     ("sdk/drift", &[]),
     ("sdk/fuzz", &["lanyard-drift"]),
     ("sdk/rust", &["lanyard-token", "lanyard-drift"]),
+    ("sdk/telemetry", &[]),
     // It parses what strangers send: nothing of the broker is in it.
-    ("sdk/gateway", &["lanyard-token", "lanyard-sdk"]),
-    ("broker", &["lanyard-token", "lanyard-drift", "lanyard-sdk"]),
+    (
+        "sdk/gateway",
+        &["lanyard-token", "lanyard-sdk", "lanyard-telemetry"],
+    ),
+    (
+        "broker",
+        &[
+            "lanyard-token",
+            "lanyard-drift",
+            "lanyard-sdk",
+            "lanyard-telemetry",
+        ],
+    ),
     (
         "loadtest",
         &["lanyard-token", "lanyard-drift", "lanyard-sdk"],

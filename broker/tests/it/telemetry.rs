@@ -5,6 +5,7 @@ mod canaries;
 mod injection;
 mod kills;
 mod probe;
-mod receiver;
 mod sinks;
 mod vault;
+
+use lanyard_telemetry::testing as receiver;

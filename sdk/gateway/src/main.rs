@@ -8,8 +8,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lanyard_gateway::egress::{self, Config};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory that is given back: buffers of connections and texts of libraries hold credentials too, and nobody
@@ -53,18 +51,17 @@ fn main() -> ExitCode {
 
 fn start(config: &std::path::Path) -> Result<(), Box<dyn Error>> {
     egress::forbid_dumps()?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .with_span_events(FmtSpan::CLOSE)
-        .init();
     let config = Config::read(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(egress::run(config))?;
-    Ok(())
+    runtime.block_on(async {
+        let telemetry = lanyard_telemetry::start("lanyard-egress", &config.telemetry)?;
+        let ran = egress::run(config).await;
+        // It waits for the collector, a moment at most.
+        tokio::task::spawn_blocking(move || telemetry.stop()).await?;
+        Ok(ran?)
+    })
 }
 
 #[expect(

@@ -188,6 +188,7 @@ impl World {
             broker_certificates: Some(self.path("cert.pem").into()),
             drift: DriftMode::Observe,
             proxies: Default::default(),
+            telemetry: lanyard_telemetry::Settings::default(),
         };
         tokio::spawn(async { egress::run(config).await.unwrap() });
     }

@@ -14,6 +14,8 @@ use http::{HeaderValue, StatusCode};
 pub enum Problem {
     /// Send the path alone.
     AbsoluteForm,
+    /// Name one host, and frame the body in one way.
+    Ambiguous,
     /// No such integration here any more.
     Unknown,
     /// The integration allows none.
@@ -31,7 +33,7 @@ pub enum Problem {
     Unusable,
     /// The body is longer than the integration allows.
     TooLarge,
-    /// The caller's body broke off.
+    /// The caller's body broke off, or is none.
     BrokenOff,
     /// The third party cannot be connected to, or must not be.
     Unreachable,
@@ -46,7 +48,7 @@ impl Problem {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::AbsoluteForm | Self::BrokenOff => StatusCode::BAD_REQUEST,
+            Self::AbsoluteForm | Self::Ambiguous | Self::BrokenOff => StatusCode::BAD_REQUEST,
             Self::Unknown => StatusCode::NOT_FOUND,
             Self::WebSocket => StatusCode::FORBIDDEN,
             Self::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -62,6 +64,7 @@ impl Problem {
     pub const fn code(self) -> &'static str {
         match self {
             Self::AbsoluteForm => "absolute_form",
+            Self::Ambiguous => "ambiguous_request",
             Self::Unknown => "unknown_integration",
             Self::WebSocket => "websocket_refused",
             Self::Budget { .. } => "budget_spent",
@@ -78,13 +81,14 @@ impl Problem {
     fn detail(self) -> String {
         match self {
             Self::AbsoluteForm => "send the path alone, not a whole URL".to_owned(),
+            Self::Ambiguous => "name one host, and frame the body in one way".to_owned(),
             Self::Unknown => "no integration of this name is carried here".to_owned(),
             Self::WebSocket => "this integration allows no WebSocket".to_owned(),
             Self::Budget { limit, .. } => format!("the integration's `{limit}` is reached"),
             Self::NoLease => "there is no credential for this integration now".to_owned(),
             Self::Unusable => "the credential cannot be put into this call".to_owned(),
             Self::TooLarge => "the body is longer than this integration allows".to_owned(),
-            Self::BrokenOff => "the body broke off".to_owned(),
+            Self::BrokenOff => "the body broke off, or cannot be read".to_owned(),
             Self::Unreachable => "the third party cannot be reached".to_owned(),
             Self::TooSlow => "the third party did not answer in time".to_owned(),
             Self::Answer => "the third party's answer cannot be handed on".to_owned(),
@@ -108,6 +112,7 @@ impl IntoResponse for Problem {
         let body = serde_json::json!({ "error": self.code(), "error_description": self.detail() });
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = status;
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

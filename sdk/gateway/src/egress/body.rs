@@ -38,7 +38,8 @@ pub(super) struct AnswerBody {
     needles: Arc<Needles>,
     scrubber: Scrubber,
     left: u64,
-    idle: Pin<Box<Sleep>>,
+    /// Runs since something was waited for: most answers come at once.
+    idle: Option<Pin<Box<Sleep>>>,
     trailers: Option<HeaderMap>,
     over: bool,
     meter: Arc<Meter>,
@@ -58,7 +59,7 @@ impl AnswerBody {
             needles,
             scrubber: Scrubber::default(),
             left: most,
-            idle: Box::pin(sleep(IDLE)),
+            idle: None,
             trailers: None,
             over: false,
             meter,
@@ -88,13 +89,16 @@ impl Body for AnswerBody {
                 return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
             }
             let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(context) else {
-                ready!(this.idle.as_mut().poll(context));
+                let idle = this.idle.get_or_insert_with(|| Box::pin(sleep(IDLE)));
+                ready!(idle.as_mut().poll(context));
                 return this.cut(CutOff::Silent);
             };
             match next {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
-                        this.idle.as_mut().reset(Instant::now() + IDLE);
+                        if let Some(idle) = &mut this.idle {
+                            idle.as_mut().reset(Instant::now() + IDLE);
+                        }
                         let Some(left) = this.left.checked_sub(data.len() as u64) else {
                             return this.cut(CutOff::TooLong);
                         };

@@ -29,6 +29,8 @@ pub struct Config {
     pub drift: DriftMode,
     /// Proxies that may say where a call came from.
     pub proxies: TrustedProxies,
+    /// What is logged, and where OTLP goes.
+    pub telemetry: lanyard_telemetry::Settings,
 }
 
 /// A certificate and its key, read again on SIGHUP.
@@ -99,6 +101,15 @@ struct Written {
     drift: Drift,
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    #[serde(default)]
+    telemetry: Telemetry,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Telemetry {
+    log: Option<String>,
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -128,6 +139,12 @@ impl Written {
                 Drift::Off => DriftMode::Off,
                 Drift::Observe => DriftMode::Observe,
                 Drift::Enforce => DriftMode::Enforce,
+            },
+            telemetry: lanyard_telemetry::Settings {
+                otlp_endpoint: self.telemetry.otlp_endpoint,
+                log: self.telemetry.log,
+                log_json: true,
+                log_spans: true,
             },
         })
     }
@@ -162,5 +179,15 @@ mod tests {
         );
         assert!(read(&format!("{TEXT}trusted_proxies = [\"x\"]\n")).is_err());
         assert_eq!(read(TEXT).unwrap().drift, DriftMode::Enforce);
+    }
+
+    #[test]
+    fn spans_go_where_the_file_says_and_are_lines_otherwise() {
+        let told = read(TEXT).unwrap().telemetry;
+        assert!(told.otlp_endpoint.is_none() && told.log_spans && told.log_json);
+        let endpoint = format!("{TEXT}[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"\n");
+        let told = read(&endpoint).unwrap().telemetry;
+        assert_eq!(told.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4317"));
+        assert!(read(&format!("{TEXT}[telemetry]\nendpoint = \"x\"\n")).is_err());
     }
 }

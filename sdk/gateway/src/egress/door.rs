@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Request, StatusCode, request};
 use http_body::Body as _;
-use http_body_util::{LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use lanyard_sdk::Verified;
 use lanyard_sdk::gateway::canonical::CanonicalPath;
@@ -87,6 +87,7 @@ impl Door {
         let span = tracing::info_span!(
             "lanyard.egress.call",
             otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
             lanyard.integration = station.name(),
             lanyard.operation = operation,
             lanyard.secret.version = tracing::field::Empty,
@@ -94,6 +95,7 @@ impl Door {
             http.response.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
         );
+        lanyard_telemetry::caller::join(&span, request.headers());
         let outcome = self
             .forward(request, &station)
             .instrument(span.clone())
@@ -103,13 +105,17 @@ impl Door {
             Ok(response) => {
                 let status = response.status().as_u16();
                 span.record("http.response.status_code", status);
-                meter.called(station.name(), &operation, status, began.elapsed());
+                if response.status().is_server_error() {
+                    span.record("otel.status_code", "ERROR");
+                }
+                meter.called(station.label(), &operation, status, began.elapsed());
                 response
             }
             Err(problem) => {
                 span.record("error.type", problem.code());
                 span.record("http.response.status_code", problem.status().as_u16());
-                meter.refused(station.name(), problem.code());
+                span.record("otel.status_code", "ERROR");
+                meter.refused(station.label(), problem.code());
                 problem.into_response()
             }
         }
@@ -159,7 +165,10 @@ impl Door {
             loop {
                 answers.borrow_and_update();
                 if let Some(leased) = self.valid(station) {
-                    return leased;
+                    return Ok(leased);
+                }
+                if station.is_refused() {
+                    return Err(Problem::NoLease);
                 }
                 self.shared.hurry.notify_one();
                 if answers.changed().await.is_err() {
@@ -169,7 +178,7 @@ impl Door {
         };
         timeout(LEASE_WITHIN, asked)
             .await
-            .map_err(|_| Problem::NoLease)
+            .unwrap_or(Err(Problem::NoLease))
     }
 
     fn valid(&self, station: &Station) -> Option<Arc<Leased>> {
@@ -183,7 +192,7 @@ impl Door {
 
     async fn send(&self, call: Call) -> Result<Response, Problem> {
         let Call {
-            parts,
+            mut parts,
             body,
             station,
             leased,
@@ -192,8 +201,9 @@ impl Door {
         } = call;
         let held = &leased.held;
         let (body, payload) = bounded(&parts.headers, body, &station).await?;
+        let headers = std::mem::take(&mut parts.headers);
         let (request, needles) = self
-            .outgoing(&parts, &station, held, payload.as_ref())
+            .outgoing(&parts, headers, &station, held, payload.as_ref())
             .await?;
         let (head, ()) = request.into_parts();
         held.used.count(self.broker_time());
@@ -213,6 +223,7 @@ impl Door {
     pub(super) async fn outgoing(
         &self,
         parts: &request::Parts,
+        mut headers: HeaderMap,
         station: &Station,
         held: &Held,
         payload: Option<&Bytes>,
@@ -225,7 +236,6 @@ impl Door {
             .strip_prefix('/')
             .and_then(|path| path.strip_prefix(station.name()))
             .ok_or(Problem::Unknown)?;
-        let mut headers = parts.headers.clone();
         clean_request(&mut headers, injection);
         let mut outgoing = Outgoing {
             method: parts.method.clone(),
@@ -318,6 +328,7 @@ async fn bounded(
     if body.is_end_stream() {
         return Ok((Body::empty(), Some(Bytes::new())));
     }
+    let body = Body::new(body.map_err(BrokenOff));
     if payload_is_signed(integration.injection()) {
         let most =
             usize::try_from(most.unwrap_or(MOST_SIGNED).min(MOST_SIGNED)).unwrap_or(usize::MAX);
@@ -335,6 +346,11 @@ async fn bounded(
     })
 }
 
+/// A caller's body did not come to its end, or was none: what then fails at the third party is not its fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller's body broke off")]
+struct BrokenOff(#[source] axum::Error);
+
 fn of_the_body(error: &(dyn Error + 'static)) -> Problem {
     if is_caused_by::<LengthLimitError>(error) {
         Problem::TooLarge
@@ -345,8 +361,8 @@ fn of_the_body(error: &(dyn Error + 'static)) -> Problem {
 
 /// What a caller is told of a call that failed; the operator is told where it did.
 pub(super) fn failed(error: &(dyn Error + 'static)) -> Problem {
-    if is_caused_by::<LengthLimitError>(error) {
-        return Problem::TooLarge;
+    if is_caused_by::<LengthLimitError>(error) || is_caused_by::<BrokenOff>(error) {
+        return of_the_body(error);
     }
     let reason = match cause::<Unreachable>(error) {
         Some(Unreachable::Refused) => "address_refused",

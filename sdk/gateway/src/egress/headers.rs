@@ -1,9 +1,12 @@
 //! What of a message is for the next hop alone, or for nobody: taken off on both ways.
 
+use std::borrow::Cow;
+
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use lanyard_token::integration::Injection;
+use percent_encoding::percent_decode_str;
 
 use super::scrub::Needles;
 
@@ -18,19 +21,36 @@ const OF_A_HOP: [&str; 7] = [
     "http2-settings",
 ];
 
-/// What a caller says that a third party must not hear: whose credential the call is made with, where it comes from and
-/// how its body is framed is egress's to say; and what would make another call of it than the rule allowed.
-const NOT_FROM_CALLERS: [&str; 20] = [
+/// What a caller says that a third party must not hear: whose credential the call is made with, where it comes from, for
+/// whom it is made and how its body is framed is egress's to say; and what would make another call of it than the rule
+/// allowed.
+const NOT_FROM_CALLERS: [&str; 40] = [
     "accept-encoding",
     "authorization",
     "baggage",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-cert",
+    "client-cert-chain",
+    "client-ip",
     "content-length",
     "cookie",
     "cookie2",
     "expect",
+    "fastly-client-ip",
+    "fly-client-ip",
     "forwarded",
+    "forwarded-for",
     "host",
+    "remote-addr",
+    "remote-user",
+    "true-client-ip",
     "via",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
     "x-forwarded",
     "x-host",
     "x-http-method",
@@ -39,9 +59,17 @@ const NOT_FROM_CALLERS: [&str; 20] = [
     "x-original-host",
     "x-original-method",
     "x-original-url",
+    "x-originating-ip",
     "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-remote-user",
     "x-rewrite-url",
 ];
+
+/// Whatever begins so is not a caller's to say either.
+const NOT_FROM_CALLERS_EITHER: [&str; 3] =
+    ["x-forwarded-", "x-original-forwarded-", "sec-websocket-"];
 
 /// What a third party says that a caller must not hear: a session at the third party is a credential, and callers
 /// are not to go elsewhere next time.
@@ -57,8 +85,9 @@ const NOT_FROM_THIRD_PARTIES: [&str; 5] = [
 pub fn clean_request(headers: &mut HeaderMap, injection: &Injection) {
     clean(headers, |name| {
         NOT_FROM_CALLERS.contains(&name)
-            || name.starts_with("x-forwarded-")
-            || name.starts_with("sec-websocket-")
+            || NOT_FROM_CALLERS_EITHER
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
             || is_injected(injection, name)
     });
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -105,18 +134,37 @@ pub fn hide(headers: &mut HeaderMap, needles: &Needles) -> u64 {
     found
 }
 
-/// A query without a parameter, however its name is spelled.
+/// A query without what is unwanted by its decoded name. `;` parts parameters as `&` does: some servers have it so
+/// (HTML 4.01, B.2.2).
 #[must_use]
 pub fn query_without(query: &str, unwanted: impl Fn(&str) -> bool) -> String {
-    let is_wanted = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        let mut decoded = url::form_urlencoded::parse(name.as_bytes());
-        !decoded
-            .next()
-            .is_some_and(|(name, _)| unwanted(name.as_ref()))
+    let mut kept = String::with_capacity(query.len());
+    for pair in query.split_inclusive(['&', ';']) {
+        let name = pair.trim_end_matches(['&', ';']);
+        let name = name.split('=').next().unwrap_or_default();
+        if !unwanted(&percent_decode_str(name).decode_utf8_lossy()) {
+            kept.push_str(pair);
+        }
+    }
+    kept.truncate(kept.trim_end_matches(['&', ';']).len());
+    kept
+}
+
+/// Whether some server takes a parameter for one of this name: there are those that look at no case, cut at `[` and NUL,
+/// pass over blanks before it, and take whatever is neither letter nor digit for `_`.
+#[must_use]
+pub fn is_taken_for(written: &str, name: &str) -> bool {
+    let written = written.trim_start_matches(['+', ' ']);
+    let end = written.find(['[', '\0']).unwrap_or(written.len());
+    let folded = |text: &str| -> String {
+        let plain = |letter: char| match letter {
+            letter if letter.is_alphanumeric() => letter.to_ascii_lowercase(),
+            _ => '_',
+        };
+        text.chars().map(plain).collect()
     };
-    let kept: Vec<&str> = query.split('&').filter(is_wanted).collect();
-    kept.join("&")
+    let shown = written.get(..end).unwrap_or_default();
+    written == name || folded(shown) == folded(name)
 }
 
 fn location_without(location: &str, parameter: &str) -> Option<String> {
@@ -126,7 +174,7 @@ fn location_without(location: &str, parameter: &str) -> Option<String> {
         None => (rest, None),
     };
     let mut text = before.to_owned();
-    let query = query_without(query, |name| name == parameter);
+    let query = query_without(query, |name| is_taken_for(name, parameter));
     if !query.is_empty() {
         text.push('?');
         text.push_str(&query);
@@ -138,6 +186,8 @@ fn location_without(location: &str, parameter: &str) -> Option<String> {
     Some(text)
 }
 
+/// Takes off what is of a hop, and what `also` says of a name as it is once `_` and its like are `-`: a server that keeps
+/// headers as variables (CGI) cannot tell `X_Api_Key` from `X-Api-Key`.
 fn clean(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
@@ -149,12 +199,14 @@ fn clean(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     let gone: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
-            let name = name.as_str();
+            let written = name.as_str();
+            let name = folded(written);
+            let name = name.as_ref();
             OF_A_HOP.contains(&name)
                 || name.starts_with("proxy-")
                 || name.starts_with("lanyard-")
                 || name.starts_with("x-lanyard-")
-                || named.iter().any(|named| named == name)
+                || named.iter().any(|named| named == written)
                 || also(name)
         })
         .cloned()
@@ -164,9 +216,19 @@ fn clean(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     }
 }
 
+/// A header's name with `-` for whatever is neither letter nor digit.
+fn folded(name: &str) -> Cow<'_, str> {
+    let is_odd = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
+    if name.contains(is_odd) {
+        name.replace(is_odd, "-").into()
+    } else {
+        name.into()
+    }
+}
+
 fn is_injected(injection: &Injection, name: &str) -> bool {
     match injection {
-        Injection::Header { header, .. } => header == name,
+        Injection::Header { header, .. } => folded(header) == name,
         Injection::AwsSigv4 { .. } => {
             matches!(
                 name,
@@ -278,11 +340,75 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_some_server_takes_for_the_injected_one_is_taken_off() {
+        let injected = header();
+        for name in [
+            "x_api_key",
+            "x_api-key",
+            "x.api.key",
+            "x-api_key",
+            "authorization_",
+            "x!api|key",
+        ] {
+            let mut sent = headers(&[(name, "mine"), ("x-api-key-id", "4711")]);
+            clean_request(&mut sent, &injected);
+            let is_kept = name == "authorization_";
+            assert_eq!(sent.contains_key(name), is_kept, "{name}");
+            assert!(sent.contains_key("x-api-key-id"));
+        }
+        for name in [
+            "true-client-ip",
+            "true_client_ip",
+            "cf-connecting-ip",
+            "CF_Connecting_IP",
+            "client_ip",
+            "x_forwarded_for",
+            "x-original-forwarded-for",
+            "remote_user",
+            "transfer_encoding",
+            "content_length",
+            "proxy_authorization",
+            "x_http_method_override",
+            "lanyard_min_rev",
+        ] {
+            let mut sent = headers(&[(name, "mine")]);
+            clean_request(&mut sent, &injected);
+            assert_eq!(names(&sent), ["accept-encoding"], "{name}");
+        }
+    }
+
+    #[test]
     fn a_parameter_is_found_however_it_is_spelled() {
-        let without = |query| query_without(query, |name| name == "api_key");
+        let without = |query| query_without(query, |name| is_taken_for(name, "api_key"));
         assert_eq!(without("a=1&api_key=x&b=2"), "a=1&b=2");
-        assert_eq!(without("api%5Fkey=x&api_key"), "");
-        assert_eq!(without("API_KEY=x"), "API_KEY=x");
-        assert_eq!(without("a=api_key"), "a=api_key");
+        assert_eq!(without("a=1;api_key=x;b=2&c=3"), "a=1;b=2&c=3");
+        for spelled in [
+            "api%5Fkey=x&api_key",
+            "API_KEY=x",
+            "api.key=x",
+            "api_key[]=x",
+            "api_key%5B0%5D=x",
+            "+api_key=x",
+            "%20api_key=x",
+            "api_key%00y=x",
+            "api key=x",
+            "a=1;api_key=x",
+        ] {
+            let left = if spelled.starts_with("a=1") {
+                "a=1"
+            } else {
+                ""
+            };
+            assert_eq!(without(spelled), left, "{spelled}");
+        }
+        for kept in [
+            "a=api_key",
+            "a=b;c&d",
+            "api_key_id=1",
+            "my_api_key=1",
+            "api=key",
+        ] {
+            assert_eq!(without(kept), kept);
+        }
     }
 }

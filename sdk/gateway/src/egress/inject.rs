@@ -11,7 +11,7 @@ use lanyard_sdk::UnixMillis;
 use lanyard_token::integration::{Injection, Scheme, Upstream};
 use zeroize::Zeroizing;
 
-use super::headers::query_without;
+use super::headers::{is_taken_for, query_without};
 
 pub use self::oauth::{Answered, TokenRequest, read_token, token_request};
 pub use self::sigv4::{Payload, payload_is_signed};
@@ -98,7 +98,7 @@ pub fn inject(
         }
         Injection::Query { parameter, .. } => {
             let rest = call.query.take().unwrap_or_default();
-            let rest = query_without(&rest, |name| name == parameter);
+            let rest = query_without(&rest, |name| is_taken_for(name, parameter));
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair(parameter, credential.value);
             let own = query.finish();

@@ -3,7 +3,9 @@
 //!
 //! **What goes wrong and what then.** The broker is away: leases run out within a minute and calls are answered with 503,
 //! until it is back; nothing else is kept. An answer is lost: uses are counted since the start, so telling them again
-//! changes nothing. An integration cannot be carried here: it is left out, aloud, and hinders no other.
+//! changes nothing. An integration cannot be carried here: it is left out, aloud, and hinders no other. All of them together
+//! cannot be: those before them stay, and the broker is asked again after a pause, since it would answer at once. A lease is
+//! refused: the one before it ends at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::lease::{Answer, Carried, GivenLease, LeaseSource, NoLeases, Question};
 use super::scrub::Needles;
-use super::shared::{Current, Shared, Stations};
+use super::shared::{Shared, Stations};
 use super::station::{Held, Leased, Station, Used};
 use super::upstream::Versions;
 
@@ -44,6 +46,15 @@ pub struct Keeper {
     boot: String,
     hash: Option<String>,
     used: Vec<Arc<Used>>,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It is in force.
+    Carried,
+    /// Its integrations cannot be carried here.
+    NotCarried,
 }
 
 impl Keeper {
@@ -82,9 +93,14 @@ impl Keeper {
         loop {
             let began = Instant::now();
             match self.ask(wait).await {
-                Some(Ok(())) => {
+                Some(Ok(Taken::Carried)) => {
                     wait = true;
                     failures = 0;
+                }
+                Some(Ok(Taken::NotCarried)) => {
+                    wait = false;
+                    failures = failures.saturating_add(1);
+                    pause_after(&self.shared, failures).await;
                 }
                 Some(Err(error)) => {
                     failures = failures.saturating_add(1);
@@ -95,9 +111,7 @@ impl Keeper {
                     );
                     // What changed while it was away is asked for at once when it is back.
                     wait = false;
-                    let pause = LEAST_PAUSE.saturating_mul(1 << failures.min(6));
-                    let until = Instant::now() + pause.min(LONGEST_PAUSE);
-                    sweep_until(&self.shared, until).await;
+                    pause_after(&self.shared, failures).await;
                 }
                 None => wait = false,
             }
@@ -106,7 +120,7 @@ impl Keeper {
     }
 
     /// Asks once; `None` when a call needs something before the answer is there.
-    async fn ask(&mut self, wait: bool) -> Option<Result<(), NoLeases>> {
+    async fn ask(&mut self, wait: bool) -> Option<Result<Taken, NoLeases>> {
         let question = self.question();
         let source = Arc::clone(&self.source);
         let current = self.shared.current();
@@ -136,7 +150,7 @@ impl Keeper {
         }
     }
 
-    fn take(&mut self, answer: Answer, asked: BootTime, rev: Rev) {
+    fn take(&mut self, answer: Answer, asked: BootTime, rev: Rev) -> Taken {
         for refused in &answer.refused {
             tracing::warn!(
                 name: "lanyard.egress.lease_refused",
@@ -148,11 +162,16 @@ impl Keeper {
             if !self.carry(written) {
                 // These leases belong to forms that are not carried: a value must not go where the one before went.
                 self.shared.answered();
-                return;
+                return Taken::NotCarried;
             }
             self.hash = Some(answer.hash);
         }
         let current = self.shared.current();
+        for refused in &answer.refused {
+            if let Some(station) = current.stations.get(refused.integration.as_str()) {
+                station.refuse();
+            }
+        }
         for given in answer.leases {
             let left = Duration::from_millis(given.until.saturating_sub(answer.now)).min(MOST);
             let until = BootTime(asked.0 + u64::try_from(left.as_millis()).unwrap_or(0));
@@ -161,6 +180,7 @@ impl Keeper {
             }
         }
         self.shared.answered();
+        Taken::Carried
     }
 
     /// Takes on what the broker names; `false` when the routes cannot be, and everything stays as it was.
@@ -188,7 +208,7 @@ impl Keeper {
         match (self.reroute)(routes.collect()) {
             Ok(None) => false,
             Ok(Some(gateway)) => {
-                self.shared.replace(Current { gateway, stations });
+                self.shared.replace(gateway, stations);
                 true
             }
             Err(error) => {
@@ -212,9 +232,7 @@ impl Keeper {
                 None => return,
             },
         };
-        station
-            .leased
-            .store(Some(Arc::new(Leased { held, until, rev })));
+        station.lease(Leased { held, until, rev });
     }
 
     fn hold(&mut self, station: &Station, given: GivenLease) -> Option<Held> {
@@ -253,6 +271,12 @@ impl Keeper {
             bearer: tokio::sync::Mutex::default(),
         })
     }
+}
+
+/// The longer, the more often it failed.
+async fn pause_after(shared: &Shared, failures: u32) {
+    let pause = LEAST_PAUSE.saturating_mul(1 << failures.min(6));
+    sweep_until(shared, Instant::now() + pause.min(LONGEST_PAUSE)).await;
 }
 
 /// Waits, and forgets meanwhile what is over.

@@ -1,5 +1,8 @@
 //! Where calls come in: TLS with HTTP/2 and 1.1, bounded heads, and certificates that are read again on a signal.
 
+mod framing;
+mod strict;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,11 +18,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+pub(super) use self::framing::ends_connection;
+use self::strict::Strictly;
 use super::config::TlsFiles;
 
-/// The longest head of a call, and the most headers in it.
+/// The longest head of a call. Over HTTP/1.1 it has at most the 100 headers that are the server's own bound: another number
+/// would be told to it, and take a table on the heap for each head.
 const MAX_HEAD: u32 = 64 * 1024;
-const MAX_HEADERS: usize = 100;
 /// How long a head may take to come in.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Calls of one connection at a time.
@@ -95,7 +100,6 @@ pub(super) async fn serve(
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD as usize);
     http.http2()
         .timer(TokioTimer::new())
@@ -106,12 +110,12 @@ pub(super) async fn serve(
     match certificate {
         None => {
             let acceptor = axum_server::accept::NoDelayAcceptor::new();
-            server.acceptor(acceptor).serve(service).await
+            server.acceptor(Strictly(acceptor)).serve(service).await
         }
         Some(certificate) => {
             let tls = axum_server::tls_rustls::RustlsAcceptor::new(certificate.config.clone())
                 .acceptor(axum_server::accept::NoDelayAcceptor::new());
-            server.acceptor(tls).serve(service).await
+            server.acceptor(Strictly(tls)).serve(service).await
         }
     }
 }

@@ -1,7 +1,11 @@
-//! What is counted, for `/metrics`. Labels are integrations and rules as they are written down, never what callers sent.
+//! What is counted, for `/metrics` and over OTLP. Labels are integrations and rules as they are written down, never what
+//! callers sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::metrics::{Counter as Sum, Gauge as Level, Histogram as Spread};
+use opentelemetry::{KeyValue, global};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +38,7 @@ struct Refused {
 /// All counters.
 pub(super) struct Meter {
     registry: Registry,
+    exported: Exported,
     calls: Family<Called, Counter>,
     duration: Family<Of, Histogram, fn() -> Histogram>,
     refused: Family<Refused, Counter>,
@@ -73,6 +78,7 @@ impl Meter {
         );
         Self {
             registry,
+            exported: Exported::new(),
             calls,
             duration,
             refused,
@@ -82,12 +88,20 @@ impl Meter {
     }
 
     /// A call that a third party answered.
-    pub(super) fn called(&self, integration: &str, operation: &str, status: u16, took: Duration) {
+    pub(super) fn called(
+        &self,
+        integration: &Arc<str>,
+        operation: &str,
+        status: u16,
+        took: Duration,
+    ) {
+        let class = class(status);
         let labels = Called {
-            integration: integration.to_owned(),
+            integration: integration.to_string(),
             operation: operation.to_owned(),
-            status: format!("{}xx", status / 100),
+            status: class.to_owned(),
         };
+        self.exported.called(integration, operation, class, took);
         self.calls.get_or_create(&labels).inc();
         self.duration
             .get_or_create(&of(integration))
@@ -95,9 +109,10 @@ impl Meter {
     }
 
     /// A call that egress answered.
-    pub(super) fn refused(&self, integration: &str, code: &str) {
+    pub(super) fn refused(&self, integration: &Arc<str>, code: &'static str) {
+        self.exported.refused(integration, code);
         let labels = Refused {
-            integration: integration.to_owned(),
+            integration: integration.to_string(),
             code: code.to_owned(),
         };
         self.refused.get_or_create(&labels).inc();
@@ -106,6 +121,7 @@ impl Meter {
     pub(super) fn scrubbed(&self, found: u64) {
         if found > 0 {
             self.scrubbed.inc_by(found);
+            self.exported.scrubbed.add(found, &[]);
         }
     }
 
@@ -114,6 +130,8 @@ impl Meter {
             Some(left) => {
                 let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
                 self.lease_ends.get_or_create(&of(integration)).set(seconds);
+                let label = KeyValue::new("lanyard.integration", integration.to_owned());
+                self.exported.lease_left.record(seconds, &[label]);
             }
             None => {
                 self.lease_ends.remove(&of(integration));
@@ -133,5 +151,75 @@ impl Meter {
 fn of(integration: &str) -> Of {
     Of {
         integration: integration.to_owned(),
+    }
+}
+
+/// The same in OpenTelemetry's form. Where nothing is exported it counts nothing.
+struct Exported {
+    calls: Sum<u64>,
+    duration: Spread<f64>,
+    refused: Sum<u64>,
+    scrubbed: Sum<u64>,
+    lease_left: Level<i64>,
+}
+
+impl Exported {
+    fn new() -> Self {
+        let meter = global::meter("lanyard");
+        Self {
+            calls: meter
+                .u64_counter("lanyard.egress.calls")
+                .with_description("Calls that third parties answered")
+                .build(),
+            duration: meter
+                .f64_histogram("lanyard.egress.call.duration")
+                .with_unit("s")
+                .with_description("From a call to the head of its answer")
+                .with_boundaries(BUCKETS.to_vec())
+                .build(),
+            refused: meter
+                .u64_counter("lanyard.egress.refused")
+                .with_description("Calls that egress answered itself")
+                .build(),
+            scrubbed: meter
+                .u64_counter("lanyard.egress.scrubbed")
+                .with_description("Credentials that were hidden in answers")
+                .build(),
+            lease_left: meter
+                .i64_gauge("lanyard.egress.lease.left")
+                .with_unit("s")
+                .with_description("How long the lease in force still holds")
+                .build(),
+        }
+    }
+
+    fn called(&self, integration: &Arc<str>, operation: &str, class: &'static str, took: Duration) {
+        let integration = KeyValue::new("lanyard.integration", Arc::clone(integration));
+        let labels = [
+            integration,
+            KeyValue::new("lanyard.operation", operation.to_owned()),
+            KeyValue::new("lanyard.status", class),
+        ];
+        self.calls.add(1, &labels);
+        let took = took.as_secs_f64();
+        self.duration
+            .record(took, labels.get(..1).unwrap_or_default());
+    }
+
+    fn refused(&self, integration: &Arc<str>, code: &'static str) {
+        let integration = KeyValue::new("lanyard.integration", Arc::clone(integration));
+        self.refused
+            .add(1, &[integration, KeyValue::new("lanyard.reason", code)]);
+    }
+}
+
+/// A status as a label.
+const fn class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
     }
 }

@@ -104,6 +104,12 @@ impl Egress {
         self.shared.door()
     }
 
+    /// Serves callers in clear on this socket, for as long as it is polled: for whoever is on the same machine.
+    pub async fn serve_plain(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
+        listener.set_nonblocking(true)?;
+        serve(listener, None, self.door(), Handle::new()).await
+    }
+
     /// What operators reach: `/livez`, `/readyz`, `/metrics`.
     pub fn admin(&self) -> Router {
         self.shared.admin()

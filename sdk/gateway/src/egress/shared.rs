@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use http::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
 use lanyard_sdk::Gateway;
 use lanyard_sdk::gateway::{GatewayLayer, TrustedProxies};
@@ -18,6 +19,7 @@ use tower::{Layer, ServiceExt};
 
 use super::answer::Problem;
 use super::door::Door;
+use super::listener::ends_connection;
 use super::meter::Meter;
 use super::station::Station;
 use super::upstream::{Clients, Resolver};
@@ -29,6 +31,7 @@ pub(super) type Stations = BTreeMap<Box<str>, Arc<Station>>;
 pub(super) struct Current {
     pub(super) gateway: Gateway,
     pub(super) stations: Stations,
+    layer: GatewayLayer,
 }
 
 /// What all calls share.
@@ -53,9 +56,13 @@ impl Shared {
         resolver: Arc<dyn Resolver>,
         own: Option<NodeId>,
     ) -> Arc<Self> {
-        let stations = Stations::new();
+        let current = Current {
+            layer: gateway.layer().trusting(proxies.clone()),
+            gateway,
+            stations: Stations::new(),
+        };
         Arc::new(Self {
-            current: ArcSwap::from_pointee(Current { gateway, stations }),
+            current: ArcSwap::from_pointee(current),
             proxies,
             clients: Clients::new(resolver),
             hurry: Notify::new(),
@@ -70,13 +77,17 @@ impl Shared {
         self.current.load_full()
     }
 
-    pub(super) fn replace(&self, current: Current) {
+    pub(super) fn replace(&self, gateway: Gateway, stations: Stations) {
         for gone in self.current.load().stations.keys() {
-            if !current.stations.contains_key(gone) {
+            if !stations.contains_key(gone) {
                 self.meter.lease(gone, None);
             }
         }
-        self.current.store(Arc::new(current));
+        self.current.store(Arc::new(Current {
+            layer: gateway.layer().trusting(self.proxies.clone()),
+            gateway,
+            stations,
+        }));
     }
 
     /// The broker has answered, and what it gave is in its place.
@@ -123,12 +134,61 @@ impl Shared {
 }
 
 async fn call(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    // A whole URL names a host that nobody here asks.
-    if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
-        return Problem::AbsoluteForm.into_response();
+    let is_http_1 = request.version() < Version::HTTP_2;
+    let is_last = is_http_1 && ends_connection(request.headers());
+    let mut response = match unambiguous(&request) {
+        Ok(()) => decided(shared, request).await,
+        Err(problem) => problem.into_response(),
+    };
+    // Whoever sends what cannot be read is not read further.
+    let is_unreadable = response.status() == StatusCode::BAD_REQUEST
+        && response.extensions().get::<Problem>().is_some();
+    let is_over = is_last || (is_http_1 && is_unreadable);
+    if is_over && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
+    response
+}
+
+/// Whether every server reads the same request in this head. What the listener sees before stands there.
+fn unambiguous(request: &Request<Body>) -> Result<(), Problem> {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    let encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if second.is_some() || encodings.filter(|value| !is_chunked(value)).count() > 0 {
+        return Err(Problem::Ambiguous);
+    }
+    let authority = request.uri().authority();
+    if request.version() >= Version::HTTP_2 {
+        // RFC 9113, 8.3.1: they say the same, or there is one.
+        let differs = host.zip(authority).is_some_and(|(host, authority)| {
+            !host
+                .as_bytes()
+                .eq_ignore_ascii_case(authority.as_str().as_bytes())
+        });
+        return if differs {
+            Err(Problem::Ambiguous)
+        } else {
+            Ok(())
+        };
+    }
+    // A whole URL names a host that nobody here asks.
+    if authority.is_some() {
+        return Err(Problem::AbsoluteForm);
+    }
+    // RFC 9112, 3.2.
+    if host.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Problem::Ambiguous);
+    }
+    Ok(())
+}
+
+async fn decided(shared: Arc<Shared>, request: Request<Body>) -> Response {
     let current = shared.current();
-    let layer: GatewayLayer = current.gateway.layer().trusting(shared.proxies.clone());
+    let layer = current.layer.clone();
     let door = Door { shared, current };
     match layer.layer(door).oneshot(request).await {
         Ok(response) => response,

@@ -1,6 +1,6 @@
 //! One integration as this process carries it: what it allows, what was spent, and what is leased.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -18,10 +18,12 @@ use super::upstream::{Client, Target};
 /// One integration.
 pub(super) struct Station {
     pub(super) carried: Carried,
+    label: Arc<str>,
     pub(super) target: Target,
     spent: Mutex<Spent>,
     under_way: Option<Arc<Semaphore>>,
     pub(super) leased: ArcSwapOption<Leased>,
+    is_refused: AtomicBool,
 }
 
 /// A version, for as long as it was given.
@@ -107,6 +109,8 @@ impl Station {
             under_way: concurrent.map(permits),
             spent: Mutex::default(),
             leased: ArcSwapOption::empty(),
+            is_refused: AtomicBool::new(false),
+            label: integration.name().as_str().into(),
             carried,
         }
     }
@@ -116,7 +120,29 @@ impl Station {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.integration().name().as_str()
+        &self.label
+    }
+
+    /// Its name, to keep.
+    pub(super) const fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// The broker gives a lease.
+    pub(super) fn lease(&self, leased: Leased) {
+        self.leased.store(Some(Arc::new(leased)));
+        self.is_refused.store(false, Ordering::Release);
+    }
+
+    /// The broker gives none: whoever may have it no more does not use the last one up.
+    pub(super) fn refuse(&self) {
+        self.is_refused.store(true, Ordering::Release);
+        self.leased.store(None);
+    }
+
+    /// Whether the broker has said that it gives none: it tells by itself when that changes.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Acquire)
     }
 
     /// Counts a call, and keeps a place for it while it is under way.

@@ -27,9 +27,9 @@ pub use lanyard_token::address::{Judgement, judge};
 /// Longest that a connection is kept for the next call: less than a lease, so that no buffer of it outlives the value
 /// that went through it for long.
 const IDLE: Duration = Duration::from_secs(20);
-/// The longest head of an answer, and the most headers in it: what an honest one never has.
+/// The longest head of an answer, which an honest one never has. Over HTTP/1.1 it has at most the 100 headers that are the
+/// client's own bound.
 const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEADERS: usize = 128;
 
 /// A client for one version of one credential.
 pub type Client = HyperClient<HttpsConnector<Connector>, Body>;
@@ -122,7 +122,6 @@ impl Clients {
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(MAX_HEAD)
-            .http1_max_headers(MAX_HEADERS)
             .http2_max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
             .build(connector))
     }

@@ -46,8 +46,9 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     };
     let held = &call.leased.held;
     let nothing = Bytes::new();
+    let headers = call.parts.headers.clone();
     let (mut request, needles) = door
-        .outgoing(&call.parts, &call.station, held, Some(&nothing))
+        .outgoing(&call.parts, headers, &call.station, held, Some(&nothing))
         .await?;
     let asked = [
         SEC_WEBSOCKET_KEY,

@@ -304,6 +304,68 @@ async fn a_value_for_integrations_that_cannot_be_carried_does_not_go_where_the_o
 }
 
 #[tokio::test]
+async fn what_the_broker_refuses_is_used_no_more_and_not_asked_for_with_every_call() {
+    let (upstream, _) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    let gone = world.broker.0.lock().unwrap().leases.clone();
+    world
+        .change(|script| {
+            script.leases.clear();
+            let why = "no policy allows it".to_owned();
+            script.refused.insert("party".to_owned(), why);
+        })
+        .await;
+    let asked = world.broker.0.lock().unwrap().heard.len();
+    for _ in 0..20 {
+        let refused = world.get("/party/v1/x").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(world.broker.0.lock().unwrap().heard.len(), asked);
+    world
+        .change(|script| {
+            script.refused.clear();
+            script.leases = gone;
+        })
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+}
+
+#[tokio::test]
+async fn integrations_that_cannot_be_carried_leave_those_before_and_are_asked_for_ever_more_rarely()
+{
+    let (upstream, _) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let before = world.broker.0.lock().unwrap().integrations.clone();
+    let rules: String = (0..241)
+        .map(|at| format!("[[rule]]\nmethod = \"GET\"\ntemplate = \"/v1/r{at}\"\n"))
+        .collect();
+    let too_many = (0..17).map(|at| {
+        let written = party(upstream, HEADER, "").replace("\"party\"", &format!("\"p{at}\""));
+        carried(2_000 + at, &format!("{written}{rules}"))
+    });
+    let too_many: Vec<_> = too_many.collect();
+    world.change(|script| script.integrations = too_many).await;
+    let asked = world.broker.0.lock().unwrap().heard.len();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let more = world.broker.0.lock().unwrap().heard.len() - asked;
+    // After 0.4, 0.8 and 1.6 seconds; it was every 0.2.
+    assert!((1..=4).contains(&more), "{more}");
+    assert_eq!(
+        world.get("/party/v1/x").await.status(),
+        200,
+        "those before stay"
+    );
+    {
+        let mut script = world.broker.0.lock().unwrap();
+        script.hash += 1;
+        script.integrations = before;
+    }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_value_that_would_break_a_header_is_not_sent() {
     let (upstream, seen) = echo().await;
     let world = World::new(&party(upstream, HEADER, "")).await;

@@ -205,6 +205,189 @@ async fn send(address: SocketAddr, bytes: &[u8]) {
     let _ = tokio::time::timeout(Duration::from_millis(60), reading).await;
 }
 
+/// What follows the first line and the token, and whether it is refused.
+fn readings() -> Vec<(&'static str, u16)> {
+    vec![
+        (
+            "host: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nab",
+            400,
+        ),
+        ("host: x\r\ncontent-length: 2, 2\r\n\r\nab", 400),
+        ("host: x\r\ncontent-length: +2\r\n\r\nab", 400),
+        ("host: x\ncontent-length: 0\r\n\r\n", 400),
+        ("host: x\r\ncontent-length: 0\n\r\n", 400),
+        ("host: x\r\nhost: y\r\ncontent-length: 0\r\n\r\n", 400),
+        ("host: x\r\nhost: x\r\ncontent-length: 0\r\n\r\n", 400),
+        ("content-length: 0\r\n\r\n", 400),
+        // Bodies: no chunks of the standard's.
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5\nhello\n0\n\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5;x\nhello\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nhello\r\n0\r\n\r\n",
+            400,
+        ),
+        // In one way alone, and the last of its connection.
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            200,
+        ),
+        (
+            "host: x\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            200,
+        ),
+        // Who reads chunks ignores extensions that it does not know (RFC 9112, 7.1.1), and they go no further.
+        (
+            "host: x\r\ntransfer-encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0;z\r\n\r\n",
+            200,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_can_be_read_in_two_ways_is_answered_with_400_and_nothing_after_it_is_read() {
+    let (upstream, recorded) = recorder().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let token = world.token("party:use");
+    let head = format!("POST /party/v1/x HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+    let canary = format!(
+        "GET /party/v1/canary HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    for (rest, status) in readings() {
+        let said = whole(world.address, &format!("{head}{rest}{canary}")).await;
+        assert!(
+            said.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{rest:?}: {said}"
+        );
+        assert!(
+            said.to_ascii_lowercase().contains("connection: close"),
+            "{rest:?}: {said}"
+        );
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{rest:?}: {said}");
+    }
+    // Behind a call that is in order, too: that one is answered.
+    let (ambiguous, _) = readings()[1];
+    let said = whole(world.address, &format!("{canary}{head}{ambiguous}{canary}")).await;
+    assert!(
+        said.starts_with("HTTP/1.1 200 ") && said.contains("HTTP/1.1 400 "),
+        "{said}"
+    );
+    assert_eq!(said.matches("HTTP/1.1 ").count(), 2, "{said}");
+    let recorded = recorded.lock().unwrap();
+    let text = String::from_utf8_lossy(&recorded);
+    assert_eq!(text.matches("/base/v1/canary").count(), 1, "{text}");
+    assert!(
+        !text.contains("x=\"y\"") && !text.contains("0;z"),
+        "an extension went out"
+    );
+}
+
+/// Sends, and reads until the connection is closed.
+async fn whole(address: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    let closed = tokio::time::timeout(Duration::from_secs(5), reading).await;
+    let said = String::from_utf8_lossy(&answer).into_owned();
+    assert!(
+        closed.is_ok(),
+        "the connection stays open: {text:?}: {said}"
+    );
+    said
+}
+
+#[tokio::test]
+async fn a_second_value_of_an_injected_parameter_or_header_does_not_reach_the_third_party() {
+    let (upstream, recorded) = recorder().await;
+    let query = "kind = \"query\"\nsecret = \"party/key\"\nparameter = \"api_key\"";
+    let world = World::new(&party(upstream, query, "")).await;
+    for query in [
+        "api_key=mine",
+        "a=1;api_key=mine",
+        "a=1;api%5fkey=mine;b=2",
+        "API_KEY=mine&a=1",
+        "api.key=mine",
+        "api_key[]=mine",
+        "+api_key=mine",
+    ] {
+        let answer = world.get(&format!("/party/v1/x?{query}")).await;
+        assert_eq!(answer.status(), 200, "{query}");
+    }
+    let header = "kind = \"header\"\nsecret = \"party/key\"\nheader = \"x-api-key\"\nprefix = \"\"";
+    let other = World::new(&party(upstream, header, "")).await;
+    for name in [
+        "x-api-key",
+        "X_API_KEY",
+        "x_api-key",
+        "true-client-ip",
+        "True_Client_IP",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "x-cluster-client-ip",
+        "x_forwarded_for",
+        "x-original-url",
+        "remote_user",
+    ] {
+        let request = crate::support::http().get(other.url("/party/v1/x"));
+        let request = request
+            .bearer_auth(other.token("party:use"))
+            .header(name, "mine");
+        assert_eq!(request.send().await.unwrap().status(), 200, "{name}");
+    }
+    let recorded = recorded.lock().unwrap();
+    let text = String::from_utf8_lossy(&recorded);
+    assert!(!text.contains("mine"), "{text}");
+    let encoded = VALUE.replace('/', "%2F");
+    assert_eq!(text.matches(&format!("api_key={encoded}")).count(), 7);
+    assert_eq!(text.matches(&format!("x-api-key: {VALUE}")).count(), 11);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_of_many_shapes_carry_no_token_out() {
     let (upstream, recorded) = recorder().await;

@@ -28,6 +28,8 @@ pub(crate) struct Script {
     pub(crate) integrations: Vec<Value>,
     /// Integration, secret, version, reference, value.
     pub(crate) leases: BTreeMap<String, (u64, u64, Option<String>, String)>,
+    /// Integration, why.
+    pub(crate) refused: BTreeMap<String, String>,
     pub(crate) lease_for: Duration,
     pub(crate) away: bool,
     pub(crate) hash: u64,
@@ -56,8 +58,11 @@ impl LeaseSource for Scripted {
                     "until": 1_000 + u64::try_from(script.lease_for.as_millis()).unwrap(),
                 })
             });
+            let refused = script.refused.iter();
+            let refused = refused.map(|(name, why)| json!({ "integration": name, "why": why }));
             let answer = json!({
-                "hash": hash, "now": 1_000, "leases": leases.collect::<Vec<_>>(), "refused": [],
+                "hash": hash, "now": 1_000, "leases": leases.collect::<Vec<_>>(),
+                "refused": refused.collect::<Vec<_>>(),
                 "integrations": if known { Value::Null } else { script.integrations.clone().into() },
             });
             Ok(serde_json::from_value::<Answer>(answer).unwrap())
@@ -103,10 +108,14 @@ impl Opened {
         let own = Some(NodeId::from_u64(77));
         let (egress, keeper) = Egress::new(first, reroute, source, resolver, own).unwrap();
         tokio::spawn(keeper.run(std::future::pending()));
+        let admin = serve(egress.admin()).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { egress.serve_plain(listener).await.unwrap() });
         let opened = Self {
             issuer,
-            address: serve(egress.door()).await,
-            admin: serve(egress.admin()).await,
+            address,
+            admin,
             gateway,
         };
         opened.until_ready().await;
@@ -153,6 +162,7 @@ impl World {
             Mutex::new(Script {
                 integrations: vec![carried(1001, integration)],
                 leases: BTreeMap::from([("party".to_owned(), (1002, 1, None, VALUE.to_owned()))]),
+                refused: BTreeMap::new(),
                 lease_for: Duration::from_secs(60),
                 away: false,
                 hash: 1,

@@ -35,6 +35,14 @@ impl<'a> MakeWriter<'a> for Lines {
 impl<W: Write> Write for Line<W> {
     /// The formatter hands over a whole record at once.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        if record
+            .strip_suffix(b"\n")
+            .is_some_and(|line| line.iter().all(is_plain))
+        {
+            self.to.write_all(record)?;
+            return Ok(record.len());
+        }
         let text = String::from_utf8_lossy(record);
         self.to
             .write_all(one_line(&text, self.colours).as_bytes())?;
@@ -85,6 +93,10 @@ mod tests {
             colours: false,
         };
         line.write_all("größer\n".as_bytes()).unwrap();
-        assert_eq!(line.to, "größer\n".as_bytes());
+        line.write_all(b"plain\n").unwrap();
+        line.write_all(b"without an end").unwrap();
+        line.write_all(b"two\nlines\n").unwrap();
+        let all = "größer\nplain\nwithout an end\ntwo\\nlines\n";
+        assert_eq!(line.to, all.as_bytes());
     }
 }
