@@ -13,6 +13,7 @@ mod answer;
 mod bearer;
 mod body;
 pub mod budget;
+mod caller_body;
 pub mod config;
 mod door;
 mod dumps;

@@ -1,6 +1,6 @@
 //! The trace that a caller names (W3C Trace Context).
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use opentelemetry::global;
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TraceContextExt;
@@ -9,9 +9,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Puts a span into the trace that a request names, if it does.
 ///
-/// Who names one may choose its number and nothing else: whether spans are kept is decided here.
+/// Who names one may choose its number and nothing else: whether spans are kept is decided here, and `tracestate` is a
+/// stranger's words, which would go out with each span.
 pub fn join(span: &Span, headers: &HeaderMap) {
-    if span.is_disabled() || !headers.contains_key("traceparent") {
+    if span.is_disabled() || !headers.contains_key(NUMBER) {
         return;
     }
     let caller =
@@ -22,14 +23,42 @@ pub fn join(span: &Span, headers: &HeaderMap) {
     }
 }
 
+/// Where a trace's number stands, and whose span is the parent.
+const NUMBER: &str = "traceparent";
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let number = || self.0.get(NUMBER)?.to_str().ok();
+        (key == NUMBER).then(number).flatten()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
+        let has_number = self.0.contains_key(NUMBER);
+        has_number.then_some(NUMBER).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::propagation::TextMapPropagator;
+    use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+    use super::*;
+
+    #[test]
+    fn of_what_a_caller_says_of_its_trace_the_number_alone_is_taken() {
+        let mut headers = HeaderMap::new();
+        let number = "0af7651916cd43dd8448eb211c80319c";
+        let parent = format!("00-{number}-b7ad6b7169203331-01");
+        headers.insert(NUMBER, parent.parse().unwrap());
+        headers.insert("tracestate", "vendor=canary".parse().unwrap());
+        headers.insert("baggage", "user=canary".parse().unwrap());
+        let caller = TraceContextPropagator::new().extract(&Headers(&headers));
+        let caller = caller.span().span_context().clone();
+        assert_eq!(caller.trace_id().to_string(), number);
+        assert_eq!(caller.trace_state().header(), "");
+        assert_eq!(Headers(&headers).keys(), [NUMBER]);
     }
 }

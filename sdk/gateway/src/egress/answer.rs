@@ -35,6 +35,10 @@ pub enum Problem {
     TooLarge,
     /// The caller's body broke off, or is none.
     BrokenOff,
+    /// Send the body faster: it has to be there before it is signed.
+    BodyTooSlow,
+    /// Come again: the bodies of other calls fill what is kept of them.
+    NoRoom,
     /// The third party cannot be connected to, or must not be.
     Unreachable,
     /// It did not answer in time.
@@ -52,7 +56,8 @@ impl Problem {
             Self::Unknown => StatusCode::NOT_FOUND,
             Self::WebSocket => StatusCode::FORBIDDEN,
             Self::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoLease => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoLease | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unusable | Self::Unreachable | Self::Answer => StatusCode::BAD_GATEWAY,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
@@ -72,6 +77,8 @@ impl Problem {
             Self::Unusable => "credential_unusable",
             Self::TooLarge => "request_too_large",
             Self::BrokenOff => "request_broken_off",
+            Self::BodyTooSlow => "request_too_slow",
+            Self::NoRoom => "no_room",
             Self::Unreachable => "unreachable",
             Self::TooSlow => "too_slow",
             Self::Answer => "answer_refused",
@@ -89,6 +96,8 @@ impl Problem {
             Self::Unusable => "the credential cannot be put into this call".to_owned(),
             Self::TooLarge => "the body is longer than this integration allows".to_owned(),
             Self::BrokenOff => "the body broke off, or cannot be read".to_owned(),
+            Self::BodyTooSlow => "the body did not come in time".to_owned(),
+            Self::NoRoom => "too many bodies are being sent here at this moment".to_owned(),
             Self::Unreachable => "the third party cannot be reached".to_owned(),
             Self::TooSlow => "the third party did not answer in time".to_owned(),
             Self::Answer => "the third party's answer cannot be handed on".to_owned(),
@@ -100,7 +109,7 @@ impl Problem {
             Self::Budget { retry_after, .. } => {
                 Some(retry_after.as_millis().div_ceil(1_000).max(1) as u64)
             }
-            Self::NoLease => Some(1),
+            Self::NoLease | Self::NoRoom => Some(1),
             _ => None,
         }
     }

@@ -14,9 +14,10 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::headers::hide;
+use super::headers::clean_trailers;
 use super::meter::Meter;
 use super::scrub::{Needles, Scrubber};
+use super::station::Station;
 
 /// How long a third party may send nothing within an answer.
 const IDLE: Duration = Duration::from_secs(60);
@@ -30,11 +31,14 @@ pub(super) enum CutOff {
     Silent,
     #[error("the third party broke off")]
     BrokenOff,
+    #[error("the answer takes too much work to search")]
+    TooDear,
 }
 
 /// An answer's body.
-pub(super) struct AnswerBody {
-    inner: Incoming,
+pub(super) struct AnswerBody<B = Incoming> {
+    inner: B,
+    station: Arc<Station>,
     needles: Arc<Needles>,
     scrubber: Scrubber,
     left: u64,
@@ -46,9 +50,10 @@ pub(super) struct AnswerBody {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl AnswerBody {
+impl<B> AnswerBody<B> {
     pub(super) fn new(
-        inner: Incoming,
+        inner: B,
+        station: Arc<Station>,
         needles: Arc<Needles>,
         most: u64,
         meter: Arc<Meter>,
@@ -56,6 +61,7 @@ impl AnswerBody {
     ) -> Self {
         Self {
             inner,
+            station,
             needles,
             scrubber: Scrubber::default(),
             left: most,
@@ -74,7 +80,7 @@ impl AnswerBody {
     }
 }
 
-impl Body for AnswerBody {
+impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -103,14 +109,18 @@ impl Body for AnswerBody {
                             return this.cut(CutOff::TooLong);
                         };
                         this.left = left;
-                        let data = this.scrubber.push(&this.needles, data);
+                        let Ok(data) = this.scrubber.push(&this.needles, data) else {
+                            return this.cut(CutOff::TooDear);
+                        };
                         if !data.is_empty() {
                             return Poll::Ready(Some(Ok(Frame::data(data))));
                         }
                     }
                     Err(frame) => {
                         if let Ok(mut trailers) = frame.into_trailers() {
-                            hide(&mut trailers, &this.needles);
+                            let injection = this.station.integration().injection();
+                            let found = clean_trailers(&mut trailers, injection, &this.needles);
+                            this.meter.scrubbed(found);
                             this.trailers = Some(trailers);
                         }
                     }
@@ -144,8 +154,73 @@ impl Body for AnswerBody {
     }
 }
 
-impl Drop for AnswerBody {
+impl<B> Drop for AnswerBody<B> {
     fn drop(&mut self) {
         self.meter.scrubbed(self.scrubber.found());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{BodyExt, StreamBody};
+    use lanyard_token::NodeId;
+
+    use super::*;
+    use crate::egress::lease::Carried;
+
+    const VALUE: &str = "sk_live/4eC39HqLyjWD";
+
+    fn answered(
+        value: &str,
+        frames: impl IntoIterator<Item = Frame<Bytes>>,
+    ) -> AnswerBody<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
+        let integration = "name = \"party\"\nupstream = \"https://a.example\"\n[inject]\nkind = \"header\"\nsecret = \"s\"\n\
+                           [[rule]]\nmethod = \"GET\"\ntemplate = \"/x\"\n";
+        let station = Station::new(Carried {
+            id: NodeId::from_u64(1),
+            owner: "payments".to_owned(),
+            integration: toml::from_str(integration).unwrap(),
+        });
+        let frames: Vec<_> = frames.into_iter().map(Ok).collect();
+        AnswerBody::new(
+            StreamBody::new(futures::stream::iter(frames)),
+            Arc::new(station),
+            Arc::new(Needles::of([value])),
+            1 << 20,
+            Arc::new(Meter::new()),
+            None,
+        )
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_body_is_cleaned_and_searched_like_its_head() {
+        let mut trailers = HeaderMap::new();
+        for (name, value) in [
+            ("set-cookie", "session=1"),
+            ("authorization", "Bearer of the third party"),
+            ("grpc-status", "0"),
+        ] {
+            trailers.insert(name, value.parse().unwrap());
+        }
+        trailers.insert("grpc-message", format!("for {VALUE}").parse().unwrap());
+        let frames = [Frame::data(Bytes::from("ab")), Frame::trailers(trailers)];
+        let collected = answered(VALUE, frames).collect().await.unwrap();
+        let trailers = collected.trailers().unwrap();
+        let hidden = format!("for {}", "*".repeat(VALUE.len()));
+        assert_eq!(trailers["grpc-message"], hidden);
+        assert_eq!(trailers["grpc-status"], "0");
+        assert_eq!(trailers.len(), 2);
+        assert_eq!(collected.to_bytes(), "ab");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_takes_too_much_work_to_search_is_cut_off() {
+        let value = format!("{}b", "a".repeat(8_000));
+        let chunk = || Frame::data(Bytes::from(vec![b'a'; 16 * 1024]));
+        let cut = answered(&value, (0..20).map(|_| chunk())).collect().await;
+        let error = cut.err().unwrap();
+        assert_eq!(error.downcast_ref(), Some(&CutOff::TooDear));
     }
 }

@@ -7,27 +7,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, StatusCode, request};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 use lanyard_sdk::Verified;
 use lanyard_sdk::gateway::canonical::CanonicalPath;
+use lanyard_token::NodeId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::answer::Problem;
+use super::bearer::Bearer;
 use super::body::AnswerBody;
+use super::caller_body::{Bounded, BrokenOff, bounded, of_the_body};
 use super::headers::{clean_answer, clean_request};
-use super::inject::{Credential, Outgoing, Payload, inject, payload_is_signed};
+use super::inject::{Credential, Outgoing, Payload, inject};
 use super::scrub::Needles;
 use super::shared::{Current, Shared};
-use super::station::{Held, Leased, Station, operation};
+use super::station::{Leased, Station, operation};
 use super::upstream::Unreachable;
 use super::websocket;
 
@@ -35,8 +38,6 @@ use super::websocket;
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a call waits for a lease when there is none: a question to the broker and its answer.
 const LEASE_WITHIN: Duration = Duration::from_secs(2);
-/// The longest body that is kept to be signed. Longer ones go to S3, which takes a signature without them.
-const MOST_SIGNED: u64 = 8 * 1024 * 1024;
 /// The longest answer that is handed on where the integration says nothing: everything that is handed on is searched.
 const MOST_ANSWERED: u64 = 16 * 1024 * 1024;
 
@@ -65,11 +66,20 @@ impl tower::Service<Request<Body>> for Door {
 /// A call that was let in.
 pub(super) struct Call {
     pub(super) parts: request::Parts,
-    body: Body,
+    body: Bounded,
     pub(super) verified: Verified,
     pub(super) station: Arc<Station>,
     pub(super) leased: Arc<Leased>,
     pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+/// A call as the third party sees it.
+pub(super) struct Prepared {
+    pub(super) request: Request<()>,
+    /// What is to be hidden in its answer.
+    pub(super) needles: Arc<Needles>,
+    /// The token in it, where a secret is not sent itself.
+    bearer: Option<Arc<Bearer>>,
 }
 
 impl Door {
@@ -141,6 +151,14 @@ impl Door {
                 limit: over.limit,
                 retry_after: over.retry_after,
             })?;
+        // Before anything is leased: how long it takes is the caller's to say.
+        let body = bounded(
+            &parts.headers,
+            body,
+            station.integration(),
+            &self.shared.room,
+        )
+        .await?;
         let leased = self.leased(station).await?;
         tracing::Span::current().record("lanyard.secret.version", leased.held.version);
         let call = Call {
@@ -159,7 +177,7 @@ impl Door {
     }
 
     /// A lease that holds now, or within a moment.
-    async fn leased(&self, station: &Station) -> Result<Arc<Leased>, Problem> {
+    async fn leased(&self, station: &Arc<Station>) -> Result<Arc<Leased>, Problem> {
         let mut answers = self.shared.answers.subscribe();
         let asked = async {
             loop {
@@ -167,7 +185,7 @@ impl Door {
                 if let Some(leased) = self.valid(station) {
                     return Ok(leased);
                 }
-                if station.is_refused() {
+                if station.is_refused() || !self.shared.carries(station) {
                     return Err(Problem::NoLease);
                 }
                 self.shared.hurry.notify_one();
@@ -181,13 +199,30 @@ impl Door {
             .unwrap_or(Err(Problem::NoLease))
     }
 
-    fn valid(&self, station: &Station) -> Option<Arc<Leased>> {
+    fn valid(&self, station: &Arc<Station>) -> Option<Arc<Leased>> {
         let leased = station.leased.load_full()?;
+        self.holds(station, &leased).then_some(leased)
+    }
+
+    /// Whether a value may still be used: its time is not over, nobody refused or revoked it, and the integration is as it
+    /// was when the call was decided.
+    pub(super) fn holds(&self, station: &Arc<Station>, leased: &Leased) -> bool {
         let gateway = &self.current.gateway;
-        let mut nodes = vec![station.carried.id, leased.held.secret];
-        nodes.extend(self.shared.own);
-        let is_alive = gateway.feed().check(leased.rev, &nodes).is_ok();
-        (is_alive && gateway.now().boot < leased.until).then_some(leased)
+        let is_alive = || {
+            let nodes = self.nodes(station, leased);
+            gateway.feed().check(leased.rev, &nodes).is_ok()
+        };
+        gateway.now().boot < leased.until
+            && !station.is_refused()
+            && self.shared.carries(station)
+            && is_alive()
+    }
+
+    /// Whose revocation ends a lease: the integration's, the secret's and egress's own.
+    pub(super) fn nodes(&self, station: &Station, leased: &Leased) -> [NodeId; 3] {
+        let integration = station.carried.id;
+        let own = self.shared.own.unwrap_or(integration);
+        [integration, leased.held.secret, own]
     }
 
     async fn send(&self, call: Call) -> Result<Response, Problem> {
@@ -199,22 +234,28 @@ impl Door {
             place,
             ..
         } = call;
-        let held = &leased.held;
-        let (body, payload) = bounded(&parts.headers, body, &station).await?;
         let headers = std::mem::take(&mut parts.headers);
-        let (request, needles) = self
-            .outgoing(&parts, headers, &station, held, payload.as_ref())
+        let Prepared {
+            request,
+            needles,
+            bearer,
+        } = self
+            .outgoing(&parts, headers, &station, &leased, body.whole.as_ref())
             .await?;
         let (head, ()) = request.into_parts();
+        let held = &leased.held;
         held.used.count(self.broker_time());
-        let sent = held.client.request(Request::from_parts(head, body));
+        let sent = held.client.request(Request::from_parts(head, body.body));
         let answer = match timeout(ANSWER_WITHIN, sent).await {
             Err(_) => return Err(Problem::TooSlow),
             Ok(Err(error)) => return Err(failed(&error)),
             Ok(Ok(answer)) => answer,
         };
-        if answer.status() == StatusCode::UNAUTHORIZED {
-            held.forget_bearer().await;
+        if answer.status() == StatusCode::UNAUTHORIZED
+            && let Some(bearer) = bearer
+        {
+            held.forget_bearer(&bearer, self.current.gateway.now().boot)
+                .await;
         }
         self.answer(answer, &station, needles, place)
     }
@@ -224,10 +265,11 @@ impl Door {
         &self,
         parts: &request::Parts,
         mut headers: HeaderMap,
-        station: &Station,
-        held: &Held,
+        station: &Arc<Station>,
+        leased: &Leased,
         payload: Option<&Bytes>,
-    ) -> Result<(Request<()>, Arc<Needles>), Problem> {
+    ) -> Result<Prepared, Problem> {
+        let held = &leased.held;
         let injection = station.integration().injection();
         let upstream = station.integration().upstream();
         let below = parts
@@ -244,7 +286,11 @@ impl Door {
             query: parts.uri.query().map(str::to_owned),
             headers,
         };
-        let bearer = held.bearer(station, &self.shared, &self.current).await?;
+        let bearer = self.bearer(station, leased).await?;
+        // It held when it was looked up; a token may have been waited for since.
+        if !self.holds(station, leased) {
+            return Err(Problem::NoLease);
+        }
         let credential = Credential {
             value: bearer
                 .as_ref()
@@ -266,17 +312,20 @@ impl Door {
         *request.uri_mut() = outgoing.uri().map_err(unusable)?;
         *request.method_mut() = outgoing.method;
         *request.headers_mut() = outgoing.headers;
-        let needles = bearer.map_or_else(
-            || Arc::clone(&held.needles),
-            |bearer| Arc::clone(&bearer.needles),
-        );
-        Ok((request, needles))
+        let needles = bearer
+            .as_ref()
+            .map_or(&held.needles, |bearer| &bearer.needles);
+        Ok(Prepared {
+            request,
+            needles: Arc::clone(needles),
+            bearer,
+        })
     }
 
     pub(super) fn answer(
         &self,
         answer: Response<Incoming>,
-        station: &Station,
+        station: &Arc<Station>,
         needles: Arc<Needles>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Response, Problem> {
@@ -296,7 +345,8 @@ impl Door {
         head.extensions = http::Extensions::new();
         head.version = http::Version::default();
         let meter = Arc::clone(&self.shared.meter);
-        let body = AnswerBody::new(body, needles, most, meter, place);
+        let station = Arc::clone(station);
+        let body = AnswerBody::new(body, station, needles, most, meter, place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 
@@ -304,58 +354,6 @@ impl Door {
     pub(super) fn broker_time(&self) -> u64 {
         let gateway = &self.current.gateway;
         gateway.feed().now(gateway.now()).0
-    }
-}
-
-/// The body within its bound; all of it where it has to be signed.
-async fn bounded(
-    headers: &HeaderMap,
-    body: Body,
-    station: &Station,
-) -> Result<(Body, Option<Bytes>), Problem> {
-    let integration = station.integration();
-    let most = integration.budget().request_bytes;
-    let promised = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok())
-        .and_then(|length| length.parse::<u64>().ok());
-    if promised
-        .zip(most)
-        .is_some_and(|(promised, most)| promised > most)
-    {
-        return Err(Problem::TooLarge);
-    }
-    if body.is_end_stream() {
-        return Ok((Body::empty(), Some(Bytes::new())));
-    }
-    let body = Body::new(body.map_err(BrokenOff));
-    if payload_is_signed(integration.injection()) {
-        let most =
-            usize::try_from(most.unwrap_or(MOST_SIGNED).min(MOST_SIGNED)).unwrap_or(usize::MAX);
-        let whole = to_bytes(body, most)
-            .await
-            .map_err(|error| of_the_body(&error))?;
-        return Ok((Body::from(whole.clone()), Some(whole)));
-    }
-    Ok(match most {
-        Some(most) => {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            (Body::new(Limited::new(body, most)), None)
-        }
-        None => (body, None),
-    })
-}
-
-/// A caller's body did not come to its end, or was none: what then fails at the third party is not its fault.
-#[derive(Debug, thiserror::Error)]
-#[error("the caller's body broke off")]
-struct BrokenOff(#[source] axum::Error);
-
-fn of_the_body(error: &(dyn Error + 'static)) -> Problem {
-    if is_caused_by::<LengthLimitError>(error) {
-        Problem::TooLarge
-    } else {
-        Problem::BrokenOff
     }
 }
 
@@ -378,7 +376,7 @@ pub(super) fn failed(error: &(dyn Error + 'static)) -> Problem {
     Problem::Unreachable
 }
 
-fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     cause::<E>(error).is_some()
 }
 
@@ -393,12 +391,17 @@ fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e
     None
 }
 
-/// Whether an answer has a content coding: then a credential in it could not be found.
+/// Whether an answer has a coding of its content, or of its transfer besides chunks, which alone are taken off on the way
+/// here: then a credential in it could not be found.
 fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
-        !value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
+    let says = |name, plain: &'static str| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|value| {
+            !value
+                .as_bytes()
+                .trim_ascii()
+                .eq_ignore_ascii_case(plain.as_bytes())
+        })
+    };
+    says(CONTENT_ENCODING, "identity") || says(TRANSFER_ENCODING, "chunked")
 }

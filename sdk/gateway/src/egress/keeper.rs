@@ -16,7 +16,7 @@ use lanyard_sdk::{BootTime, Route};
 use lanyard_token::Rev;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::lease::{Answer, Carried, GivenLease, LeaseSource, NoLeases, Question};
+use super::lease::{Answer, Carried, GivenLease, LeaseSource, NoLeases, Question, Refused};
 use super::scrub::Needles;
 use super::shared::{Shared, Stations};
 use super::station::{Held, Leased, Station, Used};
@@ -158,6 +158,8 @@ impl Keeper {
                 "the broker gives no lease for an integration"
             );
         }
+        // Whoever may have one no more is heard of also where the rest of the answer cannot be taken.
+        self.refuse(&answer.refused);
         if let Some(written) = answer.integrations {
             if !self.carry(written) {
                 // These leases belong to forms that are not carried: a value must not go where the one before went.
@@ -166,12 +168,9 @@ impl Keeper {
             }
             self.hash = Some(answer.hash);
         }
+        // Some may have a new form now, and with it a place of their own.
+        self.refuse(&answer.refused);
         let current = self.shared.current();
-        for refused in &answer.refused {
-            if let Some(station) = current.stations.get(refused.integration.as_str()) {
-                station.refuse();
-            }
-        }
         for given in answer.leases {
             let left = Duration::from_millis(given.until.saturating_sub(answer.now)).min(MOST);
             let until = BootTime(asked.0 + u64::try_from(left.as_millis()).unwrap_or(0));
@@ -181,6 +180,15 @@ impl Keeper {
         }
         self.shared.answered();
         Taken::Carried
+    }
+
+    fn refuse(&self, refused: &[Refused]) {
+        let current = self.shared.current();
+        for refused in refused {
+            if let Some(station) = current.stations.get(refused.integration.as_str()) {
+                station.refuse();
+            }
+        }
     }
 
     /// Takes on what the broker names; `false` when the routes cannot be, and everything stays as it was.

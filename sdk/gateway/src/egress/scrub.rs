@@ -11,15 +11,25 @@
 //!
 //! **Why not one automaton for all forms?** It would keep a copy of the value in tables that are not wiped. Here a byte of
 //! an answer costs one look into a table of the bytes with which a form can begin; most begin none.
+//!
+//! **What it costs at worst.** Whoever chooses an answer can choose one that begins like a form everywhere, and a third party
+//! that gives tokens chooses these too. So each byte pays for [`effort`]: an answer that takes more is not searched to its
+//! end, and is [`TooDear`] to be handed on.
 
+mod effort;
 mod spelling;
+mod ways;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use self::spelling::{INTRODUCERS, spelled};
+use self::effort::Effort;
+use self::spelling::INTRODUCERS;
+use self::ways::Ways;
+
+pub use self::effort::TooDear;
 
 /// The shortest value that is looked for: a shorter one is found where nobody meant it.
 pub const SHORTEST: usize = 6;
@@ -29,6 +39,8 @@ pub struct Needles {
     forms: Vec<Zeroizing<String>>,
     /// For each byte, the forms that may begin with it.
     beginning: Vec<Vec<usize>>,
+    /// The forms in small letters: names of headers are nothing else.
+    small: Vec<Zeroizing<String>>,
 }
 
 /// What a text holds of them.
@@ -71,13 +83,35 @@ impl Needles {
                 }
             }
         }
-        Self { forms, beginning }
+        let mut small: Vec<Zeroizing<String>> = Vec::new();
+        for form in &forms {
+            let form = Zeroizing::new(form.to_ascii_lowercase());
+            if !small.contains(&form) {
+                small.push(form);
+            }
+        }
+        Self {
+            forms,
+            beginning,
+            small,
+        }
     }
 
-    /// Hides all of them in a text that is whole; `None` when there is none.
+    /// Whether one of them stands in a header's name, which has lost its capitals.
+    #[must_use]
+    pub fn are_in_name(&self, name: &str) -> bool {
+        self.small.iter().any(|form| name.contains(form.as_str()))
+    }
+
+    /// Hides all of them in a text that is whole; `None` when there is none. Of a text that cannot be searched with
+    /// [`effort`] in measure nothing is left.
     #[must_use]
     pub fn hide(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let found = self.look(text).found;
+        let mut effort = Effort::default();
+        effort.more(text.len());
+        let Ok(Seen { found, .. }) = self.look(text, &mut effort) else {
+            return Some(vec![b'*'; text.len()]);
+        };
         if found.is_empty() {
             return None;
         }
@@ -90,7 +124,7 @@ impl Needles {
         Some(hidden)
     }
 
-    fn look(&self, text: &[u8]) -> Seen {
+    fn look(&self, text: &[u8], effort: &mut Effort) -> Result<Seen, TooDear> {
         let mut seen = Seen {
             found: Vec::new(),
             begun: text.len(),
@@ -102,56 +136,14 @@ impl Needles {
                 let Some(form) = self.forms.get(*form) else {
                     continue;
                 };
-                let (end, is_unfinished) = ways.follow(form, text, start);
+                let (end, is_unfinished) = ways.follow(form, text, start, effort)?;
                 seen.found.extend(end.map(|end| (start, end)));
                 if is_unfinished {
                     seen.begun = seen.begun.min(start);
                 }
             }
         }
-        seen
-    }
-}
-
-/// Places of a text that a form may have reached: several where a byte stands for itself or begins something encoded.
-#[derive(Default)]
-struct Ways {
-    at: Vec<usize>,
-    next: Vec<usize>,
-}
-
-impl Ways {
-    /// The farthest end of a form that begins at `start`; and whether the text ends within it, on some way.
-    fn follow(&mut self, form: &str, text: &[u8], start: usize) -> (Option<usize>, bool) {
-        let rest = text.get(start..).unwrap_or_default();
-        // As long as everything stands for itself there is one way.
-        let plain = form
-            .bytes()
-            .zip(rest)
-            .take_while(|(own, found)| {
-                own == *found && own.is_ascii() && !INTRODUCERS.contains(own)
-            })
-            .count();
-        let mut is_unfinished = false;
-        self.at.clear();
-        self.at.push(start + plain);
-        for character in form.get(plain..).unwrap_or_default().chars() {
-            let Self { at, next } = self;
-            next.clear();
-            for place in at.iter() {
-                let rest = text.get(*place..).unwrap_or_default();
-                is_unfinished |= spelled(character, rest, |length| {
-                    if !next.contains(&(place + length)) {
-                        next.push(place + length);
-                    }
-                });
-            }
-            std::mem::swap(at, next);
-            if at.is_empty() {
-                return (None, is_unfinished);
-            }
-        }
-        (self.at.iter().max().copied(), is_unfinished)
+        Ok(seen)
     }
 }
 
@@ -188,6 +180,7 @@ pub struct Scrubber {
     /// Forms that begin in what is held: they are counted when it is handed on.
     held_found: u64,
     found: u64,
+    effort: Effort,
 }
 
 impl Scrubber {
@@ -197,34 +190,44 @@ impl Scrubber {
         self.found
     }
 
+    /// How many were hidden since this was asked.
+    pub fn take_found(&mut self) -> u64 {
+        std::mem::take(&mut self.found)
+    }
+
     /// Bytes that came and were not handed on yet.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.len() as u64
     }
 
-    /// The next chunk: gives what can be handed on.
-    pub fn push(&mut self, needles: &Needles, chunk: Bytes) -> Bytes {
+    /// The next chunk: gives what can be handed on. After an error nothing more may be.
+    pub fn push(&mut self, needles: &Needles, chunk: Bytes) -> Result<Bytes, TooDear> {
+        self.effort.more(chunk.len());
         if self.held.is_empty() {
-            let seen = needles.look(&chunk);
+            let seen = needles.look(&chunk, &mut self.effort)?;
             if seen.found.is_empty() && seen.begun == chunk.len() {
-                return chunk;
+                return Ok(chunk);
             }
-            return self.hand_on(chunk.to_vec(), vec![false; chunk.len()], &seen);
+            return Ok(self.hand_on(chunk.to_vec(), vec![false; chunk.len()], &seen));
         }
         let mut text = std::mem::take(&mut *self.held);
         let mut hidden = std::mem::take(&mut self.hidden);
+        // What is held is looked through once more.
+        self.effort.spend(text.len())?;
         text.extend_from_slice(&chunk);
         hidden.resize(text.len(), false);
-        let seen = needles.look(&text);
-        self.hand_on(text, hidden, &seen)
+        let seen = needles.look(&text, &mut self.effort)?;
+        Ok(self.hand_on(text, hidden, &seen))
     }
 
     /// What was held, at the end of the stream.
     pub fn finish(&mut self) -> Bytes {
         let text = std::mem::take(&mut *self.held);
         let hidden = std::mem::take(&mut self.hidden);
-        self.found = self.found.saturating_add(self.held_found);
+        self.found = self
+            .found
+            .saturating_add(std::mem::take(&mut self.held_found));
         let seen = Seen {
             found: Vec::new(),
             begun: text.len(),

@@ -14,10 +14,11 @@ use http::{Request, StatusCode, Version};
 use lanyard_sdk::Gateway;
 use lanyard_sdk::gateway::{GatewayLayer, TrustedProxies};
 use lanyard_token::NodeId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower::{Layer, ServiceExt};
 
 use super::answer::Problem;
+use super::caller_body;
 use super::door::Door;
 use super::listener::ends_connection;
 use super::meter::Meter;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     current: ArcSwap<Current>,
     proxies: TrustedProxies,
     pub(super) clients: Clients,
+    /// For bodies that are kept whole.
+    pub(super) room: Arc<Semaphore>,
     /// A call found nothing valid.
     pub(super) hurry: Notify,
     /// Moves with each answer of the broker.
@@ -65,6 +68,7 @@ impl Shared {
             current: ArcSwap::from_pointee(current),
             proxies,
             clients: Clients::new(resolver),
+            room: caller_body::room(),
             hurry: Notify::new(),
             answers: watch::Sender::new(0),
             meter: Arc::new(Meter::new()),
@@ -88,6 +92,13 @@ impl Shared {
             gateway,
             stations,
         }));
+    }
+
+    /// Whether an integration is carried as it is here.
+    pub(super) fn carries(&self, station: &Arc<Station>) -> bool {
+        let current = self.current.load();
+        let carried = current.stations.get(station.name());
+        carried.is_some_and(|carried| Arc::ptr_eq(carried, station))
     }
 
     /// The broker has answered, and what it gave is in its place.
@@ -140,9 +151,11 @@ async fn call(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
         Ok(()) => decided(shared, request).await,
         Err(problem) => problem.into_response(),
     };
-    // Whoever sends what cannot be read is not read further.
-    let is_unreadable = response.status() == StatusCode::BAD_REQUEST
-        && response.extensions().get::<Problem>().is_some();
+    // Whoever sends what cannot be read, or does not come to an end, is not read further.
+    let is_unreadable = matches!(
+        response.status(),
+        StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT
+    ) && response.extensions().get::<Problem>().is_some();
     let is_over = is_last || (is_http_1 && is_unreadable);
     if is_over && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");

@@ -10,6 +10,7 @@ use lanyard_token::integration::{Integration, RuleClass};
 use lanyard_token::{NodeId, Rev};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bearer::Bearers;
 use super::budget::{Over, Spent};
 use super::lease::{Carried, Use};
 use super::scrub::Needles;
@@ -43,15 +44,7 @@ pub(super) struct Held {
     pub(super) needles: Arc<Needles>,
     pub(super) client: Client,
     pub(super) used: Arc<Used>,
-    pub(super) bearer: tokio::sync::Mutex<Option<Arc<Bearer>>>,
-}
-
-/// A token that was got with a client's secret.
-pub(super) struct Bearer {
-    pub(super) token: Secret,
-    /// Those of the client's secret, and the token's.
-    pub(super) needles: Arc<Needles>,
-    pub(super) until: BootTime,
+    pub(super) bearer: tokio::sync::Mutex<Bearers>,
 }
 
 /// How often a version was used.

@@ -1,9 +1,13 @@
-//! WebSockets (RFC 6455), where an integration allows them: HTTP/1.1 on both sides, and over when the token is.
+//! WebSockets (RFC 6455), where an integration allows them: HTTP/1.1 on both sides, and over when the token is, or the lease
+//! of the value that one was opened with.
 //!
 //! What a third party sends is searched like any answer: a mask of the same length leaves its frames whole. Compression of
 //! frames is not offered, since it would hide what is looked for.
 
+mod frames;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -16,15 +20,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, requ
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use self::frames::Frames;
 use super::answer::Problem;
-use super::door::{ANSWER_WITHIN, Call, Door, failed};
-use super::scrub::{Needles, Scrubber};
+use super::door::{ANSWER_WITHIN, Call, Door, Prepared, failed};
+use super::headers::clean_answer;
+use super::meter::Meter;
+use super::scrub::Needles;
+use super::station::{Leased, Station};
 use super::upstream::Versions;
 
 /// What is read at once from a third party.
 const BUFFER: usize = 16 * 1024;
+/// How often a lease is looked at when nothing is heard of it: a machine that slept does not know how long.
+const RECHECK: Duration = Duration::from_secs(1);
 
 /// Whether a call wants to become a WebSocket.
 pub(super) fn is_asked_for(parts: &request::Parts) -> bool {
@@ -44,11 +54,20 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     let (Some(caller), true) = (caller, is_plain) else {
         return Err(Problem::WebSocket);
     };
-    let held = &call.leased.held;
     let nothing = Bytes::new();
     let headers = call.parts.headers.clone();
-    let (mut request, needles) = door
-        .outgoing(&call.parts, headers, &call.station, held, Some(&nothing))
+    let Prepared {
+        mut request,
+        needles,
+        ..
+    } = door
+        .outgoing(
+            &call.parts,
+            headers,
+            &call.station,
+            &call.leased,
+            Some(&nothing),
+        )
         .await?;
     let asked = [
         SEC_WEBSOCKET_KEY,
@@ -62,7 +81,7 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
         .clients
         .make(&call.station.target, Versions::One);
     let client = client.map_err(|_| Problem::Unusable)?;
-    held.used.count(door.broker_time());
+    call.leased.held.used.count(door.broker_time());
     let sent = client.request(request.map(|()| Body::empty()));
     let mut answer = timeout(ANSWER_WITHIN, sent)
         .await
@@ -76,13 +95,18 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let answered = [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL];
     keep(answer.headers(), response.headers_mut(), &answered);
+    let injection = call.station.integration().injection();
+    let found = clean_answer(response.headers_mut(), injection, &needles);
+    door.shared.meter.scrubbed(found);
     upgrade(response.headers_mut());
+    let door = door.clone();
     tokio::spawn(async move {
+        let meter = &door.shared.meter;
         let both = async {
             let (Ok(caller), Ok(third_party)) = tokio::join!(caller, third_party) else {
                 return;
             };
-            carry(caller, third_party, needles).await;
+            carry(caller, third_party, &needles, meter).await;
         };
         tokio::select! {
             () = both => {}
@@ -91,6 +115,11 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
                 { lanyard.identity = %call.verified.identity(), lanyard.reason = %ended.0 },
                 "a WebSocket ended with its token"
             ),
+            () = lease_over(&door, &call.station, Arc::clone(&call.leased)) => tracing::info!(
+                name: "lanyard.stream.ended",
+                { lanyard.identity = %call.verified.identity(), lanyard.reason = "lease" },
+                "a WebSocket ended with the lease of its credential"
+            ),
         }
         // Held until here: the place among calls under way, and the value that is looked for.
         drop(call);
@@ -98,27 +127,60 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     Ok(response)
 }
 
+/// Resolves when the value that a WebSocket was opened with may be used no more. While the broker gives it again and again,
+/// it may; another version in its place does not lengthen it.
+async fn lease_over(door: &Door, station: &Arc<Station>, mut leased: Arc<Leased>) {
+    let mut answers = door.shared.answers.subscribe();
+    loop {
+        answers.borrow_and_update();
+        if let Some(given) = station.leased.load_full()
+            && Arc::ptr_eq(&given.held, &leased.held)
+        {
+            leased = given;
+        }
+        if !door.holds(station, &leased) {
+            return;
+        }
+        let gateway = &door.current.gateway;
+        let watch = gateway
+            .feed()
+            .subscribe(leased.rev, &door.nodes(station, &leased));
+        let left = leased.until.since(gateway.now().boot);
+        tokio::select! {
+            _ = watch.dead() => return,
+            _ = answers.changed() => {}
+            () = sleep(left.min(RECHECK)) => {}
+        }
+    }
+}
+
 /// Carries both ways until one side is done.
-async fn carry(caller: Upgraded, third_party: Upgraded, needles: Arc<Needles>) {
+async fn carry(caller: Upgraded, third_party: Upgraded, needles: &Needles, meter: &Meter) {
     let (mut from_caller, mut to_caller) = split(TokioIo::new(caller));
     let (mut from_party, mut to_party) = split(TokioIo::new(third_party));
     let out = copy(&mut from_caller, &mut to_party);
     let back = async {
-        let mut scrubber = Scrubber::default();
+        let mut frames = Frames::new();
         let mut buffer = vec![0; BUFFER];
         loop {
             let read = match from_party.read(&mut buffer).await {
                 Ok(0) | Err(_) => break,
                 Ok(read) => buffer.get(..read).unwrap_or_default(),
             };
-            let clean = scrubber.push(&needles, Bytes::copy_from_slice(read));
+            let clean = frames.push(needles, read);
+            meter.scrubbed(frames.found());
+            let clean = match clean {
+                Ok(clean) => clean,
+                Err(error) => {
+                    tracing::info!(name: "lanyard.egress.cut", { lanyard.reason = %error }, "a WebSocket was cut off");
+                    break;
+                }
+            };
             if to_caller.write_all(&clean).await.is_err() {
                 return;
             }
         }
-        let rest = scrubber.finish();
         // Whoever is gone misses nothing.
-        let _ = to_caller.write_all(&rest).await;
         let _ = to_caller.shutdown().await;
     };
     tokio::select! {

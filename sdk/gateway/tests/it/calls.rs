@@ -332,11 +332,23 @@ async fn what_the_broker_refuses_is_used_no_more_and_not_asked_for_with_every_ca
 }
 
 #[tokio::test]
-async fn integrations_that_cannot_be_carried_leave_those_before_and_are_asked_for_ever_more_rarely()
-{
-    let (upstream, _) = echo().await;
+async fn what_the_broker_refuses_ends_also_where_the_rest_of_its_answer_cannot_be_carried() {
+    let (upstream, seen) = echo().await;
     let world = World::new(&party(upstream, HEADER, "")).await;
-    let before = world.broker.0.lock().unwrap().integrations.clone();
+    assert_eq!(world.get("/party/v1/x").await.status(), 200);
+    world
+        .change(|script| {
+            script.integrations = more_than_one_egress_takes(upstream);
+            script.leases.clear();
+            let why = "no policy allows it".to_owned();
+            script.refused.insert("party".to_owned(), why);
+        })
+        .await;
+    assert_eq!(world.get("/party/v1/x").await.status(), 503);
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+fn more_than_one_egress_takes(upstream: SocketAddr) -> Vec<serde_json::Value> {
     let rules: String = (0..241)
         .map(|at| format!("[[rule]]\nmethod = \"GET\"\ntemplate = \"/v1/r{at}\"\n"))
         .collect();
@@ -344,7 +356,16 @@ async fn integrations_that_cannot_be_carried_leave_those_before_and_are_asked_fo
         let written = party(upstream, HEADER, "").replace("\"party\"", &format!("\"p{at}\""));
         carried(2_000 + at, &format!("{written}{rules}"))
     });
-    let too_many: Vec<_> = too_many.collect();
+    too_many.collect()
+}
+
+#[tokio::test]
+async fn integrations_that_cannot_be_carried_leave_those_before_and_are_asked_for_ever_more_rarely()
+{
+    let (upstream, _) = echo().await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let before = world.broker.0.lock().unwrap().integrations.clone();
+    let too_many = more_than_one_egress_takes(upstream);
     world.change(|script| script.integrations = too_many).await;
     let asked = world.broker.0.lock().unwrap().heard.len();
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use lanyard_telemetry::testing::Receiver;
 
 use crate::process::Process;
@@ -56,15 +56,27 @@ async fn party(request: Request) -> impl IntoResponse {
 fn spellings(value: &str) -> Vec<Vec<u8>> {
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-    // Its middle, so that what stands before and after does not matter.
-    let base64 = STANDARD_NO_PAD.encode(value);
-    vec![
+    let escaped = value.replace('/', "\\/");
+    let mut spellings = vec![
         value.as_bytes().to_vec(),
+        hex.to_uppercase().into_bytes(),
         hex.into_bytes(),
+        encoded
+            .replace("%2F", "%2f")
+            .replace("%2B", "%2b")
+            .into_bytes(),
         encoded.into_bytes(),
-        base64.as_bytes()[..base64.len() - 2].to_vec(),
+        escaped.into_bytes(),
         value.bytes().rev().collect(),
-    ]
+    ];
+    // At each place where it can begin; its middle, so that what stands before and after does not matter.
+    for before in ["", "x", "xx"] {
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let base64 = engine.encode(format!("{before}{value}"));
+            spellings.push(base64.as_bytes()[4..base64.len() - 2].to_vec());
+        }
+    }
+    spellings
 }
 
 fn found_in(place: &[u8], at: usize, version: u64) -> bool {

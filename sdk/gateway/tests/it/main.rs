@@ -18,6 +18,7 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 mod calls;
 mod canary;
 mod deploy;
+mod drift;
 mod process;
 mod smuggling;
 mod support;

@@ -36,7 +36,7 @@ pub(crate) struct Script {
     pub(crate) heard: Vec<Question>,
 }
 
-pub(crate) struct Scripted(pub(crate) Mutex<Script>, tokio::sync::Notify);
+pub(crate) struct Scripted(pub(crate) Mutex<Script>, pub(crate) tokio::sync::Notify);
 
 impl LeaseSource for Scripted {
     fn ask<'a>(&'a self, question: &'a Question, wait: bool) -> Asking<'a> {

@@ -110,9 +110,25 @@ async fn a_compressed_answer_is_not_handed_on_since_it_could_not_be_searched() {
         let world = world(bomb, None, "").await;
         assert_eq!(world.get("/party/v1/x").await.status(), 502, "{coding}");
     }
-    let plain = format!("{OK}content-encoding: identity\r\ncontent-length: 2\r\n\r\nab");
-    let world = world(plain, None, "").await;
-    assert_eq!(world.get("/party/v1/x").await.text().await.unwrap(), "ab");
+    // As a coding of the transfer it is no less hidden.
+    for coding in [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
+        "transfer-encoding: GZIP,Chunked",
+        "transfer-encoding: identity, chunked",
+        "transfer-encoding: gzip",
+    ] {
+        let bomb = format!("{OK}{coding}\r\n\r\n4\r\n\x1f\x1fab\r\n0\r\n\r\n");
+        let world = world(bomb, None, "").await;
+        assert_eq!(world.get("/party/v1/x").await.status(), 502, "{coding}");
+    }
+    for plain in [
+        format!("{OK}content-encoding: identity\r\ncontent-length: 2\r\n\r\nab"),
+        format!("{OK}transfer-encoding: Chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+    ] {
+        let world = world(plain, None, "").await;
+        assert_eq!(world.get("/party/v1/x").await.text().await.unwrap(), "ab");
+    }
 }
 
 #[tokio::test]

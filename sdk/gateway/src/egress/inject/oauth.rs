@@ -13,6 +13,8 @@ use super::CannotInject;
 
 /// How long a token is used whose end the server does not say.
 const UNSAID: Duration = Duration::from_secs(300);
+/// The longest token: signed ones with many claims have thousands of bytes, and no server takes a longer head.
+const LONGEST: usize = 8 * 1024;
 /// So long before its end a token is not used any more: it would expire on the way.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -72,13 +74,19 @@ pub fn read_token(body: &[u8]) -> Option<Answered> {
     let is_bearer = body
         .token_type
         .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-    let is_sendable =
-        !token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
     let lifetime = body.expires_in.map_or(UNSAID, Duration::from_secs);
-    (is_bearer && is_sendable).then(|| Answered {
+    (is_bearer && is_b64token(token.expose())).then(|| Answered {
         token,
         lifetime: lifetime.saturating_sub(MARGIN.min(lifetime / 2)),
     })
+}
+
+/// What stands after `Bearer` (RFC 6750, 2.1), of a length in measure. Nothing in it begins an encoding, so it is found in
+/// answers on one way.
+fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    text.len() <= LONGEST && !body.is_empty() && body.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -105,7 +113,15 @@ mod tests {
             Some(2)
         );
         assert_eq!(read(r#"{"access_token":"t"}"#), Some(290));
+        let of = |length: usize| format!("{{\"access_token\":\"{}\"}}", "t".repeat(length));
+        assert_eq!(read(&of(LONGEST)), Some(290));
+        assert_eq!(read(&of(LONGEST + 1)), None);
+        assert_eq!(read(r#"{"access_token":"a-._~+/=="}"#), Some(290));
         for refused in [
+            r#"{"access_token":"%%%%"}"#,
+            r#"{"access_token":"a&b"}"#,
+            r#"{"access_token":"a=b"}"#,
+            r#"{"access_token":"="}"#,
             r#"{"access_token":"t","token_type":"mac"}"#,
             r#"{"access_token":"a\nb"}"#,
             r#"{"access_token":""}"#,

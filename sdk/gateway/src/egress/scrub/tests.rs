@@ -23,7 +23,8 @@ fn scrubbed(needles: &Needles, text: &[u8], chunk: usize) -> Vec<u8> {
     let mut scrubber = Scrubber::default();
     let mut out = Vec::new();
     for part in text.chunks(chunk) {
-        out.extend_from_slice(&scrubber.push(needles, Bytes::copy_from_slice(part)));
+        let clean = scrubber.push(needles, Bytes::copy_from_slice(part));
+        out.extend_from_slice(&clean.unwrap());
     }
     out.extend_from_slice(&scrubber.finish());
     out
@@ -181,7 +182,7 @@ fn what_is_not_there_passes_as_it_came_and_at_once() {
         "a\\n\\\"b\\\" 100% of it &amp; more\n",
     ] {
         let event = Bytes::copy_from_slice(event.as_bytes());
-        assert_eq!(scrubber.push(&needles, event.clone()), event);
+        assert_eq!(scrubber.push(&needles, event.clone()), Ok(event));
     }
     assert_eq!((scrubber.found(), scrubber.finish().len()), (0, 0));
     assert!(needles.hide(b"nothing of it").is_none());
@@ -205,7 +206,7 @@ fn each_occurrence_is_counted_once() {
     let mut scrubber = Scrubber::default();
     // The end of the first may still become `%25`.
     for part in ["abcdef%", "2 abcdef%25", " abcdef%"] {
-        scrubber.push(&needles, Bytes::from(part));
+        scrubber.push(&needles, Bytes::from(part)).unwrap();
     }
     scrubber.finish();
     assert_eq!(scrubber.found(), 3);
@@ -214,6 +215,66 @@ fn each_occurrence_is_counted_once() {
 #[test]
 fn a_value_of_a_few_letters_is_not_looked_for() {
     assert!(Needles::of(["abc"]).hide(b"abcabc").is_none());
+}
+
+#[test]
+fn a_name_of_a_header_shows_a_value_though_its_capitals_are_gone() {
+    let needles = Needles::of(["sk_Live_4711"]);
+    assert!(needles.are_in_name("x-sk_live_4711-y"));
+    let hex: String = "sk_Live_4711"
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert!(needles.are_in_name(&hex));
+    assert!(!needles.are_in_name("sk_live_471"));
+}
+
+/// A value and a text, both chosen so that the text begins like the value everywhere.
+fn alike_everywhere() -> (Needles, Bytes) {
+    let value = format!("{}b", "a".repeat(8_000));
+    (Needles::of([value.as_str()]), vec![b'a'; 256 * 1024].into())
+}
+
+#[test]
+fn a_text_that_begins_like_a_value_everywhere_is_given_up_and_not_handed_on() {
+    let (needles, text) = alike_everywhere();
+    let mut scrubber = Scrubber::default();
+    let whole = scrubber.push(&needles, text.clone());
+    assert_eq!(whole, Err(TooDear));
+    let mut scrubber = Scrubber::default();
+    let ended = text
+        .chunks(1)
+        .find_map(|byte| scrubber.push(&needles, Bytes::copy_from_slice(byte)).err());
+    assert_eq!(ended, Some(TooDear));
+    let hidden = needles.hide(&text).unwrap();
+    assert!(hidden.len() == text.len() && hidden.iter().all(|byte| *byte == b'*'));
+    // Many ways through a text are no other thing.
+    let backslashes = Needles::of(["\\".repeat(4_000).as_str()]);
+    let text = Bytes::from("\\".repeat(20_000));
+    assert_eq!(Scrubber::default().push(&backslashes, text), Err(TooDear));
+}
+
+#[test]
+fn honest_answers_are_searched_to_their_end_whatever_they_are_made_of() {
+    let token: String = (0..8_000_u32)
+        .map(|at| {
+            char::from(b'a' + u8::try_from(at.wrapping_mul(2_654_435_761) >> 27).unwrap() % 26)
+        })
+        .collect();
+    let needles = Needles::of(["sk_live/4eC39HqLyjWD", token.as_str()]);
+    for piece in [
+        token.as_str(),
+        "%25%2F%7e100%",
+        "\\\"\\\\\\/",
+        "&amp;&lt;&#x2F;&",
+        "{\"a\": [1, 2.5, null], \"b\": \"sk_live\"}\n",
+    ] {
+        let text = piece.repeat(400_000 / piece.len());
+        for chunk in [1_400, 16 * 1024] {
+            let out = scrubbed(&needles, text.as_bytes(), chunk);
+            assert_eq!(out.len(), text.len(), "{}", &piece[..8]);
+        }
+    }
 }
 
 proptest! {
