@@ -131,7 +131,8 @@ fn egress_text(url: &Url) -> Result<String, CliError> {
             "`{url}` would get tokens unencrypted: use https"
         )));
     }
-    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+    let names_user = !url.username().is_empty() || url.password().is_some();
+    if url.query().is_some() || url.fragment().is_some() || names_user {
         return Err(CliError::Usage(
             "--egress-url is a URL without user, query and fragment".to_owned(),
         ));
@@ -163,4 +164,25 @@ fn keeps_to_itself(
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_egress_holds_no_credential() {
+        for url in [
+            "https://me@egress.example",
+            "https://:word@egress.example",
+            "https://egress.example/?key=x",
+            "https://egress.example/#x",
+            "http://egress.example",
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert!(egress_text(&url).is_err(), "{url}");
+        }
+        let url: Url = "https://egress.example/".parse().unwrap();
+        assert_eq!(egress_text(&url).ok().unwrap(), "https://egress.example");
+    }
 }

@@ -20,13 +20,13 @@ use serde::Deserialize;
 
 use self::room::{has_room, written};
 use self::starts::Starts;
-use self::state::Kept;
+use self::state::{Kept, Unread};
 use super::error::plain_reason;
 use super::name::name_or_mark;
 use super::{SecretView, Vault, VaultError, VersionView, WhoView};
 use crate::policy::Policies;
-use crate::store::Event;
 use crate::store::event::{By, KeptIntegration};
+use crate::store::{Event, MAX_EVENTS};
 pub use leases::{AskedLeases, Given, ToldUse, TooOften};
 pub use state::{EGRESS_SCOPE, IntegrationState};
 pub use view::{CarriedBy, IntegrationView, UseView};
@@ -107,12 +107,13 @@ impl Integrations {
         let before = known.and_then(|id| self.state.get(id));
         let id = match known {
             Some(id) => id,
-            None if self.state.all().len() >= MOST => {
+            // Those that this release cannot read count too: the next one carries them.
+            None if self.state.all().len() + self.state.all_unread().len() >= MOST => {
                 return Err(invalid("integration", format!("are at most {MOST}")));
             }
             None => self.vault.store.nodes().next(),
         };
-        self.has_room(id, &gateways, &integration)?;
+        self.has_room(id, &gateways, before.as_ref(), &integration)?;
         let same = before.as_ref().is_some_and(|before| {
             before.owner == owner
                 && before.gateways == gateways
@@ -149,6 +150,31 @@ impl Integrations {
         };
         self.vault.store.append(vec![event]).await?;
         Ok(integration)
+    }
+
+    /// All of an owner's go to another one; says how many. Those that this release cannot read go along as they are.
+    pub async fn transfer_all(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        by: &By,
+    ) -> Result<usize, VaultError> {
+        let _changing = self.changing.lock().await;
+        let all = self.state.written_of_owner(from);
+        for some in all.chunks(MAX_EVENTS) {
+            let transferred = |(id, written): &(NodeId, Unread)| {
+                Event::IntegrationChanged(Box::new(KeptIntegration {
+                    id: *id,
+                    owner: to,
+                    gateways: written.gateways.clone(),
+                    integration: written.integration.clone(),
+                    by: by.clone(),
+                }))
+            };
+            let events = some.iter().map(transferred).collect();
+            self.vault.store.append(events).await?;
+        }
+        Ok(all.len())
     }
 
     /// All of them, by name.
@@ -268,13 +294,17 @@ impl Integrations {
         &self,
         id: NodeId,
         gateways: &[NodeId],
+        before: Option<&Kept>,
         integration: &Integration,
     ) -> Result<(), VaultError> {
         for gateway in gateways {
+            let before = before
+                .filter(|before| before.gateways.contains(gateway))
+                .map(|before| &before.integration);
             let carried = self.state.carried_by(*gateway);
             let others = carried.iter().filter(|carried| carried.id != id);
             let others = others.map(|carried| &carried.kept.integration);
-            if let Err(why) = has_room(others, integration) {
+            if let Err(why) = has_room(others, before, integration) {
                 let known = self.state.gateway(*gateway);
                 let name = known.map_or_else(|| gateway.to_string(), |known| known.grant.name);
                 return Err(invalid(

@@ -98,6 +98,17 @@ impl TokenFile {
         Ok(())
     }
 
+    /// Whether what is there was written here last: another process may have the place since.
+    fn is_ours(&self) -> bool {
+        let is_file = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| found.is_file() && found.len() <= MAX_TOKEN_BYTES as u64);
+        let Some(written) = self.written.as_ref().filter(|_| is_file) else {
+            return false;
+        };
+        let found = std::fs::read(&self.path).map(Zeroizing::new);
+        found.is_ok_and(|found| **found == *written.as_bytes())
+    }
+
     fn beside(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default();
         let name = format!(".{}.{}.new", name.display(), std::process::id());
@@ -107,7 +118,7 @@ impl TokenFile {
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        if self.written.is_some() {
+        if self.is_ours() {
             let _ = std::fs::remove_file(&self.path);
         }
         if let Some(folder) = &self.folder {
@@ -157,6 +168,20 @@ mod tests {
         assert!(path.exists(), "what somebody removed is put there again");
         drop(file);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_another_process_has_put_there_since_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let mut file = TokenFile::at(path.clone()).ok().unwrap();
+        file.write("a.b.c").ok().unwrap();
+        let mut next = TokenFile::at(path.clone()).ok().unwrap();
+        next.write("d.e.f").ok().unwrap();
+        drop(file);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "d.e.f");
+        drop(next);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub(super) async fn transfer(
     // After the identities: an heir that may not be given anything was refused by then.
     let secrets = rooms.vault.transfer_all(from, heir, &by, reason.as_deref());
     secrets.await?;
+    // With their secrets: an integration may use those of its own owner.
+    rooms.integrations.transfer_all(from, heir, &by).await?;
     ok(transferred)
 }
 

@@ -7,35 +7,33 @@
 //! counts from then on. So a secret that is retired, a policy that is changed and a gateway that is disabled take a
 //! minute at most.
 
-use std::collections::BTreeMap;
+mod answer;
+mod uses;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::join_all;
 use lanyard_token::NodeId;
 use lanyard_token::integration::Integration;
 use ring::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
-use super::state::{Carried, Gateway, Kept, UseKey};
+use super::state::{Carried, Gateway, Kept};
 use super::{Integrations, in_force, needs_reference};
 use crate::clock::UnixMillis;
 use crate::policy::Party;
 use crate::policy::using::Use;
-use crate::store::event::{ContentHash, LeasedFor, SecretUse, Version};
-use crate::store::{Event, MAX_EVENTS};
+use crate::store::event::{ContentHash, LeasedFor};
 use crate::vault::{LONGEST_LEASE_SECONDS, Lease, VaultError};
+pub use uses::{MOST_TOLD, ToldUse};
 
 /// Requests of one gateway in a second, lasting: it asks every twenty seconds and when something changes.
 pub(super) const PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// And at once: several processes of one gateway start together.
 pub(super) const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
-/// The most uses that one request tells of; the next one tells of the others.
-pub const MOST_TOLD: usize = 4_096;
 
 /// What a gateway says of itself.
 #[derive(Debug, Deserialize)]
@@ -49,21 +47,6 @@ pub struct AskedLeases {
     /// How often it used what, since that start.
     #[serde(default)]
     pub uses: Vec<ToldUse>,
-}
-
-/// How often a gateway used a version.
-#[derive(Debug, Deserialize)]
-pub struct ToldUse {
-    /// For which integration, by name.
-    pub integration: String,
-    /// Of which secret.
-    pub secret: NodeId,
-    /// Which version.
-    pub version: Version,
-    /// Calls since its start.
-    pub calls: u64,
-    /// When last.
-    pub last_at: UnixMillis,
 }
 
 /// It asks too often: later.
@@ -100,75 +83,6 @@ impl Integrations {
         };
         // Nothing new is an answer too.
         let _ = tokio::time::timeout(longest, news).await;
-    }
-
-    /// Writes down what a gateway told.
-    pub async fn told(&self, gateway: NodeId, asked: &AskedLeases) -> Result<(), VaultError> {
-        if asked.uses.is_empty() {
-            return Ok(());
-        }
-        if asked.uses.len() > MOST_TOLD {
-            let why = format!("are at most {MOST_TOLD} at once");
-            return Err(super::invalid("uses", why));
-        }
-        let boot = asked.boot.as_deref().and_then(boot).ok_or_else(|| {
-            super::invalid("boot", "is 16 hexadecimal digits beside `uses`".to_owned())
-        })?;
-        let now = self.vault.clock.now();
-        let boot = self.start(gateway, boot, now);
-        let carried = self.state.carried_by(gateway);
-        let known = asked.uses.iter().filter_map(|told| {
-            let last_at = self.believed(gateway, told, now)?;
-            let used = self.known_use(gateway, &carried, told)?;
-            Some(SecretUse {
-                boot,
-                last_at,
-                ..used
-            })
-        });
-        let told = merged(known);
-        let is_new = |(key, used): &(UseKey, SecretUse)| used.calls > self.state.told(*key, boot);
-        let new = told.into_iter().filter(is_new);
-        let events: Vec<Event> = new
-            .map(|(_, used)| Event::SecretUsed(Box::new(used)))
-            .collect();
-        for some in events.chunks(MAX_EVENTS) {
-            self.vault.store.append(some.to_vec()).await?;
-        }
-        Ok(())
-    }
-
-    /// The number a start is counted under.
-    fn start(&self, gateway: NodeId, boot: u64, now: UnixMillis) -> u64 {
-        // A panic elsewhere leaves it whole.
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = starts.entry(gateway).or_default().number(boot, now);
-        if number != boot {
-            tracing::warn!(
-                name: "lanyard.uses.too_many_starts",
-                { lanyard.identity = %gateway },
-                "a gateway tells of more starts than are counted apart"
-            );
-        }
-        number
-    }
-
-    /// What was told of one of a gateway's own secrets.
-    fn known_use(&self, gateway: NodeId, carried: &[Carried], told: &ToldUse) -> Option<SecretUse> {
-        let mut named = carried.iter();
-        let carried =
-            named.find(|carried| carried.kept.integration.name().as_str() == told.integration)?;
-        let secret = carried.kept.integration.injection().secret();
-        let secret = self.vault.show(secret).ok()?;
-        (secret.id == told.secret).then_some(SecretUse {
-            integration: carried.id,
-            secret: told.secret,
-            version: told.version,
-            gateway,
-            boot: 0,
-            calls: told.calls,
-            last_at: told.last_at,
-        })
     }
 
     /// Gives a gateway what it may have now.
@@ -364,142 +278,7 @@ impl From<VaultError> for NotLeased {
     }
 }
 
-/// The same use once, however often one request tells it: the log knows of none of them yet.
-fn merged(told: impl Iterator<Item = SecretUse>) -> BTreeMap<UseKey, SecretUse> {
-    let mut uses: BTreeMap<UseKey, SecretUse> = BTreeMap::new();
-    for used in told {
-        let known = uses.entry(key_of(&used)).or_insert_with(|| used.clone());
-        known.calls = known.calls.max(used.calls);
-        known.last_at = known.last_at.max(used.last_at);
-    }
-    uses
-}
-
-const fn key_of(used: &SecretUse) -> UseKey {
-    UseKey {
-        secret: used.secret,
-        version: used.version,
-        integration: used.integration,
-        gateway: used.gateway,
-    }
-}
-
-/// 16 hexadecimal digits.
-fn boot(text: &str) -> Option<u64> {
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (text.len() == 16 && text.bytes().all(is_hex)).then_some(())?;
-    u64::from_str_radix(text, 16).ok()
-}
-
 fn moment(now: UnixMillis) -> OffsetDateTime {
     let seconds = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-#[derive(Serialize)]
-struct ToldIntegration<'a> {
-    id: NodeId,
-    owner: &'a str,
-    integration: &'a Integration,
-}
-
-#[derive(Serialize)]
-struct ToldLease<'a> {
-    integration: &'a str,
-    secret: NodeId,
-    version: Version,
-    reference: Option<&'a str>,
-    value: &'a str,
-    until: UnixMillis,
-}
-
-#[derive(Serialize)]
-struct Refused<'a> {
-    integration: &'a str,
-    why: &'a str,
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    hash: ContentHash,
-    integrations: Option<Vec<ToldIntegration<'a>>>,
-    leases: Vec<ToldLease<'a>>,
-    refused: Vec<Refused<'a>>,
-    now: UnixMillis,
-}
-
-impl Given {
-    /// As it is answered; holds values.
-    pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
-        let integrations = self.integrations.as_ref().map(|all| {
-            let all = all.iter();
-            all.map(|(id, owner, integration)| ToldIntegration {
-                id: *id,
-                owner,
-                integration,
-            })
-            .collect()
-        });
-        let leases = self.leases.iter();
-        let leases = leases.map(|(integration, reference, lease)| ToldLease {
-            integration,
-            secret: lease.secret,
-            version: lease.version,
-            reference: reference.as_deref(),
-            value: lease.value.expose(),
-            until: lease.until,
-        });
-        let refused = self.refused.iter();
-        let answer = Answer {
-            hash: self.hash,
-            integrations,
-            leases: leases.collect(),
-            refused: refused
-                .map(|(integration, why)| Refused { integration, why })
-                .collect(),
-            now: self.now,
-        };
-        let mut counted = Counted(0);
-        let _ = serde_json::to_writer(&mut counted, &answer);
-        // All the room there will be: what grows leaves copies behind.
-        let mut json = Zeroizing::new(Vec::with_capacity(counted.0));
-        let _ = serde_json::to_writer(&mut *json, &answer);
-        json
-    }
-}
-
-/// Counts what is written.
-struct Counted(usize);
-
-impl std::io::Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_one_request_tells_many_times_is_one_use_with_the_largest_count() {
-        let used = |version: u32, calls: u64, last_at: u64| SecretUse {
-            integration: NodeId::from_u64(1),
-            secret: NodeId::from_u64(2),
-            version: Version(version),
-            gateway: NodeId::from_u64(3),
-            boot: 4,
-            calls,
-            last_at: UnixMillis(last_at),
-        };
-        let told = (0..4_096).map(|at| used(1, at % 18, 5_000 - at));
-        let merged = merged(told.chain([used(2, 1, 1)]));
-        let uses: Vec<_> = merged.values().cloned().collect();
-        assert_eq!(uses, [used(1, 17, 5_000), used(2, 1, 1)]);
-    }
 }

@@ -19,8 +19,8 @@ use crate::clock::UnixMillis;
 pub(super) const MOST_STARTS: usize = 64;
 /// How long a start is remembered that tells no more: one that is alive tells every twenty seconds.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
-/// The number of those beyond.
-const OTHERS: u64 = 0;
+/// The number of those beyond: no start has it.
+pub(super) const OTHERS: u64 = 0;
 
 /// The starts of one gateway.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! What is known of integrations from the log: what they are, who carries them, and which versions were used.
 
 mod rows;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use self::rows::Key;
+pub(super) use self::uses::{UseKey, Uses};
 use crate::clock::UnixMillis;
 use crate::store::event::{
     Identity, KeptIntegration, Kind, SecretUse, Version, WrittenIntegration,
@@ -22,10 +24,6 @@ pub const EGRESS_SCOPE: &str = "lanyard:egress";
 
 /// Rows of use that are kept of one secret: of versions long gone, what was used longest ago is forgotten.
 const MOST_USES: usize = 1_024;
-/// Starts of one gateway whose counts are kept apart. A start that tells again after so many others began since is
-/// counted twice: so there are not more of them at a time.
-const MOST_BOOTS: usize = super::starts::MOST_STARTS + 1;
-
 /// The projection of integrations.
 pub struct IntegrationState {
     inner: RwLock<Inner>,
@@ -123,52 +121,6 @@ pub(super) struct Carried {
     pub(super) owner: Option<Owner>,
 }
 
-/// Whose use of what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct UseKey {
-    pub(super) secret: NodeId,
-    pub(super) version: Version,
-    pub(super) integration: NodeId,
-    pub(super) gateway: NodeId,
-}
-
-/// How often, and when last.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Uses {
-    /// Calls of starts that are not kept apart any more.
-    earlier: u64,
-    /// Starts and the calls of each, the newest last.
-    boots: Vec<(u64, u64)>,
-    pub(super) last_at: UnixMillis,
-}
-
-impl Uses {
-    pub(super) fn calls(&self) -> u64 {
-        let of_boots = self.boots.iter().map(|(_, calls)| *calls);
-        of_boots.fold(self.earlier, u64::saturating_add)
-    }
-
-    fn of_boot(&self, boot: u64) -> u64 {
-        let mut boots = self.boots.iter();
-        boots
-            .find(|(known, _)| *known == boot)
-            .map_or(0, |(_, calls)| *calls)
-    }
-
-    fn take(&mut self, used: &SecretUse) {
-        self.last_at = self.last_at.max(used.last_at);
-        if let Some((_, calls)) = self.boots.iter_mut().find(|(boot, _)| *boot == used.boot) {
-            *calls = used.calls.max(*calls);
-            return;
-        }
-        self.boots.push((used.boot, used.calls));
-        if self.boots.len() > MOST_BOOTS {
-            let (_, calls) = self.boots.remove(0);
-            self.earlier = self.earlier.saturating_add(calls);
-        }
-    }
-}
-
 impl IntegrationState {
     /// Empty, before the first record.
     #[must_use]
@@ -231,6 +183,26 @@ impl IntegrationState {
             .kept
             .iter()
             .map(|(id, kept)| (*id, kept.clone()))
+            .collect()
+    }
+
+    /// Those of an owner, as they are written down.
+    pub(super) fn written_of_owner(&self, owner: NodeId) -> Vec<(NodeId, Unread)> {
+        let inner = self.read();
+        let read = inner.kept.iter().map(|(id, kept)| {
+            let written = Unread {
+                owner: kept.owner,
+                gateways: kept.gateways.clone(),
+                integration: kept.integration.clone().into(),
+                created_at: kept.created_at,
+                changed_at: kept.changed_at,
+            };
+            (*id, written)
+        });
+        let unread = inner.unread.iter();
+        let unread = unread.map(|(id, unread)| (*id, unread.clone()));
+        read.chain(unread)
+            .filter(|(_, written)| written.owner == owner)
             .collect()
     }
 

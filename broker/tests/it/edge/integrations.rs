@@ -162,6 +162,7 @@ async fn a_gateway_is_given_the_secrets_of_its_integrations_for_a_minute() {
     for bad in [
         json!({"uses": uses}),
         json!({"uses": uses, "boot": "zz"}),
+        json!({"uses": uses, "boot": "0000000000000000"}),
         json!({"uses": [{"integration": "stripe"}], "boot": "00000000000000aa"}),
         json!([]),
     ] {
@@ -311,6 +312,22 @@ async fn who_waits_hears_at_once_that_a_secret_or_a_gateway_has_another_owner() 
         );
         given = next;
     }
+}
+
+#[test]
+fn what_an_owner_hands_over_goes_on_with_its_secret() {
+    let world = World::new();
+    world.enrol("egress-eu", &["--egress"]);
+    world.add("stripe", "payments", SECRET);
+    world.on(&["owner", "add", "shop"]);
+    world.on(&["owner", "transfer", "payments", "--to", "shop"]);
+    world.on(&["owner", "disable", "payments", "--reason", "left"]);
+    let shown = world.on(&["integration", "show", "stripe"]);
+    assert_eq!(
+        (&shown["owner"], &shown["usable"]),
+        (&json!("shop"), &json!(true)),
+        "{shown}"
+    );
 }
 
 #[test]
