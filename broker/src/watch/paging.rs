@@ -24,6 +24,8 @@ use crate::store::event::PagingGoal;
 pub const SHIPPED: PagingGoal = PagingGoal::AlarmsPerDay(5.0);
 /// More alarms a day than anybody reads.
 const MOST_PER_DAY: f64 = 10_000.0;
+/// More than every other window is no choice any more; [`Budget`] takes no more either.
+const MOST_SHARE: f64 = 0.5;
 /// Days whose pages are told.
 const DAYS: usize = 7;
 /// Milliseconds in a day.
@@ -58,8 +60,10 @@ pub struct BudgetView {
     pub set: Option<GoalSet>,
     /// Windows that close in a day, by the latest pace.
     pub windows_per_day: f64,
-    /// The share of windows that this is.
-    pub share: f64,
+    /// The share of windows that this is; absent where it is a number a day, and nobody knows yet how many windows a
+    /// day has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
     /// The share that rang, of all windows so far.
     pub realised: f64,
     /// Windows so far.
@@ -79,7 +83,7 @@ pub struct BudgetView {
 pub enum GoalError {
     /// Say how many.
     #[error(
-        "alarms per day are more than 0 and at most {MOST_PER_DAY}, a share is more than 0 and at most 0.5"
+        "alarms per day are more than 0 and at most {MOST_PER_DAY}, a share is more than 0 and at most {MOST_SHARE}"
     )]
     Range,
 }
@@ -88,7 +92,7 @@ pub enum GoalError {
 pub(super) fn check(goal: PagingGoal) -> Result<(), GoalError> {
     let (number, most) = match goal {
         PagingGoal::AlarmsPerDay(alarms) => (alarms, MOST_PER_DAY),
-        PagingGoal::Share(share) => (share, 0.5),
+        PagingGoal::Share(share) => (share, MOST_SHARE),
     };
     (number > 0.0 && number <= most)
         .then_some(())
@@ -116,7 +120,8 @@ impl Pager {
         now: UnixMillis,
     ) -> bool {
         self.pace.count(now);
-        self.budget.aim(self.share(goal));
+        // The window that was just counted has a pace.
+        self.budget.aim(self.share(goal).unwrap_or_default());
         let today = now.0 / DAY;
         if self.by_day.back().is_none_or(|(day, _)| *day != today) {
             self.rang.clear();
@@ -154,10 +159,15 @@ impl Pager {
         }
     }
 
-    fn share(&self, goal: PagingGoal) -> f64 {
+    /// What is asked of the budget. On a day with few windows no more than it takes: five alarms out of three windows
+    /// are not had.
+    fn share(&self, goal: PagingGoal) -> Option<f64> {
         match goal {
-            PagingGoal::Share(share) => share,
-            PagingGoal::AlarmsPerDay(alarms) => alarms / self.pace.per_day().max(1.0),
+            PagingGoal::Share(share) => Some(share),
+            PagingGoal::AlarmsPerDay(alarms) => {
+                let windows = self.pace.per_day();
+                (windows > 0.0).then(|| (alarms / windows).min(MOST_SHARE))
+            }
         }
     }
 }
@@ -242,6 +252,19 @@ mod tests {
         assert_eq!(rings, 1);
         let other = (NodeId::from_u64(88_888), Level::Malicious, 1e6);
         assert!((500..900).any(|second| pager.window(goal, other, at(second))));
+    }
+
+    #[test]
+    fn alarms_a_day_are_no_share_without_windows_and_at_most_every_other_one_with_few() {
+        let mut pager = Pager::default();
+        assert_eq!(pager.view(None).share, None);
+        let quiet = (NodeId::from_u64(1), Level::Benign, 0.0);
+        for day in 0..30 {
+            pager.window(SHIPPED, quiet, START.plus_millis(day * DAY));
+        }
+        let view = pager.view(None);
+        assert!((1.0..=2.0).contains(&view.windows_per_day), "{view:?}");
+        assert_eq!(view.share, Some(MOST_SHARE));
     }
 
     #[test]

@@ -81,16 +81,17 @@ pub(super) fn budget(answer: &Value) -> String {
         "windows a day".to_owned(),
         json!(plain(number("windows_per_day"))),
     );
-    facts.insert(
-        "share".to_owned(),
-        json!(format!(
+    let share = match answer.get("share").and_then(Value::as_f64) {
+        Some(share) => format!(
             "{} asked, {} rang ({} of {} windows)",
-            percent(number("share")),
+            percent(share),
             percent(number("realised")),
             plain(number("pages")),
             plain(number("windows")),
-        )),
-    );
+        ),
+        None => "not known: no window has closed yet".to_owned(),
+    };
+    facts.insert("share".to_owned(), json!(share));
     let rings = match answer.get("threshold").and_then(Value::as_f64) {
         Some(threshold) => format!("above {threshold:.2} times the bar"),
         None => "nothing now: too few windows, or too many pages".to_owned(),
@@ -221,6 +222,20 @@ windows a day  1440
         let mut lines: Vec<&str> = budget(&answer).leak().lines().collect();
         lines.sort_unstable();
         assert_eq!(lines.join("\n") + "\n", expected);
+    }
+
+    #[test]
+    fn a_budget_of_nothing_yet_is_no_share() {
+        let answer = json!({
+            "goal": {"alarms_per_day": 5.0}, "windows_per_day": 0.0, "realised": 0.0, "windows": 0, "pages": 0,
+            "by_day": [],
+        });
+        let told = budget(&answer);
+        assert!(
+            told.contains("not known: no window has closed yet"),
+            "{told}"
+        );
+        assert!(!told.contains('%'), "{told}");
     }
 
     #[test]
