@@ -4,8 +4,12 @@
 //! back the SHA-256 of exactly what they read. What is shown is made again from what is true whenever it
 //! matters, so that a name, an owner or a request that has changed since is not what was approved.
 //!
+//! Whose word counts, [`approvers`] says.
+//!
 //! It is for the identity itself: what is shown says nothing of anybody who acts for it, so decisions about
 //! such a token ask for none.
+
+pub(in crate::issue) mod approvers;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -90,16 +94,12 @@ impl Standing {
             .filter(|approval| stands(book, approval, now))
             .map(|approval| Approved {
                 request: approval.request.clone(),
-                by: approval
-                    .given_by
-                    .iter()
-                    .filter_map(|by| name(book, by, now))
-                    .collect(),
+                by: approvers::names(book, &approval.given_by, now),
             });
         Self(approved.collect())
     }
 
-    /// The names of the administrators who approved what covers this.
+    /// The names of the administrators who approved what covers this, and may still do something.
     pub fn names(&self, wanted: Wanted<'_>) -> BTreeSet<String> {
         self.0
             .iter()
@@ -197,13 +197,19 @@ pub fn is_stale(book: &Book, approval: &Approval) -> bool {
 
 /// An administrator as lists and policies name one; none who may do nothing now.
 pub fn name(book: &Book, by: &By, now: UnixMillis) -> Option<String> {
+    if let Person::Identity(identity) = person(book, by)? {
+        book.usable_identity(identity, now).ok()?;
+    }
+    named(book, by)
+}
+
+/// An administrator as lists name one, whatever became of it.
+pub fn named(book: &Book, by: &By) -> Option<String> {
     match person(book, by)? {
         Person::Local => Some(LOCAL_ADMINISTRATOR.to_owned()),
-        Person::Identity(identity) => {
-            book.usable_identity(identity, now).ok()?;
-            book.identity(identity)
-                .map(|found| found.grant.name.clone())
-        }
+        Person::Identity(identity) => book
+            .identity(identity)
+            .map(|found| found.grant.name.clone()),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use lanyard_token::{Audience, Claims, Lineage, NodeId, Rev};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use super::approval::approvers::Approvers;
 use super::approval::{Standing, Wanted};
 use super::denials::Occasion;
 use super::identity::{Book, Unusable};
@@ -19,7 +20,7 @@ use super::limits::Network;
 use super::policy::{self, Allowance, Denial, Granted, Request, Wish};
 use super::{Issue, Refused};
 use crate::clock::UnixMillis;
-use crate::policy::{Asked, AskedBy, Binding, Given, Oidc, Party, Proof, Risk, Task};
+use crate::policy::{Asked, AskedBy, Binding, Bundle, Given, Oidc, Party, Proof, Risk, Task};
 use crate::store::event::{AskedFor, Decided, Grant, Identity, Kind, Pinned};
 
 /// How a token is asked for.
@@ -86,6 +87,7 @@ pub(super) struct Look {
     actor: Option<Seen>,
     /// What administrators approved for the subject itself.
     approved: Standing,
+    approvers: Approvers,
     rev: Rev,
     key: Arc<MintKey>,
 }
@@ -97,9 +99,9 @@ impl Look {
         actor.unwrap_or_default().max(self.subject.risk)
     }
 
-    /// Who approved exactly this. Whoever names no scopes asks for nothing exactly; and nobody who approved
+    /// Who approved exactly this, and could still. Whoever names no scopes asks for nothing exactly; and nobody who approved
     /// was shown that somebody else would use the token.
-    fn approvals(&self, wish: &Wish<'_>) -> Vec<String> {
+    fn approvals(&self, wish: &Wish<'_>, bundle: &Bundle, now: UnixMillis) -> Vec<String> {
         let (Some(scopes), None) = (wish.scopes, &self.actor) else {
             return Vec::new();
         };
@@ -109,7 +111,10 @@ impl Look {
             lifetime: wish.lifetime,
             task: wish.task,
         };
-        self.approved.names(wanted).into_iter().collect()
+        let names = self.approved.names(wanted).into_iter();
+        names
+            .filter(|name| self.approvers.counts(name, (&self.subject, bundle), now))
+            .collect()
     }
 }
 
@@ -132,10 +137,12 @@ impl Issue {
     ) -> Result<Look, Refused> {
         let subject = lineage.identity();
         let actor = actor.filter(|actor| *actor != subject);
+        let approved = Standing::of(book, subject, now);
         Ok(Look {
             subject: self.seen(book, subject, now)?,
+            approvers: self.approvers(book, &approved, now),
             actor: actor.map(|actor| self.seen(book, actor, now)).transpose()?,
-            approved: Standing::of(book, subject, now),
+            approved,
             lineage,
             rev: book.rev(),
             key: self.ring.signer(book, now)?,
@@ -189,7 +196,7 @@ impl Issue {
                     policies: BTreeSet::new(),
                 });
             }
-            approvals = look.approvals(wish);
+            approvals = look.approvals(wish, &bundle, now);
             bundle.grant(&asked(&look, wish, &approvals, circumstances, now))
         };
         let granted = policy::decide(request, &allowance, parent, lifetimes, now.seconds(), ask);

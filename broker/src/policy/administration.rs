@@ -9,6 +9,7 @@
 mod action;
 mod lock_out;
 pub mod matrix;
+mod still;
 mod words;
 
 use std::net::IpAddr;

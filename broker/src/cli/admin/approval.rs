@@ -130,7 +130,15 @@ fn shown(answer: &Value) -> String {
         text.push_str(&output::line(line));
         text.push('\n');
     }
-    for member in ["id", "state", "approved_by", "refused_because", "hash"] {
+    let around = [
+        "id",
+        "state",
+        "approved_by",
+        "lapsed",
+        "refused_because",
+        "hash",
+    ];
+    for member in around {
         if let Some(value) = answer.get(member) {
             text.push_str(&format!(
                 "{member}: {}\n",

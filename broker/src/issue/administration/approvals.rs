@@ -11,9 +11,12 @@ use super::input::{self, InvalidInput};
 use super::{AdminError, Issue};
 use crate::clock::UnixMillis;
 use crate::issue::Client;
+use crate::issue::approval::approvers::{self, Approvers};
 use crate::issue::approval::{self, NotApproved};
+use crate::issue::decision::Seen;
 use crate::issue::identity::{Approval, Book, Identified};
 use crate::issue::policy::Request;
+use crate::policy::Bundle;
 use crate::store::Event;
 use crate::store::event::{ApprovalRequest, By, ContentHash};
 use crate::store::plain::is_plain_line;
@@ -51,9 +54,9 @@ pub struct NewApproval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalState {
-    /// Nobody has said anything.
+    /// Nobody whose word counts has said anything.
     Asked,
-    /// Somebody has approved it.
+    /// Somebody has approved it, and could still.
     Approved,
     /// Somebody has refused it.
     Refused,
@@ -74,8 +77,11 @@ pub struct ApprovalView {
     pub state: ApprovalState,
     /// When it is over, in Unix milliseconds.
     pub until: UnixMillis,
-    /// Who approved it.
+    /// Who approved it, and could still.
     pub approved_by: BTreeSet<String>,
+    /// Who approved it, and could not any more: ended, paused, or without the right.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub lapsed: BTreeSet<String>,
     /// Why somebody refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_because: Option<String>,
@@ -275,10 +281,11 @@ impl Issue {
     /// What was asked, and how it stands.
     pub fn show_approval(&self, id: NodeId) -> Result<ApprovalView, AdminError> {
         let now = self.now();
-        self.state().read(|book| {
+        let looked = self.state().read(|book| {
             let asked = book.approval(id).ok_or_else(|| unknown(id))?;
-            Ok(view(book, id, asked, now))
-        })
+            Ok::<_, AdminError>(self.look_at(book, id, asked, now))
+        });
+        Ok(looked?.judged(&self.policies(), now))
     }
 
     /// What a client asked for itself, and how it stands; what others asked is nobody's.
@@ -302,12 +309,15 @@ impl Issue {
     /// Everything that was asked and is not over for long, the newest first.
     pub fn list_approvals(&self) -> Vec<ApprovalView> {
         let now = self.now();
-        let mut views: Vec<ApprovalView> = self.state().read(|book| {
-            let views = book.approvals();
-            views
-                .map(|(id, asked)| view(book, id, asked, now))
+        let looked: Vec<Looked> = self.state().read(|book| {
+            let all = book.approvals();
+            all.map(|(id, asked)| self.look_at(book, id, asked, now))
                 .collect()
         });
+        // Policies are asked when the book has been let go.
+        let bundle = self.policies();
+        let judged = looked.into_iter().map(|one| one.judged(&bundle, now));
+        let mut views: Vec<ApprovalView> = judged.collect();
         views.sort_by_key(|view| std::cmp::Reverse(view.id));
         views
     }
@@ -321,32 +331,72 @@ fn until(now: UnixMillis, seconds: u64) -> Result<UnixMillis, InvalidInput> {
     Err(InvalidInput::new("seconds", why))
 }
 
-fn view(book: &Book, id: NodeId, asked: &Approval, now: UnixMillis) -> ApprovalView {
-    let state = if asked.refused_by.is_some() {
-        ApprovalState::Refused
-    } else if asked.request.until <= now {
-        ApprovalState::Over
-    } else if approval::is_stale(book, asked) {
-        ApprovalState::Changed
-    } else if asked.given_by.is_empty() {
-        ApprovalState::Asked
-    } else {
-        ApprovalState::Approved
-    };
-    let identity = book.identity(asked.request.identity);
-    ApprovalView {
-        id,
-        identity: identity.map_or_else(String::new, |found| found.grant.name.clone()),
-        state,
-        until: asked.request.until,
-        approved_by: asked
+/// What was asked, and who approved it, before the policies are asked whose word counts.
+struct Looked {
+    view: ApprovalView,
+    approvers: Approvers,
+    /// For whom; `None`: for nobody any more.
+    subject: Option<Seen>,
+}
+
+impl Issue {
+    fn look_at(&self, book: &Book, id: NodeId, asked: &Approval, now: UnixMillis) -> Looked {
+        let state = if asked.refused_by.is_some() {
+            ApprovalState::Refused
+        } else if asked.request.until <= now {
+            ApprovalState::Over
+        } else if approval::is_stale(book, asked) {
+            ApprovalState::Changed
+        } else if asked.given_by.is_empty() {
+            ApprovalState::Asked
+        } else {
+            ApprovalState::Approved
+        };
+        let approved_by = approvers::names(book, &asked.given_by, now);
+        let all = asked
             .given_by
             .iter()
-            .filter_map(|by| approval::name(book, by, now))
-            .collect(),
-        refused_because: asked.refused_by.as_ref().map(|(_, reason)| reason.clone()),
-        shown: asked.shown.clone(),
-        hash: approval::hash_of(&asked.shown),
+            .filter_map(|by| approval::named(book, by));
+        let identity = book.identity(asked.request.identity);
+        let view = ApprovalView {
+            id,
+            identity: identity.map_or_else(String::new, |found| found.grant.name.clone()),
+            state,
+            until: asked.request.until,
+            lapsed: all.filter(|name| !approved_by.contains(name)).collect(),
+            approved_by,
+            refused_because: asked.refused_by.as_ref().map(|(_, reason)| reason.clone()),
+            shown: asked.shown.clone(),
+            hash: approval::hash_of(&asked.shown),
+        };
+        Looked {
+            view,
+            approvers: self.approvers_of(book, asked, now),
+            subject: self.seen(book, asked.request.identity, now).ok(),
+        }
+    }
+}
+
+impl Looked {
+    fn judged(self, bundle: &Bundle, now: UnixMillis) -> ApprovalView {
+        let Self {
+            mut view,
+            approvers,
+            subject,
+        } = self;
+        let counts = |name: &String| {
+            let subject = subject.as_ref();
+            subject.is_some_and(|subject| approvers.counts(name, (subject, bundle), now))
+        };
+        let (approved_by, lapsed) = std::mem::take(&mut view.approved_by)
+            .into_iter()
+            .partition(counts);
+        view.approved_by = approved_by;
+        view.lapsed.extend(lapsed);
+        if view.state == ApprovalState::Approved && view.approved_by.is_empty() {
+            view.state = ApprovalState::Asked;
+        }
+        view
     }
 }
 

@@ -131,7 +131,7 @@ impl Bundle {
     }
 
     /// Why something could not be done.
-    fn could(&self, act: &Act<'_>, around: Around) -> Result<Option<LockedOut>, Unfit> {
+    pub(super) fn could(&self, act: &Act<'_>, around: Around) -> Result<Option<LockedOut>, Unfit> {
         let bundle = self.about_administration();
         // What is allowed as it is could be done; and that is quick to ask.
         if around != Around::Surely && bundle.administer(act)?.is_allowed() {

@@ -392,3 +392,38 @@ fn an_owner_named_in_the_head_is_found_through_what_is_administered() {
     assert!(!may(On::Owner("payments")));
     assert!(!may(On::System));
 }
+
+#[test]
+fn what_could_be_done_at_another_hour_from_elsewhere_could_still_be_done() {
+    let give = Action::ApprovalsGive;
+    let by_day = |conditions: &str| {
+        let policies = format!(
+            "@id(\"gives\") permit(principal, action == Lanyard::Action::\"approvals:give\", resource) {conditions};"
+        );
+        load(SCHEMA, &policies).unwrap()
+    };
+    let second = hand(&["role.second"]);
+    // Asked at ten.
+    let act = second.act(give, On::Owner("payments"));
+    for (conditions, could) in [
+        ("", true),
+        ("when { context.hour >= 18 }", true),
+        (
+            "when { context has network && context.network.isInRange(ip(\"10.0.0.0/8\")) }",
+            true,
+        ),
+        ("when { context.own }", true),
+        ("unless { context.own }", false),
+        ("when { principal.roles.contains(\"second\") }", true),
+        ("when { principal.roles.contains(\"first\") }", false),
+        (
+            "when { principal.roles.contains(\"first\") && context.hour >= 18 }",
+            false,
+        ),
+    ] {
+        assert_eq!(by_day(conditions).could_still(&act), could, "{conditions}");
+    }
+    // Whose schema has no word of administration is as it was before there were roles.
+    assert!(embedded().could_still(&hand(&[]).act(give, On::Owner("payments"))));
+    assert!(!embedded().could_still(&hand(&["role.auditor"]).act(give, On::Owner("payments"))));
+}

@@ -1,9 +1,12 @@
 //! The grant `break-glass` of the repository's own policies, from the first refusal to the last.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanyard::issue::administration::{AdminError, ApprovalView, NewApproval, NewIdentity};
+use lanyard::issue::administration::{
+    AdminError, ApprovalState, ApprovalView, ChangeIdentity, NewApproval, NewIdentity,
+};
 use lanyard::issue::approval::NotApproved;
 use lanyard::store::event::{By, Kind};
 use lanyard::store::{Event, Store};
@@ -190,6 +193,60 @@ async fn an_approval_ends_with_whoever_gave_it() {
 }
 
 #[tokio::test]
+async fn an_approval_ends_with_the_right_to_give_it_and_comes_back_with_it() {
+    let world = world().await;
+    let night_shift = on_call(&world, "night-shift").await;
+    let second = administrator(&world, "second").await;
+    let view = requested(&world, SHELL).await;
+    let given = world.issue.approve(view.id, view.hash, second).await;
+    assert_eq!(given.unwrap().state, ApprovalState::Approved);
+    let label = async |tags: &[&str]| {
+        let change = ChangeIdentity {
+            tags: Some(tags.iter().map(|tag| (*tag).to_owned()).collect()),
+            ..ChangeIdentity::default()
+        };
+        let changed = world.issue.change_identity("second", change, By::Broker);
+        changed.await.unwrap();
+        world.issue.show_approval(view.id).unwrap()
+    };
+    let told = |view: &ApprovalView| {
+        let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
+        (names(&view.approved_by), names(&view.lapsed), view.state)
+    };
+    let second = || "second".to_owned();
+
+    shell(&world, &night_shift, "600").await.token();
+    for role in ["role.auditor", "role.security-responder", "role.nobody-has"] {
+        let shown = label(&[role]).await;
+        let lost = (String::new(), second(), ApprovalState::Asked);
+        assert_eq!(told(&shown), lost, "{role}");
+        assert_eq!(world.issue.list_approvals(), [shown]);
+        shell(&world, &night_shift, "600")
+            .await
+            .assert_error(400, "invalid_scope");
+    }
+    let shown = label(&["role.administrator", "on-call"]).await;
+    let back = (second(), String::new(), ApprovalState::Approved);
+    assert_eq!(told(&shown), back);
+    shell(&world, &night_shift, "600").await.token();
+
+    // Other policies take it away as well.
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("grant")).unwrap();
+    for file in ["schema.cedarschema", "break-glass/policy.cedar"] {
+        let to = file.replace("break-glass", "grant");
+        fs::copy(ours().join(file), folder.path().join(to)).unwrap();
+    }
+    world.issue.read_policies_from(Some(folder.path()));
+    world.issue.reload_policies(By::Broker, None).await.unwrap();
+    shell(&world, &night_shift, "600")
+        .await
+        .assert_error(400, "invalid_scope");
+    let shown = world.issue.show_approval(view.id).unwrap();
+    assert_eq!(told(&shown).1, "second");
+}
+
+#[tokio::test]
 async fn an_approval_is_for_the_identity_itself_and_not_for_whoever_acts_for_it() {
     let world = World::new().await;
     let (billing, agent) = (
@@ -202,7 +259,8 @@ async fn an_approval_is_for_the_identity_itself_and_not_for_whoever_acts_for_it(
     fs::copy(ours().join(schema), folder.path().join(schema)).unwrap();
     fs::create_dir(folder.path().join("grant")).unwrap();
     let policy = "@id(\"approved\") permit(principal, action == Lanyard::Action::\"issue\", resource) \
-                  when { !context.approvals.isEmpty() };\n";
+                  when { !context.approvals.isEmpty() };\n\
+                  @id(\"approves\") permit(principal, action == Lanyard::Action::\"approvals:give\", resource);\n";
     fs::write(folder.path().join("grant/policy.cedar"), policy).unwrap();
     world.issue.read_policies_from(Some(folder.path()));
     world.issue.reload_policies(By::Broker, None).await.unwrap();

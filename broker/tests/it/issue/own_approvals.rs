@@ -16,6 +16,8 @@ when { resource.name == "refunds:write" && !([principal.name].containsAll(contex
 @id("registered") @owner("team") @why("w")
 permit(principal, action == Lanyard::Action::"issue", resource)
 when { principal.scopes.contains(resource.name) };
+@id("approves") @owner("team") @why("w")
+permit(principal, action == Lanyard::Action::"approvals:give", resource);
 "#;
 
 const TASK: &str = r#"[{"type":"lanyard_task","operations":["POST /refunds"],"calls":3}]"#;
