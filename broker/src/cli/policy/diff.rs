@@ -10,10 +10,12 @@ use super::super::apply::Registrations;
 use super::super::output::{Output, table};
 use super::folder::{bundle, counted, trial, untried};
 use crate::policy::Bundle;
+use crate::policy::administration::matrix as administration;
 use crate::policy::difference::{Cell, Changed, Recorded, Way, cells, changed};
 use crate::policy::matrix::rows;
 use crate::policy::respond::matrix as responses;
 use crate::policy::trial::{Outcome, Trial, Verdict};
+use crate::policy::using::matrix as uses;
 
 /// `lanyard policy diff`.
 #[derive(Debug, Args)]
@@ -46,26 +48,38 @@ pub(super) fn run(args: &DiffArgs, output: Output) -> Result<(), CliError> {
     };
     let trial = trial(&args.after)?;
     let cells = matrices(&trial, &before, &after)?;
-    let steps = match &trial.classes {
+    let (steps, acts, given) = match &trial.classes {
         Some(classes) => {
-            responses::changed(&before, &after, classes).map_err(|why| untried(&why))?
+            let failed = |why| untried(&why);
+            (
+                responses::changed(&before, &after, classes).map_err(failed)?,
+                administration::changed(&before, &after, classes).map_err(failed)?,
+                uses::changed(&before, &after, classes).map_err(failed)?,
+            )
         }
-        None => Vec::new(),
+        None => (Vec::new(), Vec::new(), Vec::new()),
     };
     let answer = json!({
         "requests": requests.as_ref().map(Vec::len),
         "changed": changed,
         "matrix": cells,
         "responses": steps,
+        "administration": acts,
+        "uses": given,
     });
     output.print(&answer, |_| {
-        text(requests.as_deref(), &changed, cells.as_deref()) + &answers(&steps)
+        text(requests.as_deref(), &changed, cells.as_deref())
+            + &answers(&steps)
+            + &hands(&acts)
+            + &secrets(&given)
     });
-    if changed.is_empty() && steps.is_empty() && cells.is_none_or(|cells| cells.is_empty()) {
+    let same = changed.is_empty() && cells.is_none_or(|cells| cells.is_empty());
+    if same && steps.is_empty() && acts.is_empty() && given.is_empty() {
         return Ok(());
     }
     Err(CliError::Failed(
-        "the policies differ in what they give, or do about drift".to_owned(),
+        "the policies differ in what they give, let administrators do, or do about drift"
+            .to_owned(),
     ))
 }
 
@@ -136,27 +150,75 @@ fn text(requests: Option<&[Recorded]>, changed: &[Changed], cells: Option<&[Cell
 
 /// What would be done otherwise about drift; nothing where all stays.
 fn answers(steps: &[responses::Changed]) -> String {
-    if steps.is_empty() {
+    let rows = steps.iter().map(|step| {
+        json!({
+            "class": step.class,
+            "who": step.who.word(),
+            "abuse": step.abuse,
+            "rung": step.rung,
+            "before": step.before,
+            "after": step.after,
+        })
+    });
+    part(
+        "what is done about drift differs in",
+        &rows.collect::<Vec<_>>(),
+        &["class", "who", "abuse", "rung", "before", "after"],
+    )
+}
+
+/// What administrators could do otherwise; nothing where all stays.
+fn hands(acts: &[administration::Changed]) -> String {
+    let rows = acts.iter().map(|act| {
+        let on = |on: &[&str]| match on {
+            [] => "nobody".to_owned(),
+            on => on.join(","),
+        };
+        json!({
+            "class": act.class,
+            "action": act.action,
+            "before": on(&act.before),
+            "after": on(&act.after),
+        })
+    });
+    part(
+        "what administrators may do differs in",
+        &rows.collect::<Vec<_>>(),
+        &["class", "action", "before", "after"],
+    )
+}
+
+/// Which secrets gateways would be given otherwise; nothing where all stays.
+fn secrets(given: &[uses::Changed]) -> String {
+    let rows = given.iter().map(|change| {
+        let (before, after) = if change.given {
+            ("denied", "given")
+        } else {
+            ("given", "denied")
+        };
+        json!({
+            "class": change.class,
+            "secret": change.secret,
+            "integration": change.integration,
+            "before": before,
+            "after": after,
+        })
+    });
+    part(
+        "which gateways are given which secrets differs in",
+        &rows.collect::<Vec<_>>(),
+        &["class", "secret", "integration", "before", "after"],
+    )
+}
+
+fn part(what: &str, rows: &[Value], columns: &[&str]) -> String {
+    if rows.is_empty() {
         return String::new();
     }
-    let rows: Vec<_> = steps
-        .iter()
-        .map(|step| {
-            json!({
-                "class": step.class,
-                "who": step.who.word(),
-                "abuse": step.abuse,
-                "rung": step.rung,
-                "before": step.before,
-                "after": step.after,
-            })
-        })
-        .collect();
-    let columns = ["class", "who", "abuse", "rung", "before", "after"];
-    let number = counted(steps.len(), "place");
     format!(
-        "what is done about drift differs in {number}\n{}",
-        table(&rows, &columns)
+        "{what} {}\n{}",
+        counted(rows.len(), "place"),
+        table(rows, columns)
     )
 }
 

@@ -27,6 +27,15 @@ pub struct Row {
     pub policies: BTreeSet<String>,
 }
 
+/// The broker, what is of the administrator's own owner, what is of another's: what is no wider, and what is.
+const ON: [(&str, &str); 3] = [
+    ("broker", "broker+"),
+    ("own", "own+"),
+    ("others", "others+"),
+];
+/// All of them, wider as well.
+const ANY: &str = "any";
+
 /// All rows, sorted by class and in the order of actions.
 pub fn rows(bundle: &Bundle, classes: &Classes) -> Result<Vec<Row>, Untried> {
     let mut rows = Vec::new();
@@ -37,13 +46,9 @@ pub fn rows(bundle: &Bundle, classes: &Classes) -> Result<Vec<Row>, Untried> {
         let fixtures = Fixtures::default().with(member);
         for action in Action::ALL {
             let mut given: BTreeMap<BTreeSet<String>, Vec<&'static str>> = BTreeMap::new();
-            let whom = [
-                ("broker", "broker+", None),
-                ("own", "own+", Some(own.clone())),
-                // No owner is called so.
-                ("others", "others+", Some("-".to_owned())),
-            ];
-            for (narrow, wide, owner) in whom {
+            // No owner is called so.
+            let owners = [None, Some(own.clone()), Some("-".to_owned())];
+            for ((narrow, wide), owner) in ON.into_iter().zip(owners) {
                 let acting = Acting {
                     owner,
                     ..Acting::of(&class, *action)
@@ -63,17 +68,81 @@ pub fn rows(bundle: &Bundle, classes: &Classes) -> Result<Vec<Row>, Untried> {
             rows.extend(given.into_iter().map(|(policies, on)| Row {
                 class: class.clone(),
                 action: *action,
-                on: if on == ["broker+", "own+", "others+"] {
-                    vec!["any"]
-                } else {
-                    on
-                },
+                on: plainly(on),
                 policies,
             }));
         }
     }
     rows.sort();
     Ok(rows)
+}
+
+/// An act that other policies would let a class do to others than now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Whose.
+    pub class: String,
+    /// What.
+    pub action: Action,
+    /// To whom, as in [`Row::on`]; empty: to nobody.
+    pub before: Vec<&'static str>,
+    /// To whom it would be.
+    pub after: Vec<&'static str>,
+}
+
+/// Acts that differ, by class and in the order of actions. Which policies permit them is no difference.
+pub fn changed(
+    before: &Bundle,
+    after: &Bundle,
+    classes: &Classes,
+) -> Result<Vec<Changed>, Untried> {
+    let (old, new) = (whom(rows(before, classes)?), whom(rows(after, classes)?));
+    let places: BTreeSet<&(String, Action)> = old.keys().chain(new.keys()).collect();
+    let differing = places
+        .into_iter()
+        .filter(|place| old.get(*place) != new.get(*place));
+    let told = |all: &Whom, place: &(String, Action)| {
+        let on = all.get(place);
+        let in_order = ON.into_iter().flat_map(|(narrow, wide)| [narrow, wide]);
+        plainly(
+            in_order
+                .filter(|word| on.is_some_and(|on| on.contains(word)))
+                .collect(),
+        )
+    };
+    Ok(differing
+        .map(|place| Changed {
+            class: place.0.clone(),
+            action: place.1,
+            before: told(&old, place),
+            after: told(&new, place),
+        })
+        .collect())
+}
+
+/// To whom each class may do something, whichever policies permit it.
+type Whom = BTreeMap<(String, Action), BTreeSet<&'static str>>;
+
+fn whom(rows: Vec<Row>) -> Whom {
+    let mut whom = Whom::new();
+    for row in rows {
+        let on = if row.on == [ANY] {
+            ON.map(|(_, wide)| wide).to_vec()
+        } else {
+            row.on
+        };
+        whom.entry((row.class, row.action)).or_default().extend(on);
+    }
+    whom
+}
+
+/// One word where it is everybody.
+fn plainly(on: Vec<&'static str>) -> Vec<&'static str> {
+    if on == ON.map(|(_, wide)| wide) {
+        vec![ANY]
+    } else {
+        on
+    }
 }
 
 /// Permits of administration that no row shows.

@@ -4,7 +4,7 @@
 //! and for the secrets that classes.json lists under `uses`; in ordinary circumstances, so a permit that asks for a
 //! network or an hour is among those that are met by nobody. A permit for a secret that is not listed is one of them too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -35,6 +35,8 @@ const OWNERS: [(&str, &str); 5] = [
     ("others", "same"),
     ("others", "others"),
 ];
+/// All of them.
+const ANY: &str = "any";
 /// Names that no owner, secret or integration has.
 const SOMEBODY: &str = "-";
 const SOMEBODY_ELSE: &str = "--";
@@ -66,6 +68,79 @@ pub fn rows(bundle: &Bundle, classes: &Classes) -> Result<Vec<Row>, Untried> {
     }
     rows.sort();
     Ok(rows)
+}
+
+/// A secret that other policies would give to a class, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Changed {
+    /// The class.
+    pub class: String,
+    /// Whose secret, as in [`Row::secret`].
+    pub secret: String,
+    /// Whose integration, as in [`Row::integration`].
+    pub integration: String,
+    /// Whether it would be given; otherwise it is given now, and would not be.
+    pub given: bool,
+}
+
+/// Uses that differ, sorted. Which policies permit them is no difference.
+pub fn changed(
+    before: &Bundle,
+    after: &Bundle,
+    classes: &Classes,
+) -> Result<Vec<Changed>, Untried> {
+    let (old, new) = (
+        spread(rows(before, classes)?),
+        spread(rows(after, classes)?),
+    );
+    let told = |given: bool, rows: Vec<Row>| {
+        rows.into_iter().map(move |row| Changed {
+            class: row.class,
+            secret: row.secret,
+            integration: row.integration,
+            given,
+        })
+    };
+    let mut found: Vec<Changed> = told(false, narrowed(&old, &new))
+        .chain(told(true, narrowed(&new, &old)))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Rows without their policies, one for each way of sharing owners.
+fn spread(rows: Vec<Row>) -> BTreeSet<Row> {
+    let each = rows.into_iter().flat_map(|row| {
+        let ways = if row.secret == ANY && row.integration == ANY {
+            OWNERS
+                .map(|(secret, integration)| (secret.to_owned(), integration.to_owned()))
+                .to_vec()
+        } else {
+            vec![(row.secret, row.integration)]
+        };
+        ways.into_iter().map(move |(secret, integration)| Row {
+            class: row.class.clone(),
+            secret,
+            integration,
+            policies: BTreeSet::new(),
+        })
+    });
+    each.collect()
+}
+
+/// What is in one and not in the other; a class's in one row where it is everything.
+fn narrowed(from: &BTreeSet<Row>, to: &BTreeSet<Row>) -> Vec<Row> {
+    let mut of_classes: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+    for row in from.difference(to) {
+        of_classes.entry(&row.class).or_default().push(row.clone());
+    }
+    let rows = of_classes.into_values().flat_map(|rows| {
+        let (of_owners, named): (Vec<Row>, Vec<Row>) = rows
+            .into_iter()
+            .partition(|row| OWNERS.contains(&(row.secret.as_str(), row.integration.as_str())));
+        together(of_owners).into_iter().chain(named)
+    });
+    rows.collect()
 }
 
 /// Whether there is anything to show, or something that should be.
@@ -125,8 +200,8 @@ fn together(rows: Vec<Row>) -> Vec<Row> {
                 && rest.iter().all(|row| row.policies == first.policies) =>
         {
             vec![Row {
-                secret: "any".to_owned(),
-                integration: "any".to_owned(),
+                secret: ANY.to_owned(),
+                integration: ANY.to_owned(),
                 ..first.clone()
             }]
         }

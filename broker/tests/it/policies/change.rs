@@ -90,6 +90,74 @@ fn a_difference_is_told_by_the_matrices_without_any_recording() {
     );
 }
 
+#[test]
+fn what_administrators_could_do_and_which_secrets_gateways_would_get_is_told_too() {
+    let folder = Copied::new();
+    folder.replace(
+        "administration/policy.cedar",
+        "Lanyard::Action::\"approvals:ask\"],",
+        "Lanyard::Action::\"approvals:give\"],",
+    );
+    folder.replace(
+        "egress/policy.cedar",
+        "\nwhen { resource.owner == context.integration_owner };",
+        ";",
+    );
+    let (code, told, said) = folder.policy(&["diff", ours().to_str().unwrap(), "policies"]);
+    assert_eq!(code, 1, "{told}{said}");
+    let expected = "\
+the matrices differ in 0 places
+what administrators may do differs in 2 places
+CLASS      ACTION          BEFORE  AFTER
+team-lead  approvals:ask   own     nobody
+team-lead  approvals:give  nobody  own
+which gateways are given which secrets differs in 4 places
+CLASS   SECRET                   INTEGRATION  BEFORE  AFTER
+egress  others                   others       denied  given
+egress  others                   own          denied  given
+egress  own                      others       denied  given
+egress  payments/stripe/api-key  shop-stripe  denied  given
+";
+    assert!(told.ends_with(expected), "{told}");
+    // The other way round, and for programs.
+    let (_, told, _) = folder.policy(&["diff", "policies", ours().to_str().unwrap(), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        told["administration"][0]["after"],
+        serde_json::json!(["own"])
+    );
+    assert_eq!(told["uses"][0]["given"], false);
+}
+
+#[test]
+fn what_a_class_may_no_longer_do_at_all_is_one_line_for_each_act() {
+    let (before, after) = (Copied::new(), Copied::new());
+    before.replace(
+        "egress/policy.cedar",
+        "\nwhen { resource.owner == context.integration_owner };",
+        ";",
+    );
+    after.replace("egress/policy.cedar", "kind:gateway", "grant.egress");
+    after.replace(
+        "administration/policy.cedar",
+        "principal.roles.isEmpty() || ",
+        "",
+    );
+    let before = before.file("");
+    let (_, told, said) = after.policy(&["diff", before.to_str().unwrap(), "policies"]);
+    let lines: Vec<_> = told
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for expected in [
+        "administrator owners:write any nobody",
+        "egress any any given denied",
+        "egress payments/stripe/api-key stripe given denied",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{told}{said}");
+    }
+}
+
 const REQUESTS: &str = r#"
 {"count": 7, "identity": {"name": "billing", "owner": "payments", "kind": "service", "audiences": ["https://orders.example"], "scopes": ["orders:read"]}, "request": {"identity": "billing"}}
 {"count": 3, "identity": {"name": "shipper", "owner": "partners", "kind": "integration", "tags": ["grant.partner-webhook"], "audiences": ["https://webhooks.example"]}, "request": {"identity": "shipper", "scopes": ["events:write"], "network": "198.51.100.7"}}
