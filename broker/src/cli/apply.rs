@@ -3,9 +3,10 @@
 //! Files say what shall be; the broker is asked what is; the difference is a plan of ordinary calls, each
 //! authorised and written to the log like one made by hand. So applying twice changes nothing, an
 //! apply that was interrupted goes on where it stopped, and a plan can be read before it is carried out.
-//! Nothing is ended because it is missing from the files, unless that is asked for (`--prune`), and no key
-//! is ever made: a secret has no place in a pipeline's output.
+//! Nothing is ended because it is missing from the files, unless that is asked for (`--prune`). A key has no place in a
+//! pipeline's output: none is made but those of new gateways, where a folder is named for them (`--enrolments`).
 
+mod enrolment;
 mod file;
 mod grant;
 mod integration;
@@ -39,13 +40,20 @@ pub struct ApplyArgs {
     /// Disable what the files do not name, and remove integrations; never administrators
     #[arg(long)]
     prune: bool,
+    /// Enrol gateways that are not there: the enrolment of each goes to a new file NAME.json in this folder, readable by you
+    /// alone [default: they are left to a person]
+    #[arg(long, value_name = "DIR")]
+    enrolments: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
 }
 
 /// Reads, compares, says, and does.
 pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
-    let desired = Desired::read(&args.files)?;
+    let desired = Desired {
+        enrolments: args.enrolments.clone(),
+        ..Desired::read(&args.files)?
+    };
     let client = Way::Any(args.connect.clone()).client()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,6 +64,7 @@ pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
     let asked = args.prune || !desired.integrations.is_empty();
     let present = runtime.block_on(present(&client, asked))?;
     let steps = plan::plan(&desired, &present, args.prune).map_err(CliError::Usage)?;
+    enrolment::check(steps.iter().filter_map(Step::enrolment))?;
     let done = if args.plan {
         0
     } else {
@@ -98,8 +107,20 @@ async fn carry_out(client: &AdminClient, steps: &[Step]) -> Result<usize, CliErr
         let Some((path, body)) = step.call() else {
             continue;
         };
+        let place = step.enrolment().map(enrolment::Place::reserve).transpose();
+        let place = place.map_err(|error| stopped(error, step, done))?;
         let answer = client.call(Method::POST, &path, Some(&body)).await;
-        answer.map_err(|error| stopped(error, step, done))?;
+        let kept = match (answer, place) {
+            (Ok(enrolment), Some(place)) => place.keep(&enrolment),
+            (Ok(_), None) => Ok(()),
+            (Err(error), place) => {
+                if let Some(place) = place {
+                    place.give_up();
+                }
+                Err(error)
+            }
+        };
+        kept.map_err(|error| stopped(error, step, done))?;
         done += 1;
     }
     Ok(done)
@@ -142,6 +163,10 @@ fn words(steps: &[Step], planned_only: bool) -> String {
     text.push_str(&format!("{} {verb}", steps.len() - by_hand));
     if by_hand > 0 {
         text.push_str(&format!(", {by_hand} to do by hand"));
+    }
+    let enrols = |step: &Step| matches!(step, Step::Enrol { into: None, .. });
+    if steps.iter().any(enrols) {
+        text.push_str("; with --enrolments DIR gateways are enrolled too");
     }
     text.push('\n');
     text

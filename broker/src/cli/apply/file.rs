@@ -32,6 +32,8 @@ pub(super) struct Desired {
     pub(super) grants: Vec<Grant>,
     /// Folders of policies that the broker must decide by.
     pub(super) policies: Vec<PathBuf>,
+    /// Where the enrolments of new gateways go; `None`: a person enrols them.
+    pub(super) enrolments: Option<PathBuf>,
 }
 
 /// An owner as the files want it.
@@ -56,6 +58,8 @@ pub(super) struct Identity {
     pub(super) max_lifetime: Option<u64>,
     /// Whether a gateway is given secrets of third parties; `None`: however it is, and not if it is not there.
     pub(super) egress: Option<bool>,
+    /// Whether a gateway's word about hard rules stands alone; `None`: likewise.
+    pub(super) sole_witness: Option<bool>,
     /// What of it grants have added.
     pub(super) grants: Vec<Grant>,
     /// Where it stands, for messages.
@@ -107,6 +111,7 @@ struct GatewayEntry {
     owner: String,
     audiences: Vec<String>,
     egress: Option<bool>,
+    sole_witness: Option<bool>,
 }
 
 impl Desired {
@@ -179,6 +184,7 @@ impl Desired {
                 scopes,
                 max_lifetime: entry.max_lifetime,
                 egress: None,
+                sole_witness: None,
             };
             self.add_identity(&file, "identity", entry.name, identity)?;
         }
@@ -194,6 +200,7 @@ impl Desired {
                 scopes: None,
                 max_lifetime: None,
                 egress: entry.egress,
+                sole_witness: entry.sole_witness,
             };
             self.add_identity(&file, "gateway", entry.name, identity)?;
         }
@@ -249,6 +256,7 @@ impl Desired {
             scopes,
             max_lifetime: entry.max_lifetime,
             egress: entry.egress,
+            sole_witness: entry.sole_witness,
             grants: Vec::new(),
             place: place.clone(),
         };
@@ -271,6 +279,7 @@ struct Entry {
     scopes: Option<String>,
     max_lifetime: Option<u64>,
     egress: Option<bool>,
+    sole_witness: Option<bool>,
 }
 
 pub(super) fn at(place: &str, why: impl Display) -> String {

@@ -2,9 +2,10 @@
 //! needs them, transfers before an old owner ends.
 
 mod integrations;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::path::Path;
 
 use lanyard_token::{Audience, NodeId, ScopeSet};
 use serde::Deserialize;
@@ -14,6 +15,8 @@ use super::file::{Desired, Identity};
 use super::grant::Grant;
 use super::integration::PresentIntegration;
 use crate::store::event::Kind;
+pub(super) use step::Step;
+use step::joined;
 
 /// What the broker says there is.
 #[derive(Debug, Default)]
@@ -44,230 +47,8 @@ pub(super) struct PresentIdentity {
     pub(super) scopes: ScopeSet,
     pub(super) max_lifetime: u64,
     pub(super) disabled: bool,
-}
-
-/// One thing to do.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// An owner that is not there.
-    CreateOwner {
-        name: String,
-        contact: Option<String>,
-    },
-    /// Another contact.
-    ChangeOwner {
-        name: String,
-        from: Option<String>,
-        to: String,
-    },
-    /// An identity that is not there.
-    CreateIdentity {
-        name: String,
-        body: Value,
-        /// What of it comes from grants, a line each.
-        grants: Vec<String>,
-    },
-    /// An identity that may ask for something else, or is something else.
-    ChangeIdentity {
-        name: String,
-        /// Member, what it is, what it shall be: in words.
-        differences: Vec<(&'static str, String, String)>,
-        body: Value,
-        /// What of what is new comes from grants, a line each.
-        grants: Vec<String>,
-    },
-    /// An identity of somebody else.
-    Transfer {
-        name: String,
-        from: String,
-        to: String,
-    },
-    /// A gateway that is not there: only a person can take its key to it.
-    Enrol {
-        name: String,
-        owner: String,
-        audiences: Vec<Audience>,
-        egress: bool,
-    },
-    /// An integration that is not there.
-    CreateIntegration { name: String, body: Value },
-    /// An integration that is another one.
-    ChangeIntegration {
-        name: String,
-        /// In words.
-        differences: Vec<String>,
-        body: Value,
-    },
-    /// An integration whose gateways a person has yet to enrol.
-    AwaitGateways { name: String, gateways: Vec<String> },
-    /// An integration that no file names.
-    RemoveIntegration { name: String },
-    /// An identity that no file names.
-    DisableIdentity { name: String },
-    /// An owner that no file names.
-    DisableOwner { name: String },
-}
-
-const PRUNED: &str = "no applied file names it";
-
-impl Step {
-    /// As in a difference of files.
-    pub(super) const fn sign(&self) -> char {
-        match self {
-            Self::CreateOwner { .. }
-            | Self::CreateIdentity { .. }
-            | Self::CreateIntegration { .. } => '+',
-            Self::ChangeOwner { .. }
-            | Self::ChangeIdentity { .. }
-            | Self::ChangeIntegration { .. } => '~',
-            Self::Transfer { .. } => '>',
-            Self::DisableIdentity { .. }
-            | Self::DisableOwner { .. }
-            | Self::RemoveIntegration { .. } => '-',
-            Self::Enrol { .. } | Self::AwaitGateways { .. } => '!',
-        }
-    }
-
-    /// One line.
-    pub(super) fn words(&self) -> String {
-        let contact = |contact: &Option<String>| contact.clone().unwrap_or_else(|| "-".to_owned());
-        match self {
-            Self::CreateOwner { name, contact: to } => {
-                format!("owner {name} (contact {})", contact(to))
-            }
-            Self::ChangeOwner { name, from, to } => {
-                format!("owner {name}: contact {} -> {to}", contact(from))
-            }
-            Self::CreateIdentity { name, body, .. } => {
-                let member = |member: &str| crate::cli::output::shown(member, body.get(member));
-                format!(
-                    "identity {name} ({} of {}): {} for {}",
-                    member("kind"),
-                    member("owner"),
-                    member("scopes"),
-                    member("audiences")
-                )
-            }
-            Self::ChangeIdentity {
-                name, differences, ..
-            } => {
-                let mut text = format!("identity {name}:");
-                for (place, (member, from, to)) in differences.iter().enumerate() {
-                    let comma = if place > 0 { "," } else { "" };
-                    // Writing to a string cannot fail.
-                    let _ = write!(text, "{comma} {member} {from} -> {to}");
-                }
-                text
-            }
-            Self::Transfer { name, from, to } => format!("identity {name}: owner {from} -> {to}"),
-            Self::Enrol {
-                name,
-                owner,
-                audiences,
-                egress,
-            } => {
-                let egress = if *egress { " --egress" } else { "" };
-                let served: String = audiences
-                    .iter()
-                    .map(|audience| format!(" --audience {audience}"))
-                    .collect();
-                format!(
-                    "gateway {name}: enrol it by hand: lanyard gateway add {name} --owner {owner}{served}{egress} --out FILE"
-                )
-            }
-            Self::CreateIntegration { name, body } => {
-                let gateways = crate::cli::output::shown("gateways", body.get("gateways"));
-                let owner = crate::cli::output::shown("owner", body.get("owner"));
-                let integration = body.get("integration");
-                let of = |pointer: &str| integration.and_then(|all| all.pointer(pointer));
-                format!(
-                    "integration {name} (of {owner}): {} with {} through {gateways}",
-                    crate::cli::output::shown("upstream", of("/upstream")),
-                    crate::cli::output::shown("secret", of("/inject/secret")),
-                )
-            }
-            Self::ChangeIntegration {
-                name, differences, ..
-            } => format!("integration {name}: {}", differences.join(", ")),
-            Self::AwaitGateways { name, gateways } => format!(
-                "integration {name}: waits for {}: enrol first, then apply again",
-                gateways.join(", ")
-            ),
-            Self::RemoveIntegration { name } => format!("integration {name}: removed"),
-            Self::DisableIdentity { name } => format!("identity {name}: disabled"),
-            Self::DisableOwner { name } => {
-                format!("owner {name}: disabled, and everything below it")
-            }
-        }
-    }
-
-    /// For programs.
-    pub(super) fn told(&self) -> Value {
-        let (step, name) = match self {
-            Self::CreateOwner { name, .. } => ("create_owner", name),
-            Self::ChangeOwner { name, .. } => ("change_owner", name),
-            Self::CreateIdentity { name, .. } => ("create_identity", name),
-            Self::ChangeIdentity { name, .. } => ("change_identity", name),
-            Self::Transfer { name, .. } => ("transfer_identity", name),
-            Self::Enrol { name, .. } => ("enrol_gateway_by_hand", name),
-            Self::CreateIntegration { name, .. } => ("create_integration", name),
-            Self::ChangeIntegration { name, .. } => ("change_integration", name),
-            Self::AwaitGateways { name, .. } => ("integration_waits_for_gateways", name),
-            Self::RemoveIntegration { name } => ("remove_integration", name),
-            Self::DisableIdentity { name } => ("disable_identity", name),
-            Self::DisableOwner { name } => ("disable_owner", name),
-        };
-        let mut told = json!({"step": step, "name": name, "words": self.words()});
-        if let (false, Some(object)) = (self.grants().is_empty(), told.as_object_mut()) {
-            object.insert("grants".to_owned(), json!(self.grants()));
-        }
-        told
-    }
-
-    /// What of it comes from grants, a line each.
-    pub(super) fn grants(&self) -> &[String] {
-        match self {
-            Self::CreateIdentity { grants, .. } | Self::ChangeIdentity { grants, .. } => grants,
-            _ => &[],
-        }
-    }
-
-    /// Route and body; `None` for what a person must do.
-    pub(super) fn call(&self) -> Option<(String, Value)> {
-        Some(match self {
-            Self::CreateOwner { name, contact } => (
-                "v1/owners".to_owned(),
-                json!({"name": name, "contact": contact}),
-            ),
-            Self::ChangeOwner { name, to, .. } => {
-                (format!("v1/owners/{name}"), json!({"contact": to}))
-            }
-            Self::CreateIdentity { body, .. } => ("v1/identities".to_owned(), body.clone()),
-            Self::ChangeIdentity { name, body, .. } => {
-                (format!("v1/identities/{name}"), body.clone())
-            }
-            Self::Transfer { name, to, .. } => (
-                format!("v1/identities/{name}/transfer"),
-                json!({"to": to, "reason": "as the applied files say"}),
-            ),
-            Self::DisableIdentity { name } => (
-                format!("v1/identities/{name}/disable"),
-                json!({"reason": PRUNED}),
-            ),
-            Self::DisableOwner { name } => (
-                format!("v1/owners/{name}/disable"),
-                json!({"reason": PRUNED}),
-            ),
-            Self::CreateIntegration { body, .. } | Self::ChangeIntegration { body, .. } => {
-                ("v1/integrations".to_owned(), body.clone())
-            }
-            Self::RemoveIntegration { name } => (
-                format!("v1/integrations/{name}/remove"),
-                json!({"reason": PRUNED}),
-            ),
-            Self::Enrol { .. } | Self::AwaitGateways { .. } => return None,
-        })
-    }
+    #[serde(default)]
+    pub(super) sole_witness: bool,
 }
 
 /// The steps from what is to what shall be, or why there are none, in words.
@@ -307,7 +88,7 @@ pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<
     }
     for (name, wanted) in &desired.identities {
         let Some(found) = identities.get(name.as_str()) else {
-            steps.push(create(name, wanted));
+            steps.push(create(name, wanted, desired.enrolments.as_deref()));
             continue;
         };
         if found.kind != wanted.kind {
@@ -317,14 +98,22 @@ pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<
                 found.kind.word()
             ));
         }
-        if let Some(egress) = wanted.egress
-            && egress != integrations::is_for_egress(found)
-        {
-            let (with, other) = if egress { ("out", "") } else { ("", "out") };
+        for (member, wanted_so, is_so) in [
+            ("egress", wanted.egress, integrations::is_for_egress(found)),
+            ("sole witness", wanted.sole_witness, found.sole_witness),
+        ] {
+            if wanted_so.is_none_or(|wanted| wanted == is_so) {
+                continue;
+            }
+            let (with, other) = if is_so { ("", "out") } else { ("out", "") };
             return Err(format!(
-                "{}: it was enrolled with{with} egress, and that never changes: enrol another with{other}, under another name",
+                "{}: it was enrolled with{with} {member}, and that never changes: enrol another with{other}, under another \
+                 name",
                 wanted.place
             ));
+        }
+        if found.disabled {
+            steps.push(Step::Disabled { name: name.clone() });
         }
         let owner = names.get(&found.owner).copied().unwrap_or("-");
         if owner != wanted.owner {
@@ -377,13 +166,15 @@ fn check_owners(
     Ok(())
 }
 
-fn create(name: &str, wanted: &Identity) -> Step {
+fn create(name: &str, wanted: &Identity, enrolments: Option<&Path>) -> Step {
     let Some(scopes) = &wanted.scopes else {
         return Step::Enrol {
             name: name.to_owned(),
             owner: wanted.owner.clone(),
             audiences: wanted.audiences.clone(),
             egress: wanted.egress == Some(true),
+            sole_witness: wanted.sole_witness == Some(true),
+            into: enrolments.map(|folder| folder.join(format!("{name}.json"))),
         };
     };
     let mut body = json!({
@@ -453,11 +244,6 @@ fn change(name: &str, wanted: &Identity, found: &PresentIdentity) -> Option<Step
             .map(Grant::words)
             .collect(),
     })
-}
-
-fn joined(audiences: &[Audience]) -> String {
-    let texts: Vec<String> = audiences.iter().map(ToString::to_string).collect();
-    texts.join(" ")
 }
 
 /// What no file names: an owner at once with everything below it, or identities alone. Administrators

@@ -42,6 +42,9 @@ pub struct IdentityView {
     pub max_lifetime: u64,
     /// Revoked and not enabled again.
     pub disabled: bool,
+    /// Whether the word of a gateway about hard rules stands alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sole_witness: bool,
 }
 
 impl IdentityView {
@@ -56,6 +59,7 @@ impl IdentityView {
             scopes: grant.scopes.clone(),
             max_lifetime: grant.max_lifetime,
             disabled,
+            sole_witness: grant.sole_witness,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `lanyard apply` against a running broker.
 
-use super::harness::{Dev, json, refused, run, words};
+use std::os::unix::fs::PermissionsExt;
+
+use lanyard_sdk::Enrolment;
+
+use super::harness::{Dev, client, json, refused, run, words};
 
 const FLEET: &str = r#"
 [[owner]]
@@ -69,7 +73,10 @@ fn files_are_planned_applied_and_applied_again_without_a_change() {
 
     let applied = apply(&[]);
     assert_eq!((signs(&applied), &applied["done"]), (expected, &2.into()));
-    assert!(!applied.to_string().contains("lyk_"), "no key is made");
+    assert!(
+        !applied.to_string().contains("lyk_"),
+        "no key is made unasked"
+    );
     let billing = json(&["--json", "identity", "show", "billing", "--data-dir", data]);
     assert_eq!(billing["tags"], serde_json::json!(["eu", "prod"]));
     let keys = json(&["--json", "key", "list", "billing", "--data-dir", data]);
@@ -128,6 +135,81 @@ fn files_are_planned_applied_and_applied_again_without_a_change() {
         words(&output.stdout),
         "nothing to do: everything is as the files say\n"
     );
+}
+
+#[tokio::test]
+async fn new_gateways_are_enrolled_into_files_of_their_own_and_no_key_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, file, out) = (path("data"), path("fleet.toml"), path("enrolments"));
+    let dev = Dev::start(data.as_ref());
+    let apply = |out: &str, more: &[&'static str]| -> Vec<String> {
+        let arguments = [
+            "apply",
+            "-f",
+            &file,
+            "--data-dir",
+            &data,
+            "--enrolments",
+            out,
+        ];
+        let all = arguments.iter().chain(more);
+        all.map(|argument| (*argument).to_owned()).collect()
+    };
+    let ran = |arguments: &[String]| {
+        let output = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = words(&output.stdout) + &words(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let gateways = || {
+        let listed = json(&["--json", "gateway", "list", "--data-dir", &data]);
+        listed["gateways"].as_array().unwrap().len()
+    };
+    std::fs::write(&file, format!("{FLEET}sole_witness = true\n")).unwrap();
+    let door = folder.path().join("enrolments/door.json");
+    let planned = ran(&apply(&out, &["--plan"]));
+    assert!(
+        planned.contains("+ gateway door (of platform): enrolled for"),
+        "{planned}"
+    );
+    assert!(!door.exists(), "a plan makes nothing");
+
+    let said = ran(&apply(&out, &[]));
+    assert!(
+        said.contains("3 done\n") && !said.contains("lyk_"),
+        "{said}"
+    );
+    assert_eq!(door.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let enrolment = Enrolment::read(&door).unwrap();
+    let client = client(None);
+    let (id, key) = (&enrolment.client_id, enrolment.client_secret.expose());
+    let (status, answer) = dev.token(&client, id, key).await;
+    assert_eq!(status, 200, "{answer}");
+    let listed = json(&["--json", "gateway", "list", "--data-dir", &data]);
+    assert_eq!(listed["gateways"][0]["sole_witness"], true);
+    let again = ran(&apply(&out, &[]));
+    assert_eq!(again, "nothing to do: everything is as the files say\n");
+
+    // What has no place is not made, and what the broker refuses leaves nothing behind.
+    let window = "\n[[gateway]]\nname = \"window\"\nowner = \"platform\"\naudiences = [\"https://orders.example\"]\n";
+    std::fs::write(&file, format!("{FLEET}{window}")).unwrap();
+    let before = gateways();
+    let fails = |out: &str| {
+        let arguments = apply(out, &[]);
+        refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 1)
+    };
+    std::fs::write(folder.path().join("enrolments/window.json"), "another's").unwrap();
+    let said = fails(&out);
+    assert!(said.contains("window.json` exists already"), "{said}");
+    let said = fails(&file);
+    assert!(said.contains("cannot make"), "{said}");
+    let own = window.replace("https://orders.example", dev.text("issuer"));
+    std::fs::write(&file, format!("{FLEET}{own}")).unwrap();
+    let said = fails(&path("others"));
+    assert!(said.contains("gateway window"), "{said}");
+    assert!(!folder.path().join("others/window.json").exists());
+    assert_eq!(gateways(), before);
 }
 
 #[test]

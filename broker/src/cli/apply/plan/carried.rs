@@ -69,6 +69,19 @@ fn an_integration_waits_for_its_gateway_and_is_then_made_once() {
         words[1],
         "! integration stripe: waits for egress-eu: enrol first, then apply again"
     );
+    // Or is made at once, where the gateway is enrolled before.
+    let desired = Desired {
+        enrolments: Some("out".into()),
+        ..read(STRIPE).unwrap()
+    };
+    let steps = plan(&desired, &fleet(), false).unwrap();
+    assert!(matches!(
+        &steps[..],
+        [
+            Step::Enrol { egress: true, .. },
+            Step::CreateIntegration { .. }
+        ]
+    ));
     let present = enrolled("lanyard:egress lanyard:feed lanyard:report");
     let steps = plan(&read(STRIPE).unwrap(), &present, false).unwrap();
     let [Step::CreateIntegration { body, .. }] = &steps[..] else {

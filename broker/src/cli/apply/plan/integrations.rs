@@ -70,7 +70,7 @@ pub(super) fn pruned(desired: &Desired, present: &Present) -> impl Iterator<Item
     })
 }
 
-/// Gateways that a person has yet to enrol. Those that could never carry it are refused.
+/// Gateways that a person has yet to enrol: none, where that is done before. Those that could never carry it are refused.
 fn missing_gateways(
     desired: &Desired,
     present: &Present,
@@ -98,7 +98,9 @@ fn missing_gateways(
                 "is not for egress: give its entry `egress = true`"
             }
             (Some(_), None) => {
-                missing.push(gateway.clone());
+                if desired.enrolments.is_none() {
+                    missing.push(gateway.clone());
+                }
                 continue;
             }
             (None, None) => "is neither in the files nor at the broker",

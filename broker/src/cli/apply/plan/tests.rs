@@ -58,6 +58,7 @@ fn identity(name: &str, kind: Kind, scopes: &str) -> PresentIdentity {
         scopes: scopes.parse().unwrap(),
         max_lifetime: 3_600,
         disabled: false,
+        sole_witness: false,
     }
 }
 
@@ -89,6 +90,64 @@ fn an_empty_broker_gets_everything_in_an_order_that_works() {
             "+ identity billing (service of team): orders:read for https://orders.example",
             "! gateway door: enrol it by hand: lanyard gateway add door --owner team --audience \
              https://orders.example --out FILE",
+        ]
+    );
+}
+
+#[test]
+fn a_gateway_is_enrolled_where_there_is_a_folder_for_its_enrolment() {
+    let alone = format!("{FLEET}sole_witness = true\n");
+    let desired = Desired {
+        enrolments: Some("out".into()),
+        ..files(&alone)
+    };
+    let steps = plan(&desired, &Present::default(), false).unwrap();
+    let step = steps.last().unwrap();
+    assert_eq!(
+        (step.sign(), step.words().as_str(), step.enrolment()),
+        (
+            '+',
+            "gateway door (of team): enrolled for https://orders.example, as sole witness, its enrolment in `out/door.json`",
+            Some(Path::new("out/door.json"))
+        )
+    );
+    let (path, body) = step.call().unwrap();
+    assert_eq!(path, "v1/gateways");
+    assert_eq!(body["sole_witness"], true);
+    assert_eq!(body["audiences"], json!(["https://orders.example"]));
+    assert_eq!(step.told()["enrolment"], "out/door.json");
+    // By hand it takes the same.
+    let steps = plan(&files(&alone), &Present::default(), false).unwrap();
+    assert!(
+        steps
+            .last()
+            .unwrap()
+            .words()
+            .contains(" --sole-witness --out FILE")
+    );
+    // And it never becomes so, or no longer.
+    let refused = plan(&files(&alone), &fleet(), false).unwrap_err();
+    assert!(
+        refused.contains("enrolled without sole witness"),
+        "{refused}"
+    );
+    let mut present = fleet();
+    present.identities[1].sole_witness = true;
+    assert!(plan(&files(&alone), &present, false).unwrap().is_empty());
+    assert!(
+        words(&present, false).is_empty(),
+        "what a file does not say stays"
+    );
+}
+
+#[test]
+fn whoever_is_disabled_stays_so_and_is_told_of() {
+    let mut present = fleet();
+    present.identities[0].disabled = true;
+    assert_eq!(
+        words(&present, true),
+        [
+            "! identity billing: disabled, and stays so: `lanyard identity enable billing` lets it work again"
         ]
     );
 }
