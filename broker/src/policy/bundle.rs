@@ -242,6 +242,11 @@ impl Bundle {
     pub fn sliced(&self) -> (usize, usize) {
         (self.slices.count(), self.slices.largest())
     }
+
+    /// How many policies one decision can come to look at, as far as their heads tell.
+    pub fn within_reach(&self) -> usize {
+        self.slices.within_reach()
+    }
 }
 
 /// The policies of a file, and where each stands.

@@ -45,6 +45,12 @@ impl<T: Default> Shelf<T> {
         }
     }
 
+    /// What is for everybody together with the most that is for one.
+    fn most(&self, size: impl Fn(&T) -> usize) -> usize {
+        let named = self.named.values().map(&size).max();
+        size(&self.any) + named.unwrap_or(0)
+    }
+
     fn fitting<'s>(
         &'s self,
         names: impl Iterator<Item = &'s EntityUid>,
@@ -93,6 +99,17 @@ impl Slices {
     /// How many policies the largest has.
     pub(super) fn largest(&self) -> usize {
         self.sizes().max().unwrap_or(0)
+    }
+
+    /// How many policies one decision can come to look at: of each kind of slice the largest. Somebody who is named by
+    /// identity, owner and several labels may come by more.
+    pub(super) fn within_reach(&self) -> usize {
+        let sizes = |principals: &Shelf<PolicySet>| principals.most(PolicySet::num_of_policies);
+        let actions = self.actions.values();
+        actions
+            .map(|resources| resources.most(sizes))
+            .max()
+            .unwrap_or(0)
     }
 
     /// One of the policies in them.

@@ -230,6 +230,8 @@ fn a_policy_for_somebody_else_is_not_even_looked_at() {
     )
     .unwrap();
     assert_eq!(bundle.sliced(), (3, 1));
+    // What is for one of those named and at one audience.
+    assert_eq!(bundle.within_reach(), 2);
     World::asks("orders:read").of(&bundle).unwrap_err();
     World::asks("orders:read")
         .tagged("other")

@@ -10,6 +10,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::policy::lint::{Shut, administrators, lint, over};
 use crate::policy::{Bundle, Effect};
 
+/// The most policies that a decision should look at: each takes about a microsecond for every scope.
+const MOST_WITHIN_REACH: usize = 100;
+
 /// Runs it.
 pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     let bundle = folder.bundle()?;
@@ -24,6 +27,7 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     }
     warnings.extend(over(&bundle, now()));
     let (slices, largest) = bundle.sliced();
+    let within_reach = bundle.within_reach();
     let egress = bundle.permits_use();
     let answer = json!({
         "ok": findings.is_empty(),
@@ -32,6 +36,7 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
         "forbids": count(&bundle, Effect::Forbid),
         "slices": slices,
         "largest_slice": largest,
+        "within_reach": within_reach,
         "findings": findings,
         "egress": egress,
         "warnings": warnings,
@@ -39,6 +44,12 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     if !egress {
         output::message(format_args!(
             "warning: no policy permits `use`: gateways are given no secrets (policies/egress is a beginning)"
+        ));
+    }
+    if within_reach > MOST_WITHIN_REACH {
+        output::message(format_args!(
+            "warning: a decision can look at {within_reach} policies, about a microsecond each: say in their heads for whom \
+             they are, or for which audience"
         ));
     }
     output.print(&answer, |_| {

@@ -199,3 +199,22 @@ fn an_audience_that_the_catalogue_does_not_know_is_told() {
         "{told}"
     );
 }
+
+#[test]
+fn more_policies_than_a_decision_should_look_at_are_told_and_are_no_fault() {
+    let folder = Copied::new();
+    let (code, _, said) = folder.policy(&["check"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    for number in 0..101 {
+        folder.append(
+            "ci-deploy/policy.cedar",
+            &format!(
+                "\n@id(\"everybody-{number}\") @owner(\"platform\") @why(\"w\")\npermit (principal, action == \
+                 Lanyard::Action::\"issue\", resource) when {{ principal.name == \"nobody-{number}\" }};\n"
+            ),
+        );
+    }
+    let (code, told, said) = folder.policy(&["check"]);
+    assert_eq!(code, 0, "{told}{said}");
+    assert!(said.contains("warning: a decision can look at 1"), "{said}");
+}
