@@ -18,6 +18,8 @@ use lanyard_token::{Algorithm, NodeId, Rev};
 use super::world::{World, until};
 
 const GATEWAYS: usize = 8;
+/// Ends of small roots, one after the other, for a median and a 99th percentile.
+const ROOTS: usize = 200;
 /// Below what one token may have as children.
 const CHILDREN: usize = 900;
 
@@ -74,9 +76,48 @@ async fn the_end_of_a_root_is_one_frame_and_every_descendant_is_refused_at_eight
     assert!(known.iter().all(|known| lives(known) == [false; GATEWAYS]));
     assert_eq!(lives(&bystander), [true; GATEWAYS]);
     println!(
-        "one frame ended {} tokens: durable after {durable:?}, known to the last of {GATEWAYS} gateways after {reached:?}",
+        "one frame ended {} tokens: in the log after {durable:?}, known to the last of {GATEWAYS} gateways after {reached:?}",
         known.len()
     );
+
+    // What one end says of the bound is little.
+    let mut took = Vec::with_capacity(ROOTS);
+    for number in 0..ROOTS {
+        let (owner, token) = root_of_one(&issue, number).await;
+        let watches: Vec<_> = readers
+            .iter()
+            .map(|(view, _)| view.subscribe(token.rev, &token.nodes))
+            .collect();
+        let began = Instant::now();
+        issue.disable(owner, By::Broker, "stolen").await.unwrap();
+        for watch in &watches {
+            watch.dead().await;
+        }
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    let (half, most) = (took[ROOTS / 2], took[ROOTS * 99 / 100]);
+    println!(
+        "{ROOTS} roots of one token each, one after the other: p50 {half:?}, p99 {most:?}, longest {:?}",
+        took[ROOTS - 1]
+    );
+}
+
+/// An owner, and the one token below it.
+async fn root_of_one(issue: &Issue, number: usize) -> (NodeId, Known) {
+    let name = format!("root-{number}");
+    let owner = NewOwner {
+        name: name.clone(),
+        contact: None,
+    };
+    issue.create_owner(owner, By::Broker).await.unwrap();
+    let client = client(issue, &format!("of-{name}"), &name).await;
+    let token = issue
+        .client_credentials(&client, &Request::default(), None)
+        .await;
+    let token = token.unwrap_or_else(|why| panic!("{why}")).token;
+    let known = as_known(issue, token.expose());
+    (issue.find_owner(&name).unwrap(), known)
 }
 
 /// An issue room over the same log as the feed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard::clock::{Clock, SystemClock, UnixMillis};
@@ -121,6 +122,8 @@ impl World {
                 world.gate.clone(),
                 clock,
             ));
+        // As the broker's own listener has it: else a frame behind a heartbeat waits for the reader's late ACK.
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         let room = world.room.clone();
         tokio::spawn(async move { room.run(std::future::pending()).await });
