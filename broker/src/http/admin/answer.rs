@@ -46,12 +46,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| {
-                Problem::new(
-                    rejection.status(),
-                    "invalid_request",
-                    "the body cannot be read",
-                )
-                .because("body")
+                let words = match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => "the body is too long",
+                    _ => "the body cannot be read",
+                };
+                Problem::new(rejection.status(), "invalid_request", words).because("body")
             })?;
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         if !json && !body.is_empty() {

@@ -114,7 +114,7 @@ async fn deed(issue: &Issue, duty: Duty, request: Request) -> Result<(Request, D
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "invalid_request",
-            "the body cannot be read",
+            format!("the body is longer than {longest} bytes, or breaks off"),
         )
         .because("body")
     })?;
