@@ -83,7 +83,7 @@ pub enum StartError {
     #[error(transparent)]
     Issue(#[from] OpenError),
     /// The policies cannot be used: correct what stands at the place.
-    #[error("the policies cannot be used: {0}")]
+    #[error("the policies cannot be used")]
     Policy(#[from] Broken),
     /// There is no key to sign with.
     #[error("signing keys cannot be made")]
