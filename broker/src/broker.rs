@@ -29,7 +29,7 @@ use crate::issue::limits::LimitSettings;
 use crate::issue::policy::Lifetimes;
 use crate::issue::proof::oidc::{FederationSettings, TrustedIssuer};
 use crate::issue::{Issue, IssueSettings, IssueState, OpenError};
-use crate::outbound;
+use crate::outbound::{Caller, Reach};
 use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
 use crate::store::event::By;
@@ -198,9 +198,7 @@ impl Broker {
             integration_state.clone(),
             policies.clone(),
         ));
-        let outside = outbound::client(false)
-            .build()
-            .map_err(StartError::Outbound)?;
+        let outside = Caller::new(Reach::public()).map_err(StartError::Outbound)?;
         let rotations = Arc::new(Rotations::new(
             vault.clone(),
             rotation_state,

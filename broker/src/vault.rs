@@ -41,7 +41,7 @@ pub use value::{HeaderSafe, InvalidValue, LONGEST_VALUE, SecretValue};
 pub use versions::MoveRefused;
 pub use view::{Holder, SecretView, VersionView, WhoView};
 
-use error::{plain_reason, reference};
+use error::{LONGEST_REFERENCE, plain_reason, reference};
 use place::Place;
 use rotate::state::RotationState;
 use versions::Wish;

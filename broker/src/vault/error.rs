@@ -55,7 +55,7 @@ pub enum VaultError {
 /// The longest reason.
 const LONGEST_REASON: usize = 512;
 /// The longest name that a third party has for a credential.
-const LONGEST_REFERENCE: usize = 256;
+pub(super) const LONGEST_REFERENCE: usize = 256;
 
 pub(super) fn plain_reason(text: &str) -> Result<String, VaultError> {
     line("reason", text, LONGEST_REASON)

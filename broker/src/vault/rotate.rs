@@ -8,6 +8,7 @@
 //! What was begun is carried on by whichever process is there, for ever.
 
 pub mod aws_iam;
+mod base;
 pub mod drive;
 pub mod driver;
 mod due;
@@ -22,6 +23,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod third_party;
+mod told;
 mod view;
 
 use std::collections::{BTreeMap, HashSet};
@@ -42,10 +44,11 @@ use self::state::RotationState;
 use super::integrations::IntegrationState;
 use super::{Vault, VaultError};
 use crate::clock::UnixMillis;
+use crate::outbound::Caller;
 use crate::store::Event;
 use crate::store::event::{By, RotationBegun, RotationCause};
 pub use health::{MOST_AGES, VaultHealth};
-pub use plan::{NewPlan, USUAL_RULES};
+pub use plan::{NewPlan, USUAL_RULES, Written};
 pub use view::{KeptWaiting, PlanView, RotationView};
 
 /// How often it is looked whether something is due.
@@ -83,6 +86,14 @@ pub enum RotateError {
     /// Correct the plan.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
+    /// Put the manager's value as a secret of the same owner, or transfer one of the two.
+    #[error(
+        "`{manager}` answers to another owner than `{secret}`, so it is not sent on its behalf"
+    )]
+    ManagerOfAnother { manager: String, secret: String },
+    /// This machine lets nobody connect.
+    #[error("no connections to third parties can be made")]
+    Outbound(#[from] reqwest::Error),
     /// The plan in the log is one that this version does not know.
     #[error("the plan of `{secret}` cannot be read: plan it again")]
     Unreadable { secret: String },
@@ -97,7 +108,7 @@ pub struct Rotations {
     state: Arc<RotationState>,
     /// Knows who used what.
     integrations: Arc<IntegrationState>,
-    client: reqwest::Client,
+    outside: Caller,
     running: Mutex<HashSet<NodeId>>,
     kept_waiting: Mutex<BTreeMap<NodeId, KeptWaiting>>,
     wake: Notify,
@@ -106,19 +117,18 @@ pub struct Rotations {
 }
 
 impl Rotations {
-    /// Over a store that already feeds `state`. `client` follows no redirects, uses no proxy, and connects only
-    /// where it may.
+    /// Over a store that already feeds `state`. What `outside` reaches, every plan may reach.
     pub fn new(
         vault: Arc<Vault>,
         state: Arc<RotationState>,
         integrations: Arc<IntegrationState>,
-        client: reqwest::Client,
+        outside: Caller,
     ) -> Self {
         Self {
             vault,
             state,
             integrations,
-            client,
+            outside,
             running: Mutex::default(),
             kept_waiting: Mutex::default(),
             wake: Notify::new(),
@@ -140,6 +150,7 @@ impl Rotations {
     ) -> Result<RotationView, RotateError> {
         let id = self.vault.find(secret)?;
         let plan = self.planned(id)?;
+        self.is_managed_by_its_own(&plan)?;
         let driver = self.driver(&plan)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
         self.looks_at_credentials(&*driver, &creation, old.as_ref())

@@ -157,6 +157,11 @@ impl VaultState {
         self.read().owner_name(owner)
     }
 
+    /// Who answers for a secret.
+    pub(super) fn owner_of(&self, secret: NodeId) -> Option<NodeId> {
+        Some(self.read().secrets.get(&secret)?.owner)
+    }
+
     /// The secrets that an owner answers for.
     pub(super) fn of_owner(&self, owner: NodeId) -> Vec<NodeId> {
         self.read().of_owner(owner).collect()

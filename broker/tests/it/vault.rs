@@ -2,9 +2,12 @@
 
 mod aws_iam;
 mod faults;
+mod hostile;
 mod http;
 mod owner_ended;
+mod plans;
 mod postgres;
+mod reach;
 mod rotation;
 mod servers;
 mod under_way;

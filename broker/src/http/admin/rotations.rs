@@ -1,6 +1,7 @@
 //! How secrets are exchanged at third parties: plans below `/v1/secrets`, and `/v1/rotations`.
 
 use axum::extract::State;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::Rooms;
@@ -10,7 +11,7 @@ use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
 use crate::policy::administration::Action::{SecretsRead, SecretsRotate, SecretsWrite};
 use crate::store::event::RotationCause;
-use crate::vault::rotate::{KeptWaiting, NewPlan, RotateError, RotationView};
+use crate::vault::rotate::{KeptWaiting, NewPlan, RotateError, RotationView, Written};
 
 /// The routes of rotations. How a secret is exchanged is said by whoever may put one: a plan sends it somewhere.
 /// Having it exchanged as planned takes less.
@@ -49,8 +50,9 @@ async fn set_plan(
     State(rooms): State<Rooms>,
     Administrator(by): Administrator,
     Part(secret): Part,
-    Document(new): Document<NewPlan>,
+    Document(written): Document<Written>,
 ) -> Answer {
+    let new = NewPlan::read(written).map_err(RotateError::from)?;
     ok(rooms.rotations.plan(&secret, new, by).await?)
 }
 
@@ -115,6 +117,15 @@ impl From<RotateError> for Problem {
             RotateError::NoReference { .. } => Self::conflict(words).because("no_reference"),
             RotateError::LetsEverybodyIn => Self::conflict(words).because("nothing_provable"),
             RotateError::TooLate(_) => Self::conflict(words).because("rotation_too_late"),
+            RotateError::ManagerOfAnother { .. } => Self::conflict(words).because("other_owner"),
+            RotateError::Outbound(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no connections to third parties can be made"
+                );
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", words)
+                    .because("outbound")
+            }
             RotateError::Unreadable { .. } => Self::conflict(words).because("rotation_plan"),
             RotateError::Vault(error) => error.into(),
         }

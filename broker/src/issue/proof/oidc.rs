@@ -23,7 +23,7 @@ use url::Url;
 pub use assertion::{Assertion, AssertionFault};
 
 use crate::clock::UnixMillis;
-use crate::outbound;
+use crate::outbound::Reach;
 use assertion::LEEWAY_SECONDS;
 use fetch::Fetcher;
 use keys::IssuerKeys;
@@ -132,15 +132,21 @@ fn check_address(trusted: &TrustedIssuer, private_too: bool) -> Result<(), Feder
         issuer: issuer.clone(),
     })?;
     // What a name leads to is looked at whenever it is resolved.
-    let private = [Some(&url), trusted.keys_at.as_ref()]
-        .into_iter()
-        .flatten()
-        .filter_map(outbound::literal)
-        .any(|address| !outbound::is_public(address));
-    if private && !private_too {
+    let reach = reach(private_too);
+    let mut written = [Some(&url), trusted.keys_at.as_ref()].into_iter().flatten();
+    if written.any(|url| reach.check(url).is_err()) {
         return Err(FederationError::Private {
             issuer: issuer.clone(),
         });
     }
     Ok(())
+}
+
+/// Where issuers may be.
+fn reach(private_too: bool) -> Reach {
+    if private_too {
+        Reach::anywhere()
+    } else {
+        Reach::public()
+    }
 }

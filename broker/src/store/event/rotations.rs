@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lanyard_token::NodeId;
+use lanyard_token::integration::Network;
 use serde::{Deserialize, Serialize};
 
 use super::{By, Reference, Version};
@@ -16,6 +17,9 @@ pub struct RotationPlan {
     pub third_party: serde_json::Value,
     /// The secret whose version in force may make and end credentials there.
     pub manager: NodeId,
+    /// Private networks that the third party may be in; none: it is on the open internet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<Network>,
     /// How often, in days; none: when somebody asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_days: Option<u32>,

@@ -19,18 +19,22 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use futures::future::BoxFuture;
-use reqwest::{Client, StatusCode};
+use reqwest::{Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
+use super::plan::Table;
+use super::{base, told};
 use crate::clock::Clock;
-use crate::outbound;
-use crate::vault::SecretValue;
+use crate::outbound::{self, Caller};
 
 /// The longest answer that is read: a list of two keys has 1 KiB.
 const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// The longest name of an IAM user.
+const LONGEST_USER: usize = 64;
 
 /// Whose keys, and where.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -63,10 +67,48 @@ fn usual_region() -> String {
     "us-east-1".to_owned()
 }
 
+impl Settings {
+    /// Reads what somebody wrote.
+    pub(super) fn read(mut table: Table) -> Result<Self, Unsuitable> {
+        let address = "an address such as `https://iam.amazonaws.com/`";
+        let settings = Self {
+            user: table.required("user", "the name of an IAM user")?,
+            iam: table.optional("iam", address)?.unwrap_or_else(iam),
+            sts: table.optional("sts", address)?.unwrap_or_else(sts),
+            region: table
+                .optional("region", "a region such as `us-east-1`")?
+                .unwrap_or_else(usual_region),
+        };
+        table.finish()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Whether it can be used as it stands.
+    fn check(&self) -> Result<(), Unsuitable> {
+        let wrong = |text: String| Err(Unsuitable::Settings(text));
+        let of_user = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@-_".contains(&byte);
+        if !(1..=LONGEST_USER).contains(&self.user.len()) || !self.user.bytes().all(of_user) {
+            return wrong(format!(
+                "`third_party.user` is 1 to {LONGEST_USER} letters, digits and `+=,.@-_`"
+            ));
+        }
+        let of_region =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.region.is_empty() || !self.region.bytes().all(of_region) {
+            return wrong("`third_party.region` is a region such as `us-east-1`".to_owned());
+        }
+        for (member, url) in [("iam", &self.iam), ("sts", &self.sts)] {
+            base::check(&format!("third_party.{member}"), url)?;
+        }
+        Ok(())
+    }
+}
+
 /// AWS IAM.
 pub struct AwsIam {
     settings: Settings,
-    http: Client,
+    outside: Caller,
     clock: Arc<dyn Clock>,
     longest_call: Duration,
 }
@@ -79,26 +121,20 @@ enum Service {
 }
 
 impl AwsIam {
-    /// `http` follows no redirects, uses no proxy, and connects only where the operator lets it.
+    /// The keys of a user, within the reach of `outside`; no call takes longer than that.
     pub fn new(
         settings: Settings,
-        http: Client,
+        outside: Caller,
         clock: Arc<dyn Clock>,
         longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
-        if settings.user.is_empty() {
-            return Err(Unsuitable::Settings("`user` is empty".to_owned()));
-        }
+        settings.check()?;
         for url in [&settings.iam, &settings.sts] {
-            let here = outbound::literal(url).is_some_and(|address| address.is_loopback());
-            if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-                let why = format!("`{url}` must begin with https://");
-                return Err(Unsuitable::Settings(why));
-            }
+            outside.reach().check(url).map_err(base::not_reached)?;
         }
         Ok(Self {
             settings,
-            http,
+            outside,
             clock,
             longest_call,
         })
@@ -146,16 +182,18 @@ impl AwsIam {
         )
         .map_err(unsigned)?;
         let (instructions, _) = sign(signable, &params).map_err(unsigned)?.into_parts();
-        let mut request = self
-            .http
-            .post(url.clone())
+        let request = self.outside.request(Method::POST, url.clone());
+        let mut request = request
+            .map_err(|refused| Failure::Before(refused.to_string()))?
             .timeout(self.longest_call)
             .header(TYPE.0, TYPE.1);
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
         }
         let response = request.body(body).send().await.map_err(|error| {
-            if error.is_connect() || error.is_builder() {
+            if let Some(refused) = outbound::refused(&error) {
+                Failure::Before(refused.to_string())
+            } else if error.is_connect() || error.is_builder() {
                 Failure::Before("it cannot be reached".to_owned())
             } else if error.is_timeout() {
                 Failure::After("no answer in time".to_owned())
@@ -195,9 +233,8 @@ impl AwsIam {
         }
         let mut found = BTreeSet::new();
         for member in list.children().filter(roxmltree::Node::is_element) {
-            found.insert(Reference(
-                child_text(member, "AccessKeyId").ok_or_else(nonsense)?,
-            ));
+            let id = child_text(member, "AccessKeyId").ok_or_else(nonsense)?;
+            found.insert(told::reference(&id).ok_or_else(nonsense)?);
         }
         Ok(Answer::Found(found))
     }
@@ -214,10 +251,10 @@ impl AwsIam {
         let tree = roxmltree::Document::parse(&document).map_err(|_| nonsense())?;
         let key = element(tree.root(), "AccessKey").ok_or_else(nonsense)?;
         let reference = child_text(key, "AccessKeyId").ok_or_else(nonsense)?;
-        let secret = child_text(key, "SecretAccessKey").ok_or_else(nonsense)?;
-        let secret = SecretValue::parse(Zeroizing::new(secret)).map_err(|_| nonsense())?;
+        let secret = Zeroizing::new(child_text(key, "SecretAccessKey").ok_or_else(nonsense)?);
+        let (reference, secret) = told::made(&reference, secret).ok_or_else(nonsense)?;
         Ok(Made {
-            answer: Answer::Created(Reference(reference)),
+            answer: Answer::Created(reference),
             secret: Some(secret),
         })
     }
@@ -360,15 +397,9 @@ fn error_code(document: &str) -> Option<String> {
     is_word.then_some(code)
 }
 
-async fn text(mut response: reqwest::Response) -> Result<Zeroizing<String>, Failure> {
-    let cut_off = || Failure::After("the answer broke off".to_owned());
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(|_| cut_off())? {
-        if body.len().saturating_add(chunk.len()) > LONGEST_ANSWER {
-            return Err(Failure::After("the answer is too long".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
+async fn text(response: reqwest::Response) -> Result<Zeroizing<String>, Failure> {
+    let body = told::body(response, LONGEST_ANSWER).await;
+    let body = body.map_err(|broken| Failure::After(broken.words().to_owned()))?;
     std::str::from_utf8(&body)
         .map(|text| Zeroizing::new(text.to_owned()))
         .map_err(|_| nonsense())

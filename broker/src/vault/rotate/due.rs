@@ -53,6 +53,7 @@ mod tests {
             secret: NodeId::from_u64(secret),
             third_party: serde_json::Value::Null,
             manager: NodeId::from_u64(secret),
+            private: Vec::new(),
             every_days,
             rules: USUAL_RULES,
         }

@@ -11,6 +11,8 @@
 //! make a key in several calls. A vendor whose "who am I" answers 200 to anything: found out before a
 //! rotation begins, by a key that cannot be right.
 
+mod check;
+mod read;
 mod settings;
 mod template;
 
@@ -18,16 +20,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::header::HeaderValue;
+use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
-use url::Url;
 use zeroize::Zeroizing;
 
 pub use self::settings::{Create, Find, Request, Revoke, Settings, Shown, Verify};
 use self::template::{Filling, fill, fill_json, fill_path};
 use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
-use crate::vault::SecretValue;
+use super::{base, told};
+use crate::outbound::{self, Caller};
 
 /// The longest answer that is read: a page of a hundred keys has some 50 KiB.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -37,23 +40,34 @@ const MOST_PAGES: usize = 50;
 /// A described third party.
 pub struct Described {
     settings: Settings,
-    http: Client,
+    outside: Caller,
     longest_call: Duration,
 }
 
 impl Described {
-    /// `http` follows no redirects, uses no proxy, and connects only where the operator lets it.
+    /// What is described, within the reach of `outside`; no call takes longer than that, with all its pages.
     pub fn new(
         settings: Settings,
-        http: Client,
+        outside: Caller,
         longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
         settings.check()?;
+        let reached = outside.reach().check(&settings.base);
+        reached.map_err(base::not_reached)?;
         Ok(Self {
             settings,
-            http,
+            outside,
             longest_call,
         })
+    }
+
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::time::timeout(self.longest_call, call)
+            .await
+            .unwrap_or_else(|_| Err(Failure::After("no answer in time".to_owned())))
     }
 
     /// Sends a request of the description, as somebody.
@@ -86,21 +100,22 @@ impl Described {
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| refused("the method is none"))?;
-        let mut call = self.http.request(method, url).timeout(self.longest_call);
+        let call = self.outside.request(method, url);
+        let mut call = call
+            .map_err(|not_connected| refused(&not_connected.to_string()))?
+            .timeout(self.longest_call);
         for (name, value) in &request.headers {
-            call = call.header(name, fill(value, filling).as_str());
+            call = call.header(name, header_value(value, filling)?);
         }
         call = match shown {
-            Shown::Header { header, value } => {
-                let mut value = reqwest::header::HeaderValue::from_str(&fill(value, filling))
-                    .map_err(|_| refused("the credential does not fit into a header"))?;
-                value.set_sensitive(true);
-                call.header(header, value)
+            Shown::Header { header, value } => call.header(header, header_value(value, filling)?),
+            Shown::Basic { user, password } => {
+                let user = fill(user, filling);
+                if user.contains(':') {
+                    return Err(refused("the credential does not fit before a colon"));
+                }
+                call.basic_auth(user.as_str(), Some(fill(password, filling).as_str()))
             }
-            Shown::Basic { user, password } => call.basic_auth(
-                fill(user, filling).as_str(),
-                Some(fill(password, filling).as_str()),
-            ),
         };
         if let Some(json) = &request.json {
             call = call.json(&fill_json(json, filling));
@@ -116,7 +131,9 @@ impl Described {
             call = call.form(&pairs);
         }
         call.send().await.map_err(|error| {
-            if error.is_connect() || error.is_builder() {
+            if let Some(not_connected) = outbound::refused(&error) {
+                Failure::Before(not_connected.to_string())
+            } else if error.is_connect() || error.is_builder() {
                 Failure::Before("it cannot be reached".to_owned())
             } else if error.is_timeout() {
                 Failure::After("no answer in time".to_owned())
@@ -164,11 +181,11 @@ impl Described {
                 {
                     continue;
                 }
-                found.insert(
-                    text_at(item, &find.reference)
-                        .map(Reference)
-                        .ok_or_else(nonsense)?,
-                );
+                let called = text_at(item, &find.reference).ok_or_else(nonsense)?;
+                found.insert(told::reference(&called).ok_or_else(nonsense)?);
+                if found.len() > told::MOST_REFERENCES {
+                    return Err(Failure::After("the list of keys does not end".to_owned()));
+                }
             }
             cursor = find
                 .pages
@@ -203,10 +220,10 @@ impl Described {
         }
         let body = json(response).await?;
         let reference = text_at(&body, &create.reference).ok_or_else(nonsense)?;
-        let secret = text_at(&body, &create.secret).ok_or_else(nonsense)?;
-        let secret = SecretValue::parse(Zeroizing::new(secret)).map_err(|_| nonsense())?;
+        let secret = Zeroizing::new(text_at(&body, &create.secret).ok_or_else(nonsense)?);
+        let (reference, secret) = told::made(&reference, secret).ok_or_else(nonsense)?;
         Ok(Made {
-            answer: Answer::Created(Reference(reference)),
+            answer: Answer::Created(reference),
             secret: Some(secret),
         })
     }
@@ -260,7 +277,7 @@ impl Driver for Described {
 
     fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            self.found(manager)
+            self.in_time(self.found(manager))
                 .await
                 .unwrap_or_else(Failure::into_answer)
         })
@@ -268,7 +285,7 @@ impl Driver for Described {
 
     fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
         Box::pin(async move {
-            self.made(manager, &order)
+            self.in_time(self.made(manager, &order))
                 .await
                 .unwrap_or_else(|failure| failure.into_answer().into())
         })
@@ -276,7 +293,7 @@ impl Driver for Described {
 
     fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            match self.tried(credential).await {
+            match self.in_time(self.tried(credential)).await {
                 Ok(answer) => answer,
                 // Not even "no" to the request says anything about the credential.
                 Err(Failure::Before(why) | Failure::After(why)) => Answer::Unclear(why),
@@ -290,7 +307,7 @@ impl Driver for Described {
         reference: &'a Reference,
     ) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            self.revoked(manager, reference)
+            self.in_time(self.revoked(manager, reference))
                 .await
                 .unwrap_or_else(Failure::into_answer)
         })
@@ -337,20 +354,23 @@ fn text_at(value: &Value, pointer: &str) -> Option<String> {
     }
 }
 
-async fn json(mut response: Response) -> Result<Value, Failure> {
-    let cut_off = || Failure::After("the answer broke off".to_owned());
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(|_| cut_off())? {
-        if body.len().saturating_add(chunk.len()) > LONGEST_ANSWER {
-            return Err(Failure::After("the answer is too long".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
+async fn json(response: Response) -> Result<Value, Failure> {
+    let body = told::body(response, LONGEST_ANSWER).await;
+    let body = body.map_err(|broken| Failure::After(broken.words().to_owned()))?;
+    // Reading it takes a depth of 128 and no more.
     serde_json::from_slice(&body).map_err(|_| nonsense())
 }
 
-/// The same origin and below the path of the base.
-fn is_below(base: &Url, path: &str) -> bool {
-    base.join(path)
-        .is_ok_and(|url| url.origin() == base.origin())
+/// A header with everything filled in. What was kept by an earlier version was judged by its rules, and a value with a
+/// line break would become another header: it is looked at again where it goes in.
+fn header_value(template: &str, filling: &Filling<'_>) -> Result<HeaderValue, Failure> {
+    let refused = || Failure::Before("the credential does not fit into a header".to_owned());
+    if template.contains("{secret}")
+        && let Some(secret) = filling.secret
+    {
+        secret.for_header().map_err(|_| refused())?;
+    }
+    let mut value = HeaderValue::from_str(&fill(template, filling)).map_err(|_| refused())?;
+    value.set_sensitive(true);
+    Ok(value)
 }

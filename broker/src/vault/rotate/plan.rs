@@ -1,10 +1,17 @@
 //! How a secret is to be exchanged: what an administrator says, and the driver that comes of it.
+//!
+//! Whatever cannot work is refused when it is said, in words that name the member and what is right, and repeat
+//! nothing of what was there: a credential that somebody wrote into a plan would be in every log.
+
+mod table;
 
 use std::time::Duration;
 
 use lanyard_token::NodeId;
-use serde::Deserialize;
+use lanyard_token::integration::Network;
 
+pub(super) use self::table::Table;
+pub use self::table::Written;
 use super::driver::{Driver, Unsuitable};
 use super::machine::Rules;
 use super::third_party::ThirdParty;
@@ -25,33 +32,105 @@ pub const USUAL_RULES: Rules = Rules {
     watch: 10_000,
 };
 
+/// Longest that a call may take, in seconds: a broker that stops waits for none, and a third party that takes longer
+/// than what proxies wait for has not answered.
+const LONGEST_CALL: u32 = 60;
+/// Longest that a lost answer may take to settle, or the third party to know of a change everywhere, in seconds: it is
+/// waited for while two credentials are good.
+const LONGEST_SETTLING: u32 = 60 * 60;
+/// Longest that both stay good on purpose, in seconds: a quarter, as the slowest of releases need.
+const LONGEST_OVERLAP: u32 = 92 * 24 * 60 * 60;
+/// Most days between two exchanges: ten years, beyond which nobody plans.
+const MOST_DAYS: u32 = 3_650;
+/// Most private networks of a plan: one server, its copies, and another site.
+const MOST_NETWORKS: usize = 16;
+/// Shortest prefix of a private network: 10.0.0.0/8 and fc00::/7 are the widest that there are. A shorter one would
+/// name everything, the cloud's metadata too.
+const SHORTEST_PREFIX: (u8, u8) = (8, 7);
+
 /// How a secret is to be exchanged, as an administrator says it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct NewPlan {
-    /// At which third party.
-    pub third_party: ThirdParty,
-    /// The secret that manages credentials there, by name or number; none: the secret itself.
-    #[serde(default)]
-    pub manager: Option<String>,
-    /// How often, in days; none: when somebody asks.
-    #[serde(default)]
-    pub every_days: Option<u32>,
-    /// How long both stay good, in seconds.
-    #[serde(default)]
-    pub overlap_seconds: Option<u32>,
-    /// How long nobody must have used the old one, in seconds.
-    #[serde(default)]
-    pub quiet_seconds: Option<u32>,
-    /// How long a call may take, in seconds.
-    #[serde(default)]
-    pub call_seconds: Option<u32>,
-    /// How long a lost answer is left to settle, in seconds; longer than a call may take.
-    #[serde(default)]
-    pub settle_seconds: Option<u32>,
-    /// How long the third party may need until it knows of a change everywhere, in seconds.
-    #[serde(default)]
-    pub spread_seconds: Option<u32>,
+    third_party: ThirdParty,
+    manager: Option<String>,
+    private: Vec<Network>,
+    every_days: Option<u32>,
+    rules: Rules,
+}
+
+impl NewPlan {
+    /// Reads what somebody wrote. A member that is not known is refused, in the innermost table too.
+    pub fn read(Written(plan): Written) -> Result<Self, Unsuitable> {
+        let mut table = Table::read("", plan)?;
+        let third_party = ThirdParty::read(table.table("third_party")?)?;
+        let manager = table.optional("manager", "the name of a secret")?;
+        let private = private(&mut table)?;
+        let every_days = within(&mut table, "every_days", 1, MOST_DAYS)?;
+        let mut millis = |member, least, most, usual: u64| {
+            let seconds = within(&mut table, member, least, most)?;
+            Ok::<_, Unsuitable>(seconds.map_or(usual, |seconds| u64::from(seconds) * 1_000))
+        };
+        let usual = USUAL_RULES;
+        let rules = Rules {
+            call: millis("call_seconds", 1, LONGEST_CALL, usual.call)?,
+            settle: millis("settle_seconds", 1, LONGEST_SETTLING, usual.settle)?,
+            spread: millis("spread_seconds", 0, LONGEST_SETTLING, usual.spread)?,
+            overlap: millis("overlap_seconds", 0, LONGEST_OVERLAP, usual.overlap)?,
+            quiet: millis("quiet_seconds", 0, LONGEST_OVERLAP, usual.quiet)?,
+            watch: usual.watch,
+        };
+        table.finish()?;
+        if rules.settle <= rules.call {
+            let why = "`settle_seconds` must be longer than `call_seconds`: what was lost may still arrive";
+            return Err(Unsuitable::Settings(why.to_owned()));
+        }
+        Ok(Self {
+            third_party,
+            manager,
+            private,
+            every_days,
+            rules,
+        })
+    }
+}
+
+/// A number between two.
+fn within(
+    table: &mut Table,
+    member: &'static str,
+    least: u32,
+    most: u32,
+) -> Result<Option<u32>, Unsuitable> {
+    let is = format!("a number from {least} to {most}");
+    match table.optional::<u32>(member, &is)? {
+        Some(number) if !(least..=most).contains(&number) => {
+            let why = format!("`{}` is {is}", table.path(member));
+            Err(Unsuitable::Settings(why))
+        }
+        number => Ok(number),
+    }
+}
+
+fn private(table: &mut Table) -> Result<Vec<Network>, Unsuitable> {
+    let is = "a list of private networks, such as [\"10.1.0.0/16\"]";
+    let networks: Vec<Network> = table.optional("private", is)?.unwrap_or_default();
+    let (shortest, shortest_v6) = SHORTEST_PREFIX;
+    let is_too_wide = |network: &Network| {
+        let shortest = if network.is_ipv6() {
+            shortest_v6
+        } else {
+            shortest
+        };
+        network.prefix() < shortest
+    };
+    let why = if networks.len() > MOST_NETWORKS {
+        format!("`private` names at most {MOST_NETWORKS} networks")
+    } else if networks.iter().any(is_too_wide) {
+        "`private` names a network that is wider than any private one".to_owned()
+    } else {
+        return Ok(networks);
+    };
+    Err(Unsuitable::Settings(why))
 }
 
 impl Rotations {
@@ -62,38 +141,18 @@ impl Rotations {
             Some(manager) => self.vault.find(manager)?,
             None => id,
         };
-        let usual = USUAL_RULES;
-        let millis =
-            |given: Option<u32>, usual: u64| given.map_or(usual, |given| u64::from(given) * 1_000);
-        let rules = Rules {
-            call: millis(new.call_seconds, usual.call),
-            settle: millis(new.settle_seconds, usual.settle),
-            spread: millis(new.spread_seconds, usual.spread),
-            overlap: millis(new.overlap_seconds, usual.overlap),
-            quiet: millis(new.quiet_seconds, usual.quiet),
-            watch: usual.watch,
-        };
         let third_party = serde_json::to_value(&new.third_party)
             .map_err(|error| Unsuitable::Settings(error.to_string()))?;
-        if rules.settle <= rules.call || rules.call == 0 {
-            let why = "`settle_seconds` must be longer than `call_seconds`: what was lost may still arrive";
-            return Err(Unsuitable::Settings(why.to_owned()).into());
-        }
-        if new.every_days == Some(0) {
-            let why = "`every_days` is at least 1; leave it out where only somebody asks";
-            return Err(Unsuitable::Settings(why.to_owned()).into());
-        }
-        // Whatever cannot work is said now, not when the first rotation is due.
-        let longest_call = Duration::from_millis(rules.call);
-        new.third_party
-            .driver(&self.client, &self.vault.clock, longest_call)?;
         let plan = RotationPlan {
             secret: id,
             third_party,
             manager,
+            private: new.private,
             every_days: new.every_days,
-            rules,
+            rules: new.rules,
         };
+        // Whatever cannot work is said now, not when the first rotation is due.
+        self.driver(&plan)?;
         let planned = Event::RotationPlanned {
             plan: Box::new(plan.clone()),
             by,
@@ -101,12 +160,26 @@ impl Rotations {
         // What is under way would go on at another third party, and take what it finds there for its own.
         let _changing = self.vault.changing.lock().await;
         self.is_left_alone(id)?;
+        self.is_managed_by_its_own(&plan)?;
         self.vault
             .store
             .append(vec![planned])
             .await
             .map_err(VaultError::from)?;
         Ok(self.plan_view(&plan))
+    }
+
+    /// Whoever plans says where the manager's value is sent, so it has to answer to whom the secret answers to. It is
+    /// asked whenever a rotation begins, since either may be transferred.
+    pub(super) fn is_managed_by_its_own(&self, plan: &RotationPlan) -> Result<(), RotateError> {
+        let owner = |secret| self.vault.state.owner_of(secret);
+        if owner(plan.manager) == owner(plan.secret) {
+            return Ok(());
+        }
+        Err(RotateError::ManagerOfAnother {
+            manager: self.vault.state.name_of(plan.manager),
+            secret: self.vault.state.name_of(plan.secret),
+        })
     }
 
     /// Leaves a secret alone from here on. While it is being exchanged this is refused.
@@ -145,6 +218,7 @@ impl Rotations {
                 }
             })?;
         let longest_call = Duration::from_millis(plan.rules.call);
-        Ok(third_party.driver(&self.client, &self.vault.clock, longest_call)?)
+        let outside = self.outside.with(&plan.private)?;
+        Ok(third_party.driver(&outside, &self.vault.clock, longest_call)?)
     }
 }

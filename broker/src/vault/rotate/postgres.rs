@@ -15,74 +15,58 @@
 //! in the middle of a query when the end comes: ended is who may log in, and sessions that are left after
 //! draining are closed.
 
+mod passage;
+mod settings;
+mod tls;
+mod verifier;
+
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use ring::{digest, hmac, pbkdf2};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
+use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
+use self::passage::Passage;
+pub use self::settings::Settings;
+use self::verifier::scram_verifier;
+use super::base;
 use super::driver::{Credential, Driver, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
-use crate::vault::SecretValue;
-
-/// As many as PostgreSQL itself takes (`scram_iterations`).
-const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
-
-/// Where the server is, and who takes turns.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Name or address.
-    pub host: String,
-    /// Port.
-    #[serde(default = "usual_port")]
-    pub port: u16,
-    /// The database that is logged in to.
-    pub database: String,
-    /// The two roles.
-    pub roles: [String; 2],
-    /// A file of PEM certificates to believe instead of the usual ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<std::path::PathBuf>,
-    /// No TLS: for a server on this machine.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub plain: bool,
-}
-
-const fn usual_port() -> u16 {
-    5_432
-}
+use crate::outbound::{self, NotConnected, Reach};
 
 /// PostgreSQL.
 pub struct Postgres {
     settings: Settings,
+    reach: Reach,
     longest_call: Duration,
 }
 
 impl Postgres {
-    /// Two roles of a server; no call takes longer than that.
-    pub fn new(settings: Settings, longest_call: Duration) -> Result<Self, Unsuitable> {
-        let [one, other] = &settings.roles;
-        if one == other || one.is_empty() || other.is_empty() {
-            return Err(Unsuitable::Settings(
-                "`roles` must be two roles: one logs in while the other one rests".to_owned(),
-            ));
-        }
-        let here = matches!(settings.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        if settings.plain && !here && !settings.host.starts_with('/') {
-            return Err(Unsuitable::Settings(
-                "`plain` is for a server on this machine: passwords would cross the network in clear"
-                    .to_owned(),
-            ));
+    /// Two roles of a server within reach; no call takes longer than that.
+    pub fn new(
+        settings: Settings,
+        reach: Reach,
+        longest_call: Duration,
+    ) -> Result<Self, Unsuitable> {
+        settings.check()?;
+        // A socket of this machine is this machine.
+        let written = if settings.is_socket() {
+            Some(Ipv4Addr::LOCALHOST.into())
+        } else {
+            settings.host.parse::<IpAddr>().ok()
+        };
+        if let Some(address) = written
+            && !reach.allows(address)
+        {
+            return Err(base::not_reached(NotConnected::Address(address)));
         }
         Ok(Self {
             settings,
+            reach,
             longest_call,
         })
     }
@@ -103,24 +87,40 @@ impl Postgres {
     }
 
     async fn connect(&self, as_whom: &Credential<'_>) -> Result<PgConnection, sqlx::Error> {
-        let mode = match (self.settings.plain, &self.settings.ca_file) {
-            (true, _) => PgSslMode::Disable,
-            (false, _) => PgSslMode::VerifyFull,
-        };
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .host(&self.settings.host)
-            .port(self.settings.port)
+        let (host, port) = (self.settings.host.as_str(), self.settings.port);
+        let options = PgConnectOptions::new_without_pgpass()
+            .port(port)
             .database(&self.settings.database)
             .username(&as_whom.reference.0)
             .password(as_whom.secret.expose())
             .application_name("lanyard")
             .statement_cache_capacity(0)
-            .ssl_mode(mode)
+            // A passage, or a socket of this machine, has no TLS of its own.
+            .ssl_mode(PgSslMode::Disable)
             .disable_statement_logging();
-        if let Some(file) = &self.settings.ca_file {
-            options = options.ssl_root_cert(file);
-        }
-        PgConnection::connect_with(&options).await
+        let passage = if self.settings.is_socket() {
+            let folder = format!("{host}/.s.PGSQL.{port}");
+            Passage::open(UnixStream::connect(folder).await?, port)?
+        } else {
+            let server = self.reach.connect(host, port).await;
+            let server = server.map_err(not_connected)?;
+            if !self.settings.plain {
+                let ca_file = self.settings.ca_file.as_deref();
+                let server = tls::begin(server, host, ca_file).await;
+                Passage::open(
+                    server.map_err(|error| sqlx::Error::Tls(error.into()))?,
+                    port,
+                )?
+            } else if server.peer_addr()?.ip().is_loopback() {
+                Passage::open(server, port)?
+            } else {
+                // Somebody else says what the name of this machine is.
+                return Err(not_connected(NotConnected::Name(host.to_owned())));
+            }
+        };
+        let connection = PgConnection::connect_with(&options.socket(passage.folder())).await?;
+        passage.used();
+        Ok(connection)
     }
 
     /// Changes a role. The statement is put together by the server itself, which knows how names are quoted.
@@ -344,80 +344,24 @@ fn is_login_refused(error: &sqlx::Error) -> bool {
     }
 }
 
+/// As sqlx would have said it.
+fn not_connected(error: NotConnected) -> sqlx::Error {
+    match error {
+        NotConnected::Failed { source, .. } => sqlx::Error::Io(source),
+        refused => sqlx::Error::Configuration(Box::new(refused)),
+    }
+}
+
 /// For the operator. The server's own words are left out: they may repeat what they were told.
 fn said(error: &sqlx::Error) -> String {
     match (code(error), error) {
         (Some(code), _) => format!("PostgreSQL said {code}"),
         (None, sqlx::Error::Io(error)) => format!("the connection failed: {}", error.kind()),
         (None, sqlx::Error::Tls(_)) => "TLS failed".to_owned(),
+        (None, sqlx::Error::Configuration(error)) => match outbound::refused(error.as_ref()) {
+            Some(refused) => refused.to_string(),
+            None => "the connection cannot be set up".to_owned(),
+        },
         _ => "the answer was none that PostgreSQL gives".to_owned(),
-    }
-}
-
-/// What `ALTER ROLE … PASSWORD` takes instead of a password:
-/// `SCRAM-SHA-256$ITERATIONS:SALT$STORED_KEY:SERVER_KEY` (RFC 5802 section 3, SASLprep is the identity on the
-/// letters and digits that we choose).
-fn scram_verifier(password: &SecretValue) -> Result<Zeroizing<String>, crate::crypto::CryptoError> {
-    let salt = crate::crypto::random::<16>()?;
-    Ok(scram_verifier_with(password.expose().as_bytes(), &salt))
-}
-
-fn scram_verifier_with(password: &[u8], salt: &[u8]) -> Zeroizing<String> {
-    let mut salted = Zeroizing::new([0_u8; digest::SHA256_OUTPUT_LEN]);
-    pbkdf2::derive(
-        pbkdf2::PBKDF2_HMAC_SHA256,
-        SCRAM_ITERATIONS,
-        salt,
-        password,
-        &mut *salted,
-    );
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &*salted);
-    let client_key = hmac::sign(&key, b"Client Key");
-    let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
-    let server_key = hmac::sign(&key, b"Server Key");
-    Zeroizing::new(format!(
-        "SCRAM-SHA-256${SCRAM_ITERATIONS}:{}${}:{}",
-        STANDARD.encode(salt),
-        STANDARD.encode(stored_key),
-        STANDARD.encode(server_key)
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 7677 section 3: `user` logs in with `pencil`. Whoever keeps the verifier accepts the proof there.
-    #[test]
-    fn a_server_that_keeps_the_verifier_accepts_the_proof_of_the_rfc() {
-        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
-        let verifier = scram_verifier_with(b"pencil", &salt);
-        let stored = verifier
-            .rsplit('$')
-            .next()
-            .unwrap()
-            .split(':')
-            .next()
-            .unwrap();
-        let stored = STANDARD.decode(stored).unwrap();
-        let message = "n=user,r=rOprNGfwEbeRWgbNEkqO,\
-            r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,\
-            c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-        let signature = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, &stored),
-            message.as_bytes(),
-        );
-        let proof = STANDARD
-            .decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
-            .unwrap();
-        let client_key: Vec<u8> = proof
-            .iter()
-            .zip(signature.as_ref())
-            .map(|(proof, signature)| proof ^ signature)
-            .collect();
-        assert_eq!(
-            digest::digest(&digest::SHA256, &client_key).as_ref(),
-            stored
-        );
     }
 }

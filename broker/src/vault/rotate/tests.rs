@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::clock::ManualClock;
 use crate::crypto::SealingRoot;
+use crate::outbound::Reach;
 use crate::store::Store;
 use crate::store::event::{SecretUse, Version};
 use crate::store::memory::MemoryStore;
@@ -55,10 +56,9 @@ impl World {
             };
             vault.put(new, By::Broker).await.unwrap();
         }
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let outside = Caller::new(Reach::public()).unwrap();
         Self {
-            rotations: Arc::new(Rotations::new(vault, state, integrations, client)),
+            rotations: Arc::new(Rotations::new(vault, state, integrations, outside)),
             store,
             clock,
         }
@@ -70,8 +70,12 @@ impl World {
         let mut third_party = serde_json::to_value(description).unwrap();
         third_party["kind"] = json!("http");
         third_party["base"] = json!("http://127.0.0.1:1");
-        let plan = json!({"third_party": third_party, "manager": "keeper"});
-        let plan = serde_json::from_value(plan).unwrap();
+        let plan = json!({
+            "third_party": third_party,
+            "manager": "keeper",
+            "private": ["127.0.0.0/8"],
+        });
+        let plan = NewPlan::read(Written(plan)).unwrap();
         self.rotations.plan("key", plan, By::Broker).await.unwrap();
         let begun = self
             .rotations

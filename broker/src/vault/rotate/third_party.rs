@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::aws_iam::{self, AwsIam};
 use super::driver::{Driver, Unsuitable};
 use super::http::{self, Described};
+use super::plan::Table;
 use super::postgres::{self, Postgres};
 use crate::clock::Clock;
+use crate::outbound::Caller;
 
 /// A third party and how it is spoken to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,21 +26,39 @@ pub enum ThirdParty {
 }
 
 impl ThirdParty {
-    /// What drives it. `client` follows no redirects, uses no proxy, and connects only where it may.
+    /// Reads what somebody wrote: `kind`, and the members of that kind.
+    pub(super) fn read(mut table: Table) -> Result<Self, Unsuitable> {
+        const KINDS: &str = "`postgres`, `aws_iam` or `http`";
+        let kind: String = table.required("kind", KINDS)?;
+        match kind.as_str() {
+            "postgres" => postgres::Settings::read(table).map(Self::Postgres),
+            "aws_iam" => aws_iam::Settings::read(table).map(Self::AwsIam),
+            "http" => http::Settings::read(table).map(|settings| Self::Http(Box::new(settings))),
+            _ => Err(Unsuitable::Settings(format!(
+                "`{}` is {KINDS}",
+                table.path("kind")
+            ))),
+        }
+    }
+
+    /// What drives it, within the reach of `outside`.
     pub fn driver(
         self,
-        client: &reqwest::Client,
+        outside: &Caller,
         clock: &Arc<dyn Clock>,
         longest_call: Duration,
     ) -> Result<Box<dyn Driver>, Unsuitable> {
         Ok(match self {
-            Self::Postgres(settings) => Box::new(Postgres::new(settings, longest_call)?),
+            Self::Postgres(settings) => {
+                let reach = outside.reach().clone();
+                Box::new(Postgres::new(settings, reach, longest_call)?)
+            }
             Self::AwsIam(settings) => {
-                let (client, clock) = (client.clone(), Arc::clone(clock));
-                Box::new(AwsIam::new(settings, client, clock, longest_call)?)
+                let (outside, clock) = (outside.clone(), Arc::clone(clock));
+                Box::new(AwsIam::new(settings, outside, clock, longest_call)?)
             }
             Self::Http(settings) => {
-                Box::new(Described::new(*settings, client.clone(), longest_call)?)
+                Box::new(Described::new(*settings, outside.clone(), longest_call)?)
             }
         })
     }

@@ -1,6 +1,7 @@
 //! What may be shown of exchanges.
 
 use lanyard_token::NodeId;
+use lanyard_token::integration::Network;
 use serde::Serialize;
 
 use super::Rotations;
@@ -18,6 +19,9 @@ pub struct PlanView {
     pub third_party: serde_json::Value,
     /// The secret that manages credentials there.
     pub manager: String,
+    /// Private networks that the third party may be in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<Network>,
     /// How often, in days.
     pub every_days: Option<u32>,
     /// How long its steps may take, in milliseconds.
@@ -90,6 +94,7 @@ impl Rotations {
             secret: self.vault.state.name_of(plan.secret),
             third_party: plan.third_party.clone(),
             manager: self.vault.state.name_of(plan.manager),
+            private: plan.private.clone(),
             every_days: plan.every_days,
             rules: plan.rules,
         }

@@ -9,12 +9,11 @@ use lanyard::vault::rotate::aws_iam::{AwsIam, Settings};
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::machine::{Answer, Reference};
 
-use super::servers::{Moto, PATIENCE, secret};
+use super::servers::{Moto, PATIENCE, secret, to_this_machine};
 
 /// An account: its users, and who may manage their keys.
 pub(super) struct Accounts {
     pub(super) server: Moto,
-    http: reqwest::Client,
     keeper: (String, String),
 }
 
@@ -63,7 +62,6 @@ impl Accounts {
         };
         Self {
             server,
-            http,
             keeper: (part("AccessKeyId"), part("SecretAccessKey")),
         }
     }
@@ -93,7 +91,7 @@ impl Account {
                 sts: at,
                 region: "us-east-1".to_owned(),
             },
-            accounts.http.clone(),
+            to_this_machine(),
             Arc::new(SystemClock),
             PATIENCE,
         )

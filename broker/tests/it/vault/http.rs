@@ -10,7 +10,7 @@ use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::http::{Described, Settings};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
 
-use super::servers::{PATIENCE, secret};
+use super::servers::{PATIENCE, secret, to_this_machine};
 use super::vendor::{MANAGER, Vendor};
 
 /// The descriptions that are shipped.
@@ -30,31 +30,29 @@ pub(super) const DESCRIPTIONS: [(&str, &str); 3] = [
 ];
 
 fn described(text: &str, base: &str) -> Described {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut settings: Settings = toml::from_str(text).unwrap();
     settings.base = base.parse().unwrap();
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
-    Described::new(settings, http, PATIENCE).unwrap()
+    Described::new(settings, to_this_machine(), PATIENCE).unwrap()
 }
 
-struct Manager {
+pub(super) struct Manager {
     reference: Reference,
     secret: SecretValue,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::called("manager", MANAGER)
+    }
+
+    pub(super) fn called(name: &str, value: &str) -> Self {
         Self {
-            reference: Reference("manager".to_owned()),
-            secret: secret(MANAGER.to_owned()),
+            reference: Reference(name.to_owned()),
+            secret: secret(value.to_owned()),
         }
     }
 
-    fn shows(&self) -> Credential<'_> {
+    pub(super) fn shows(&self) -> Credential<'_> {
         Credential {
             reference: &self.reference,
             secret: &self.secret,
@@ -62,7 +60,7 @@ impl Manager {
     }
 }
 
-fn order() -> Order<'static> {
+pub(super) fn order() -> Order<'static> {
     Order {
         idempotency_key: "rotation-1-version-2",
         proposed: None,
@@ -253,10 +251,6 @@ async fn a_third_party_that_does_not_answer_has_not_answered() {
 #[test]
 fn a_description_that_cannot_work_is_refused_in_words() {
     let good = DESCRIPTIONS[0].1;
-    let client = || {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::new()
-    };
     for (change, to, says) in [
         (
             "https://api.vendor.example",
@@ -292,13 +286,13 @@ fn a_description_that_cannot_work_is_refused_in_words() {
         (
             "path = \"/v1/me\"",
             "path = \"/v1/me\"\nworks = [401]",
-            "cannot tell",
+            "`third_party.verify.works`",
         ),
     ] {
         let text = good.replacen(change, to, 1);
         assert_ne!(text, good, "{change}");
         let settings: Settings = toml::from_str(&text).unwrap();
-        let Err(refused) = Described::new(settings, client(), PATIENCE) else {
+        let Err(refused) = Described::new(settings, to_this_machine(), PATIENCE) else {
             panic!("{to} is taken");
         };
         assert!(refused.to_string().contains(says), "{to}: {refused}");

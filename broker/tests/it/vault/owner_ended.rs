@@ -25,14 +25,12 @@ async fn what_an_owner_answered_for_is_exchanged_at_the_third_party_once_it_is_d
     };
     let post = async |path: &str, body: Value| call(Method::POST, path, body).await;
     let get = async |path: &str| call(Method::GET, path, Value::Null).await;
-    for owner in ["shop", "platform"] {
-        post("/v1/owners", json!({"name": owner})).await;
-    }
-    for (name, owner, reference, value) in [
-        ("third/manager", "platform", "manager", MANAGER),
-        ("third/key", "shop", &reference, &value),
+    post("/v1/owners", json!({"name": "shop"})).await;
+    for (name, reference, value) in [
+        ("third/manager", "manager", MANAGER),
+        ("third/key", &reference, &value),
     ] {
-        let secret = json!({"name": name, "owner": owner, "reference": reference, "value": value});
+        let secret = json!({"name": name, "owner": "shop", "reference": reference, "value": value});
         post("/v1/secrets", secret).await;
     }
     let (_, description) = DESCRIPTIONS[0];
@@ -43,6 +41,7 @@ async fn what_an_owner_answered_for_is_exchanged_at_the_third_party_once_it_is_d
     let plan = json!({
         "third_party": third_party,
         "manager": "third/manager",
+        "private": ["127.0.0.0/8"],
         "overlap_seconds": 1,
         "quiet_seconds": 1,
         "call_seconds": 1,

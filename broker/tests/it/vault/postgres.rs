@@ -16,7 +16,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use tokio::sync::Mutex;
 
-use super::servers::{PATIENCE, PostgresServer, SUPERUSER, SUPERUSER_PASSWORD, secret};
+use super::servers::{
+    PATIENCE, PostgresServer, SUPERUSER, SUPERUSER_PASSWORD, secret, this_machine,
+};
 
 /// Who makes and ends passwords.
 const KEEPER: &str = "keeper";
@@ -56,6 +58,7 @@ impl There {
                 ca_file: None,
                 plain: true,
             },
+            this_machine(),
             PATIENCE,
         )
         .unwrap();
@@ -279,6 +282,7 @@ async fn what_the_server_does_not_say_is_nothing_certain() {
             ca_file: None,
             plain: true,
         },
+        this_machine(),
         PATIENCE,
     )
     .unwrap();

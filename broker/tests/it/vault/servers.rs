@@ -1,10 +1,12 @@
 //! The third parties that rotations are tried against: real ones, on loopback, ended by their own process ids.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lanyard::outbound::{Caller, Reach};
 use lanyard::vault::SecretValue;
 
 /// A value as the vault keeps it.
@@ -14,6 +16,16 @@ pub(super) fn secret(text: String) -> SecretValue {
 
 /// How long the drivers wait in tests that nobody holds up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The open internet and this machine, which a plan has to name.
+pub(super) fn this_machine() -> Reach {
+    Reach::public().with(&["127.0.0.0/8".parse().unwrap()])
+}
+
+/// Calls to this machine.
+pub(super) fn to_this_machine() -> Caller {
+    Caller::new(this_machine()).unwrap()
+}
 
 /// A PostgreSQL of this machine, in a folder of its own.
 pub(super) struct PostgresServer {
@@ -30,6 +42,15 @@ pub(super) const SUPERUSER_PASSWORD: &str = "of-this-test-alone";
 impl PostgresServer {
     /// Starts one that wants a password from everybody.
     pub(super) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts one that has TLS too: a certificate and its key.
+    pub(super) fn start_with_tls(certificate: &str, key: &str) -> Self {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(tls: Option<(&str, &str)>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("lanyard-postgres-")
             .tempdir()
@@ -39,6 +60,16 @@ impl PostgresServer {
         std::fs::write(&password, SUPERUSER_PASSWORD).unwrap();
         let data = path.join("data");
         std::fs::create_dir(&data).unwrap();
+        let mut with_tls = Vec::new();
+        if let Some((certificate, key)) = tls {
+            for (setting, text) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+                let file = path.join(setting);
+                std::fs::write(&file, text).unwrap();
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+                with_tls.extend(["-c".to_owned(), format!("{setting}={}", file.display())]);
+            }
+            with_tls.extend(["-c".to_owned(), "ssl=on".to_owned()]);
+        }
         give_to_postgres(path);
         let made = as_postgres(&program("initdb"))
             .args([
@@ -67,6 +98,7 @@ impl PostgresServer {
             .arg(path)
             .args(["-c", "fsync=off", "-c", "log_statement=all"])
             .args(["-c", "max_connections=300"])
+            .args(with_tls)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(path.join("log")).unwrap())
             .spawn()

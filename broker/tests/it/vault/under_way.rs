@@ -31,7 +31,11 @@ impl World {
         let world = Self {
             dev,
             client: client(None),
-            plan: json!({"third_party": third_party, "manager": "keeper"}),
+            plan: json!({
+                "third_party": third_party,
+                "manager": "keeper",
+                "private": ["127.0.0.0/8"],
+            }),
             _folder: folder,
         };
         for name in ["keeper", "key"] {

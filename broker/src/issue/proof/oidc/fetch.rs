@@ -1,17 +1,17 @@
 //! Asks a trusted issuer for its keys: the only place of this room that speaks to anybody.
 //!
 //! Only addresses that the operator listed are asked, or what the listed issuer's own document names on the same
-//! origin. No redirect is followed, no proxy is used, and a name that leads to a private address is not
-//! connected to, whenever it begins to.
+//! origin. No redirect is followed, no proxy is used, and nothing that leads to a private address is connected to,
+//! whenever it begins to.
 
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::keys::{BadKeySet, KeySet};
-use super::{FederationError, TrustedIssuer};
-use crate::outbound;
+use super::{FederationError, TrustedIssuer, reach};
+use crate::outbound::Caller;
 
 /// A token's caller waits meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,10 @@ const MAX_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("`{at}` cannot be reached")]
-    Unreachable { at: Url, source: reqwest::Error },
+    Unreachable {
+        at: Url,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("`{at}` answers {status}")]
     Status { at: Url, status: u16 },
     #[error("`{at}` answers more than {MAX_BYTES} bytes")]
@@ -43,15 +46,14 @@ pub(super) enum FetchError {
 
 /// Speaks to issuers.
 pub(super) struct Fetcher {
-    http: Client,
+    http: Caller,
 }
 
 impl Fetcher {
     pub(super) fn new(private_too: bool) -> Result<Self, FederationError> {
-        let http = outbound::client(private_too)
-            .timeout(PATIENCE)
-            .https_only(!private_too)
-            .build()?;
+        let http = Caller::built(reach(private_too), |builder| {
+            builder.timeout(PATIENCE).https_only(!private_too)
+        })?;
         Ok(Self { http })
     }
 
@@ -83,11 +85,14 @@ impl Fetcher {
     async fn get(&self, at: &Url) -> Result<Value, FetchError> {
         let unreachable = |error: reqwest::Error| FetchError::Unreachable {
             at: at.clone(),
-            source: error.without_url(),
+            source: error.without_url().into(),
         };
-        let request = self
-            .http
-            .get(at.clone())
+        let request = self.http.request(Method::GET, at.clone());
+        let request = request
+            .map_err(|refused| FetchError::Unreachable {
+                at: at.clone(),
+                source: refused.into(),
+            })?
             .header("accept", "application/json");
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();

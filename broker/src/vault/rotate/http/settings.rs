@@ -6,11 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::is_below;
-use super::template::{Place, check};
-use crate::outbound;
-use crate::vault::rotate::driver::Unsuitable;
-
 /// Which calls an integration makes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,78 +139,24 @@ pub struct Revoke {
     pub ended: Vec<u16>,
 }
 
-fn ok() -> Vec<u16> {
+pub(super) fn ok() -> Vec<u16> {
     vec![200]
 }
 
-fn made() -> Vec<u16> {
+pub(super) fn made() -> Vec<u16> {
     vec![200, 201]
 }
 
-fn unauthorized() -> Vec<u16> {
+pub(super) fn unauthorized() -> Vec<u16> {
     vec![401]
 }
 
-fn ended() -> Vec<u16> {
+pub(super) fn ended() -> Vec<u16> {
     vec![200, 202, 204, 404, 410]
 }
 
-impl Settings {
-    /// Whether it can be used as it stands.
-    pub fn check(&self) -> Result<(), Unsuitable> {
-        let wrong = |text: String| Err(Unsuitable::Settings(text));
-        let here = outbound::literal(&self.base).is_some_and(|address| address.is_loopback());
-        if self.base.scheme() != "https" && !(self.base.scheme() == "http" && here) {
-            return wrong(format!(
-                "`base` must begin with https://, and is `{}`",
-                self.base
-            ));
-        }
-        if !self.base.username().is_empty() || self.base.password().is_some() {
-            return wrong("`base` holds a credential: keep it as a secret".to_owned());
-        }
-        let requests = [
-            ("find", &self.find.request),
-            ("create", &self.create.request),
-            ("verify", &self.verify.request),
-            ("revoke", &self.revoke.request),
-        ];
-        for (name, request) in requests {
-            if !is_below(&self.base, &request.path) || !request.path.starts_with('/') {
-                return wrong(format!("`{name}.path` must begin with a single /"));
-            }
-            if request.json.is_some() && request.form.is_some() {
-                return wrong(format!("`{name}` has two bodies: choose json or form"));
-            }
-            check(name, &request.path, Place::Path)?;
-            for value in request.headers.values() {
-                check(name, value, Place::Elsewhere)?;
-            }
-        }
-        if !self.revoke.request.mentions("{reference}") {
-            return wrong(
-                "`revoke` does not say which: put {reference} into its path or body".to_owned(),
-            );
-        }
-        for (name, shown) in [("manager", &self.manager), ("credential", &self.credential)] {
-            if !shown.mentions("{secret}") {
-                return wrong(format!("`{name}` does not show {{secret}}"));
-            }
-        }
-        if self
-            .verify
-            .works
-            .iter()
-            .any(|status| self.verify.dead.contains(status))
-        {
-            return wrong("`verify` cannot tell a key that works from a dead one".to_owned());
-        }
-        Ok(())
-    }
-}
-
 impl Request {
-    fn mentions(&self, placeholder: &str) -> bool {
+    pub(super) fn mentions(&self, placeholder: &str) -> bool {
         self.path.contains(placeholder)
             || self
                 .json
@@ -229,7 +170,7 @@ impl Request {
 }
 
 impl Shown {
-    fn mentions(&self, placeholder: &str) -> bool {
+    pub(super) fn mentions(&self, placeholder: &str) -> bool {
         match self {
             Self::Header { value, .. } => value.contains(placeholder),
             Self::Basic { user, password } => {

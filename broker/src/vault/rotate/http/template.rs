@@ -16,27 +16,43 @@ pub(super) struct Filling<'a> {
     pub(super) key: &'a str,
 }
 
-/// Where a template stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Paths end up in logs everywhere: no secret.
-    Path,
-    /// A header or a body.
-    Elsewhere,
+impl Filling<'_> {
+    /// Something in every place, to try a template with.
+    pub(super) const fn sample() -> Self {
+        Self {
+            reference: "reference",
+            secret: None,
+            key: "key",
+        }
+    }
 }
 
-/// Whether every placeholder is one.
-pub(super) fn check(name: &str, template: &str, place: Place) -> Result<(), Unsuitable> {
-    for part in template.split('{').skip(1) {
-        let word = part.split('}').next().unwrap_or_default();
-        let known =
-            matches!(word, "reference" | "key") || (word == "secret" && place == Place::Elsewhere);
-        if !known {
+/// What a template may hold beside `{reference}`.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// `{secret}`: not in paths, which end up in logs everywhere.
+    pub(super) secret: bool,
+    /// `{key}`: where a credential is made; elsewhere there is none.
+    pub(super) key: bool,
+}
+
+/// Whether every placeholder is one. What stands in braces is not repeated: it may be a credential.
+pub(super) fn check(member: &str, template: &str, place: Place) -> Result<(), Unsuitable> {
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once('{') {
+        let word = after.split_once('}').map(|(word, _)| word);
+        let is_known = match word {
+            Some("reference") => true,
+            Some("secret") => place.secret,
+            Some("key") => place.key,
+            _ => false,
+        };
+        if !is_known {
             return Err(Unsuitable::Settings(format!(
-                "`{name}` has {{{word}}} in a place where it means nothing: there are {{reference}} and {{key}}, \
-                 and {{secret}} outside of paths"
+                "`{member}` has braces around something that means nothing there: there are {{reference}},                  {{secret}} outside of paths, and {{key}} where one is made"
             )));
         }
+        rest = after;
     }
     Ok(())
 }
@@ -122,8 +138,16 @@ mod tests {
             fill_path("/keys/{reference}", &filling),
             "/keys/a%2F%2E%2E%2Fb%3Fc%3D%7Bkey%7D"
         );
-        assert!(check("find", "/keys/{secret}", Place::Path).is_err());
-        assert!(check("find", "/keys/{name}", Place::Path).is_err());
-        assert!(check("find", "{secret}", Place::Elsewhere).is_ok());
+        let refused = |template, secret, key| check("at", template, Place { secret, key }).is_err();
+        assert!(refused("/keys/{secret}", false, true));
+        assert!(refused("/keys/{name}", true, true));
+        assert!(refused("{key}", true, false));
+        assert!(!refused("{reference}:{secret}, {key}", true, true));
+        let place = Place {
+            secret: true,
+            key: true,
+        };
+        let unclosed = check("at", "Bearer {hunter2", place).unwrap_err();
+        assert!(!unclosed.to_string().contains("hunter2"));
     }
 }

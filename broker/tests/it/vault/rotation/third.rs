@@ -162,6 +162,7 @@ impl Third {
         json!({
             "third_party": third_party,
             "manager": manager,
+            "private": ["127.0.0.0/8"],
             "overlap_seconds": 1,
             "quiet_seconds": 1,
             "call_seconds": 4,
