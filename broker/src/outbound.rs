@@ -12,6 +12,7 @@ pub mod names;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_token::address::{Judgement, judge};
 use lanyard_token::integration::Network;
@@ -21,6 +22,11 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use self::names::{Names, System};
+
+/// The most addresses of one name that are tried. All are judged; a server with more has those for others.
+const MOST_ADDRESSES: usize = 16;
+/// How long it is waited for one address while there are others: two lost packets are sent again within it.
+const LONGEST_CONNECT: Duration = Duration::from_secs(4);
 
 /// Which addresses may be connected to, and who is asked for them. Cheap to clone.
 #[derive(Clone)]
@@ -116,9 +122,11 @@ impl Reach {
         };
         let mut last = std::io::ErrorKind::AddrNotAvailable.into();
         for address in addresses {
-            match TcpStream::connect((address, port)).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
+            let connecting = TcpStream::connect((address, port));
+            match tokio::time::timeout(LONGEST_CONNECT, connecting).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = std::io::ErrorKind::TimedOut.into(),
             }
         }
         Err(NotConnected::Failed {
@@ -130,13 +138,14 @@ impl Reach {
     /// The addresses of a name, where all of them may be connected to: an honest name has none that may not.
     async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, NotConnected> {
         let found = self.names.addresses(name.to_owned()).await;
-        let found = found.map_err(|source| NotConnected::Unknown {
+        let mut found = found.map_err(|source| NotConnected::Unknown {
             name: name.to_owned(),
             source,
         })?;
         if found.is_empty() || !found.iter().all(|address| self.allows(*address)) {
             return Err(NotConnected::Name(name.to_owned()));
         }
+        found.truncate(MOST_ADDRESSES);
         Ok(found)
     }
 }
@@ -176,6 +185,8 @@ impl Caller {
         let builder = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // For all addresses of a name together, each of which gets a part of it.
+            .connect_timeout(2 * LONGEST_CONNECT)
             .user_agent(concat!("lanyard/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(reach.clone());
         let client = finish(builder).build()?;
@@ -236,6 +247,30 @@ mod tests {
         let here = public.with(&["127.0.0.0/8".parse().unwrap()]);
         assert!(here.resolve("localhost".parse().unwrap()).await.is_ok());
         assert!(Reach::anywhere().allows("127.0.0.1".parse().unwrap()));
+    }
+
+    /// Says the same of every name.
+    struct Fixed(Vec<IpAddr>);
+
+    impl Names for Fixed {
+        fn addresses(
+            &self,
+            _: String,
+        ) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+            Box::pin(std::future::ready(Ok(self.0.clone())))
+        }
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_name_is_judged_and_the_first_ones_are_tried() {
+        let mut many: Vec<IpAddr> = (1..=40).map(|last| IpAddr::from([1, 1, 1, last])).collect();
+        let reach = Reach::asking(Arc::new(Fixed(many.clone())));
+        let tried = reach.addresses("vendor.example").await.unwrap();
+        assert_eq!(tried, many[..MOST_ADDRESSES]);
+        many.push("127.0.0.1".parse().unwrap());
+        let reach = Reach::asking(Arc::new(Fixed(many)));
+        let refused = reach.addresses("vendor.example").await.unwrap_err();
+        assert!(matches!(refused, NotConnected::Name(_)), "{refused}");
     }
 
     #[test]

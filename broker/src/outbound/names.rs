@@ -5,12 +5,9 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 
-/// The most addresses of one name that are tried: a name with more is no server's.
-const MOST_ADDRESSES: usize = 16;
-
 /// Somebody who knows the addresses of names. It is asked once for each connection, and what it says is judged.
 pub trait Names: Send + Sync {
-    /// The addresses of a name.
+    /// All addresses of a name.
     fn addresses(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -21,7 +18,7 @@ impl Names for System {
     fn addresses(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(found.map(|found| found.ip()).take(MOST_ADDRESSES).collect())
+            Ok(found.map(|found| found.ip()).collect())
         })
     }
 }

@@ -21,6 +21,7 @@ pub enum Judgement {
 /// Judges an address. An address inside another one (mapped, 6to4, NAT64) is judged as what it leads to.
 #[must_use]
 pub fn judge(address: IpAddr, private: &[Network]) -> Judgement {
+    let address = leads_to(address);
     if private.iter().any(|network| network.contains(address)) {
         Judgement::Named
     } else if is_public(address) {
@@ -33,10 +34,24 @@ pub fn judge(address: IpAddr, private: &[Network]) -> Judgement {
 /// Whether anybody can be reached there. What is not certainly public is private.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
+    match leads_to(address) {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
     }
+}
+
+/// The IPv4 address that an IPv6 one carries and leads to: mapped, 6to4 (RFC 3056), or behind NAT64 (RFC 6052), where
+/// whoever has no IPv4 of its own finds all the open internet. Others stand for themselves.
+fn leads_to(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else {
+        return address.to_canonical();
+    };
+    let (high, low) = match v6.segments() {
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),
+        _ => return address,
+    };
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Ipv4Addr::new(a, b, c, d).into()
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -58,16 +73,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [first, second, third, ..] = address.segments();
+    let [first, second, ..] = address.segments();
     match (first, second) {
-        // 6to4 carries an address of the old kind.
-        (0x2002, _) => {
-            let ([a, b], [c, d]) = (second.to_be_bytes(), third.to_be_bytes());
-            is_public_v4(Ipv4Addr::new(a, b, c, d))
-        }
         // Teredo, benchmarks and the like; documentation.
         (0x2001, 0..=0x01ff | 0x0db8) | (0x3fff, 0..=0x0fff) => false,
-        // Global unicast; what lies outside it, NAT64's prefix too, may lead anywhere.
+        // Global unicast; what lies outside it, NAT64 of a network's own (RFC 8215) too, may lead anywhere.
         _ => first & 0xe000 == 0x2000,
     }
 }
@@ -88,12 +98,34 @@ mod tests {
     }
 
     #[test]
+    fn an_address_inside_of_another_is_judged_as_what_it_leads_to() {
+        let named = ["10.1.0.0/16", "64:ff9b::/96", "2002::/16", "::/96"];
+        let named: Vec<Network> = named.iter().map(|text| text.parse().unwrap()).collect();
+        for (text, judgement) in [
+            ("64:ff9b::1.1.1.1", Judgement::Public),
+            ("64:ff9b::10.1.2.3", Judgement::Named),
+            ("2002:a01:203::5", Judgement::Named),
+            // Whoever names the way names no end of it.
+            ("64:ff9b::10.2.0.1", Judgement::Refused),
+            ("64:ff9b::127.0.0.1", Judgement::Refused),
+            ("64:ff9b::169.254.169.254", Judgement::Refused),
+            ("2002:7f00:1::", Judgement::Refused),
+            // Another prefix of the same beginning is a network's own.
+            ("64:ff9b:1::1.1.1.1", Judgement::Refused),
+            ("64:ff9b::1:101:101", Judgement::Refused),
+        ] {
+            assert_eq!(judge(text.parse().unwrap(), &named), judgement, "{text}");
+        }
+    }
+
+    #[test]
     fn only_the_open_internet_is_public() {
         for public in [
             "140.82.112.3",
             "1.1.1.1",
             "198.20.0.1",
             "2606:4700::1111",
+            "64:ff9b::101:101",
             "2002:102:304::",
         ] {
             assert!(is_public(public.parse().unwrap()), "{public}");

@@ -221,6 +221,12 @@ impl Network {
         self.address.is_ipv6()
     }
 
+    /// Whether all addresses of another one are in it.
+    #[must_use]
+    pub fn contains_all(&self, other: &Self) -> bool {
+        other.prefix >= self.prefix && self.contains(other.address)
+    }
+
     /// Whether an address is in it. An IPv4 address inside an IPv6 one is taken for the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
