@@ -22,7 +22,7 @@ use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ForeignIssuer, SealKey};
 use crate::crypto::{CryptoError, HeldKey, seal_ring};
-use crate::http::leaks::GithubKeys;
+use crate::http::leaks::{GithubKeys, Reports};
 use crate::http::tls::TlsError;
 use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
@@ -58,6 +58,7 @@ pub struct Broker {
     vault: Arc<Vault>,
     integrations: Arc<Integrations>,
     github: Option<Arc<GithubKeys>>,
+    reports: Reports,
     rotations: Arc<Rotations>,
     audit: Arc<Audit>,
     stop: CancellationToken,
@@ -244,6 +245,7 @@ impl Broker {
             vault,
             integrations,
             github,
+            reports: Reports::default(),
             rotations,
             audit,
             stop: CancellationToken::new(),

@@ -95,6 +95,7 @@ impl Broker {
             revoke: self.revoke.clone(),
             vault: self.vault.clone(),
             github: self.github.clone(),
+            reports: self.reports.clone(),
         }
     }
 

@@ -67,6 +67,9 @@ impl Broker {
         admin.graceful_shutdown(Some(GRACE));
         local.graceful_shutdown(Some(GRACE));
         while servers.join_next().await.is_some() {}
+        if !self.reports.finish(GRACE).await {
+            tracing::error!(name: "lanyard.leak.lost", "a report of a leak was not acted on");
+        }
         while tasks.join_next().await.is_some() {}
         if let Err(error) = self.audit.write_refusals(true).await {
             tracing::warn!(%error, "the last refusals could not be written");

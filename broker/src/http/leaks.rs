@@ -7,6 +7,7 @@
 //! when the log does not take it. GitHub signs what its scanner sends, and is told what it was.
 
 mod github;
+mod reports;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::store::event::{By, Cause};
 use crate::store::plain::is_plain_line;
 use crate::vault::Vault;
 pub use github::{GithubKeys, NoKeys};
+pub use reports::Reports;
 
 /// The longest report.
 const LONGEST: usize = 256 * 1_024;
@@ -63,6 +65,8 @@ pub struct Finders {
     pub vault: Arc<Vault>,
     /// Who signs reports of GitHub's scanner; none: its reports are refused.
     pub github: Option<Arc<GithubKeys>>,
+    /// What is acted on while nobody waits for it.
+    pub reports: Reports,
 }
 
 /// `POST /v1/leaks` and `POST /v1/leaks/github`, for the public listener.
@@ -171,7 +175,7 @@ impl Finders {
             None => {}
         }
         // The same value may be kept under several names.
-        let found = self.vault.version_of(text)?;
+        let found = self.vault.version_of(text).await?;
         if found.is_empty() {
             came.unknown += 1;
             return Ok(false);
@@ -267,7 +271,8 @@ async fn report(
         }
         None => Ok(()),
     };
-    tokio::spawn(finders.act_on_its_own(found));
+    let reports = finders.reports.clone();
+    reports.begin(finders.act_on_its_own(found));
     sleep_until(answered).await;
     counted?;
     let no_store = [(CACHE_CONTROL, "no-store")];

@@ -2,49 +2,48 @@
 //!
 //! A value is looked for by a keyed hash, so that nothing is compared with values and no list of them lies in memory. The
 //! hashes are made when the first report comes and kept in memory alone: on disk they would let whoever has the key
-//! try values on a copy. *What it misses:* a value that was reported with something before or behind it, or
+//! try values on a copy. Each version is opened once for it, beside what the broker serves: a report costs a hash and a
+//! look-up, however much is kept. *What it misses:* a value that was reported with something before or behind it, or
 //! encoded; and versions that are retired, which nobody should be able to use.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lanyard_token::NodeId;
 
 use super::{Vault, VaultError};
-use crate::crypto::{Mac, SealingRoot};
+use crate::crypto::{CryptoError, Mac, SealingRoot};
 use crate::store::Event;
 use crate::store::event::Version;
 
 /// Keyed hashes of values, and what they are of.
 #[derive(Default)]
-pub(super) struct Known {
+struct Known {
     mac: Option<Mac>,
     by_tag: HashMap<[u8; 16], Vec<(NodeId, Version)>>,
-    seen: HashMap<(NodeId, Version), [u8; 16]>,
     /// What was reported already, since this process began.
     reported: HashSet<(NodeId, Version)>,
 }
 
 impl Vault {
     /// Which version of which secret a text is, if it is one that could be in use.
-    pub fn version_of(&self, text: &str) -> Result<Vec<(NodeId, Version)>, VaultError> {
+    pub async fn version_of(
+        self: &Arc<Self>,
+        text: &str,
+    ) -> Result<Vec<(NodeId, Version)>, VaultError> {
+        // One at a time, and whoever comes meanwhile waits until it is through.
+        let reading = Arc::clone(&self.known.reading).lock_owned().await;
+        if self.state.has_unread() {
+            let vault = Arc::clone(self);
+            let read = tokio::task::spawn_blocking(move || {
+                let _reading = reading;
+                vault.read_new()
+            });
+            read.await
+                .map_err(|_| CryptoError::Unusable("read what is kept"))??;
+        }
         let mut known = self.known();
         let mac = known.mac(&self.seal)?;
-        let mut new = Vec::new();
-        self.state.each_sealed(|secret, name, version, sealed| {
-            if !known.seen.contains_key(&(secret, version)) {
-                new.push((secret, name.to_owned(), version, sealed.to_owned()));
-            }
-        });
-        for (secret, name, version, sealed) in new {
-            // One that does not open is told of when it is leased; it hides no other.
-            let Ok(value) = self.place(secret, &name, version).open(&self.seal, &sealed) else {
-                continue;
-            };
-            let tag = mac.tag(&[value.expose().as_bytes()]);
-            known.seen.insert((secret, version), tag);
-            known.by_tag.entry(tag).or_default().push((secret, version));
-        }
         let mut found = known
             .by_tag
             .get(&mac.tag(&[text.as_bytes()]))
@@ -52,6 +51,28 @@ impl Vault {
             .unwrap_or_default();
         found.retain(|(secret, version)| self.state.is_kept(*secret, *version));
         Ok(found)
+    }
+
+    /// Opens what came since the last time.
+    fn read_new(&self) -> Result<(), VaultError> {
+        let mac = self.known().mac(&self.seal)?;
+        for (secret, version) in self.state.take_unread() {
+            let Some(kept) = self.state.kept(secret, Some(version)) else {
+                continue;
+            };
+            // One that does not open is told of when it is leased; it hides no other.
+            let place = self.place(secret, &kept.name, version);
+            let Ok(value) = place.open(&self.seal, &kept.sealed) else {
+                continue;
+            };
+            let tag = mac.tag(&[value.expose().as_bytes()]);
+            let mut known = self.known();
+            let same = known.by_tag.entry(tag).or_default();
+            if !same.contains(&(secret, version)) {
+                same.push((secret, version));
+            }
+        }
+        Ok(())
     }
 
     /// Writes down that a version was found where it does not belong: it should be exchanged. Says whether that is
@@ -80,7 +101,10 @@ impl Vault {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         // What is remembered beside the log is never half of anything.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,4 +120,9 @@ impl Known {
 }
 
 /// Of a vault, shared.
-pub(super) type SharedKnown = Mutex<Known>;
+#[derive(Default)]
+pub(super) struct SharedKnown {
+    known: Mutex<Known>,
+    /// Held by whoever opens what came.
+    reading: Arc<tokio::sync::Mutex<()>>,
+}

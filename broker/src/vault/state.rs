@@ -44,6 +44,8 @@ struct Inner {
     by_name: HashMap<String, NodeId>,
     spans: HashMap<NodeId, Spans>,
     changed: BTreeSet<Key>,
+    /// Versions that nobody has asked for by [`VaultState::take_unread`] yet.
+    unread: BTreeSet<(NodeId, Version)>,
 }
 
 impl Default for Inner {
@@ -56,6 +58,7 @@ impl Default for Inner {
             by_name: HashMap::new(),
             spans: HashMap::new(),
             changed: BTreeSet::from([Key::Filled]),
+            unread: BTreeSet::new(),
         }
     }
 }
@@ -211,16 +214,14 @@ impl VaultState {
         offered.ok_or(LeaseRefused::NoneInForce)
     }
 
-    /// Tells every version that is not retired: secret, name, version, sealed value.
-    pub(super) fn each_sealed(&self, mut tell: impl FnMut(NodeId, &str, Version, &str)) {
-        let inner = self.read();
-        for (secret, record) in &inner.secrets {
-            for (version, known) in record.versions() {
-                if let Some(sealed) = &known.sealed {
-                    tell(*secret, &record.name, version, sealed);
-                }
-            }
-        }
+    /// Whether there are versions that came since it was asked last.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.read().unread.is_empty()
+    }
+
+    /// The versions that came since it was asked last, retired or not: each is told once.
+    pub(super) fn take_unread(&self) -> BTreeSet<(NodeId, Version)> {
+        std::mem::take(&mut self.write().unread)
     }
 
     /// Whether a version is there and not retired.
@@ -399,6 +400,7 @@ impl Inner {
             Event::SecretVersionAdded(added) => {
                 if let Some(record) = self.secrets.get_mut(&added.secret) {
                     record.add(added, at);
+                    self.unread.insert((added.secret, added.version));
                     self.changed
                         .insert(Key::Version(added.secret, added.version));
                 }

@@ -11,7 +11,7 @@ const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
 const DOMAIN: &str = "https://lanyard.example";
 
 struct World {
-    vault: Vault,
+    vault: Arc<Vault>,
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     owner: NodeId,
@@ -33,14 +33,14 @@ async fn world(make: impl FnOnce(Arc<ManualClock>, Projections) -> Arc<dyn Store
         by: By::Broker,
     };
     store.append(vec![created]).await.unwrap();
-    let vault = Vault::new(
+    let vault = Arc::new(Vault::new(
         state,
         Arc::default(),
         store.clone(),
         clock.clone(),
         seal(),
         DOMAIN.to_owned(),
-    );
+    ));
     World {
         vault,
         store,
@@ -321,7 +321,34 @@ async fn a_leak_that_is_reported_again_makes_the_log_no_longer_unless_something_
     assert!(!queued());
     assert!(report(1).await && queued());
     assert!(report(2).await, "another one");
-    assert_eq!(world.vault.version_of("sk_2").unwrap(), [(id, Version(2))]);
+    let found = world.vault.version_of("sk_2").await.unwrap();
+    assert_eq!(found, [(id, Version(2))]);
+}
+
+#[tokio::test]
+async fn a_report_opens_each_version_once_and_keeps_nobody_waiting_meanwhile() {
+    let world = in_memory().await;
+    for number in 0..500 {
+        world
+            .put(&format!("key-{number}"), &format!("sk_{number}"))
+            .await;
+    }
+    let mut asked = std::pin::pin!(world.vault.version_of("sk_49"));
+    assert!(
+        futures::poll!(asked.as_mut()).is_pending(),
+        "five hundred values are opened elsewhere"
+    );
+    assert_eq!(asked.await.unwrap().len(), 1);
+    assert!(!world.vault.state.has_unread());
+    let mut again = std::pin::pin!(world.vault.version_of("sk_7"));
+    assert!(
+        futures::poll!(again.as_mut()).is_ready(),
+        "nothing is left to open"
+    );
+    // What comes later is found as well, and the same value in two places.
+    world.put("another", "sk_7").await;
+    assert_eq!(world.vault.version_of("sk_7").await.unwrap().len(), 2);
+    assert_eq!(world.vault.version_of("sk_500").await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -635,9 +662,9 @@ async fn a_data_key_that_came_later_seals_what_comes_later() {
     crate::crypto::seal_ring::add_data_key(folder.path(), &key, NOW).unwrap();
     let second = Arc::new(crate::crypto::seal_ring::open(folder.path(), &key).unwrap());
     let mut world = in_memory().await;
-    world.vault.seal = first;
+    Arc::get_mut(&mut world.vault).unwrap().seal = first;
     world.put("key", "one").await;
-    world.vault.seal = second;
+    Arc::get_mut(&mut world.vault).unwrap().seal = second;
     assert_eq!(world.leased("key").await.unwrap().1, "one");
     world.put("key", "two").await;
     let shown = world.vault.show("key").unwrap();

@@ -66,6 +66,7 @@ impl Inner {
             Key::Version(id, version) => {
                 let secret = self.secrets.get_mut(&id).ok_or(DamagedRow)?;
                 secret.put(version, read(value)?);
+                self.unread.insert((id, version));
             }
             Key::Span(id, number) => self.spans_of(id).put(number, read(value)?),
             Key::Forgotten(id) => {
