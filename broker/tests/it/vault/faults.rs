@@ -1,7 +1,7 @@
 //! What may come between a broker and a third party: a proxy that passes calls on, and twists one of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -74,6 +74,7 @@ pub(super) struct Proxy {
 pub(super) struct Shared {
     fault: Fault,
     seen: AtomicUsize,
+    took_hold: AtomicBool,
     /// The broker is to be killed now.
     pub(super) kill: Notify,
     /// It was.
@@ -89,6 +90,7 @@ impl Shared {
         Arc::new(Self {
             fault,
             seen: AtomicUsize::new(0),
+            took_hold: AtomicBool::new(false),
             kill: Notify::new(),
             killed: Notify::new(),
             end: Notify::new(),
@@ -96,9 +98,18 @@ impl Shared {
         })
     }
 
-    /// Whether the call was made that it happens to.
+    /// Whether it happened: the call was made, and came as far as to the place where it is twisted.
     pub(super) fn struck(&self) -> bool {
-        self.seen.load(Ordering::SeqCst) > self.fault.at
+        self.took_hold.load(Ordering::SeqCst)
+    }
+
+    /// How many calls were made.
+    pub(super) fn calls(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    fn takes_hold(&self) {
+        self.took_hold.store(true, Ordering::SeqCst);
     }
 
     fn strikes(&self) -> Option<Fault> {
@@ -152,6 +163,9 @@ async fn pass(State((shared, client, upstream)): State<Between>, request: Reques
     let (twist, kill) = strike.map_or((Twist::Answered, Kill::Never), |fault| {
         (fault.twist, fault.kill)
     });
+    if strike.is_some() {
+        shared.takes_hold();
+    }
     if twist == Twist::AllDead {
         shared.end_all().await;
     }
@@ -212,6 +226,9 @@ async fn silence(shared: &Shared, kill: Kill) -> Response {
     StatusCode::BAD_GATEWAY.into_response()
 }
 
+/// How PostgreSQL begins to say that it refuses something.
+const ERROR: u8 = b'E';
+
 /// The statement of a connection is what comes after the login; a connection that only logs in is a call too.
 async fn connection(shared: Arc<Shared>, client: TcpStream, upstream: u16) {
     let strike = shared.strikes();
@@ -226,6 +243,9 @@ async fn connection(shared: Arc<Shared>, client: TcpStream, upstream: u16) {
         end_together(up, down).await;
         return;
     };
+    if twist == Twist::AllDead || kill == Kill::Before || twist == Twist::NeverArrives {
+        shared.takes_hold();
+    }
     if twist == Twist::AllDead {
         shared.end_all().await;
     }
@@ -237,10 +257,11 @@ async fn connection(shared: Arc<Shared>, client: TcpStream, upstream: u16) {
         let _ = silence(&shared, kill).await;
         return;
     }
-    // Until the statement that changes something, or that only asks, was sent; then the answer is twisted.
+    // Until the statement that changes something, or that only asks, was sent, or the login is refused; then the answer
+    // is twisted.
     let mut buffer = vec![0; 64 * 1024];
     let mut answer = vec![0; 64 * 1024];
-    loop {
+    let refused = loop {
         tokio::select! {
             read = from_client.read(&mut buffer) => {
                 let Ok(length @ 1..) = read else { return };
@@ -248,21 +269,29 @@ async fn connection(shared: Arc<Shared>, client: TcpStream, upstream: u16) {
                     return;
                 }
                 if is_statement(&buffer[..length]) {
-                    break;
+                    break None;
                 }
             }
             read = from_server.read(&mut answer) => {
                 let Ok(length @ 1..) = read else { return };
+                if answer[0] == ERROR {
+                    break Some(length);
+                }
                 if to_client.write_all(&answer[..length]).await.is_err() {
                     return;
                 }
             }
         }
-    }
-    // The server has done it once it has answered.
-    let Ok(length @ 1..) = from_server.read(&mut answer).await else {
-        return;
     };
+    // The server has done it once it has answered.
+    let length = match refused {
+        Some(length) => length,
+        None => match from_server.read(&mut answer).await {
+            Ok(length @ 1..) => length,
+            _ => return,
+        },
+    };
+    shared.takes_hold();
     if kill == Kill::Between {
         shared.kill().await;
         return;
@@ -312,5 +341,8 @@ async fn end_together(
 fn is_statement(sent: &[u8]) -> bool {
     let holds = |word: &[u8]| sent.windows(word.len()).any(|window| window == word);
     // `SELECT format(…)` only prepares the one that changes something.
-    (holds(b"ALTER ROLE") && !holds(b"%I")) || holds(b"pg_roles") || holds(b"SELECT 1")
+    (holds(b"ALTER ROLE") && !holds(b"%I"))
+        || holds(b"pg_roles")
+        || holds(b"count(*)")
+        || holds(b"SELECT 1")
 }

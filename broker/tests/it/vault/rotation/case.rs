@@ -1,6 +1,6 @@
 //! One case: a rotation, one thing that happens to one of its calls, and what came of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use crate::vault::faults::Fault;
 const LONGEST: Duration = Duration::from_secs(300);
 /// Until when somebody has to be told that nothing works any more.
 const TOLD: Duration = Duration::from_secs(60);
+/// How many looks of a span are judged beside the first and the last one. The log is asked for each.
+const BETWEEN: u64 = 32;
 /// How often a broker is asked how far it is. It costs a machine with many of them more than it tells.
 const ASKED: Duration = Duration::from_millis(250);
 
@@ -29,8 +31,10 @@ pub(super) struct Case {
 
 /// What came of it.
 pub(super) struct Came {
-    /// The call that something happens to was made at all.
+    /// It happened at all: the call was made that it happens to.
     pub(super) struck: bool,
+    /// How many calls were made.
+    pub(super) calls: usize,
     pub(super) reconciled: bool,
     /// A look at which nothing in force worked.
     pub(super) without: Vec<String>,
@@ -140,6 +144,7 @@ impl Case {
         let without = without(broker, &key, &secret, &seen, (until, is_reverted)).await;
         Came {
             struck: proxy.shared.struck(),
+            calls: proxy.shared.calls(),
             reconciled,
             without,
             orphans,
@@ -172,6 +177,9 @@ async fn without(
     (until, is_reverted): (Option<UnixMillis>, bool),
 ) -> Vec<String> {
     let mut without = Vec::new();
+    // The credential that each version is. A password that works was proved by a login right before its version came
+    // into force; another one in its place would let nobody in who has the version.
+    let mut proved: BTreeMap<u64, String> = BTreeMap::new();
     assert!(!seen.is_empty(), "nobody looked");
     for span in seen {
         for look in instants(span, is_reverted) {
@@ -179,33 +187,53 @@ async fn without(
                 continue;
             }
             // It may have changed during the look: either one counts.
-            let mut forces = BTreeSet::new();
+            let mut forces = BTreeMap::new();
             for at in [look.before, look.after] {
                 let path = format!("/v1/secrets/{key}/who?at={}", at.0);
                 let who = broker.get(&path).await.unwrap();
-                forces.extend(in_force(secret, &who["active"]));
+                let name = in_force(secret, &who["active"]);
+                forces.extend(who["active"].as_u64().zip(name));
             }
-            if forces.is_disjoint(&span.working) {
+            let mut works = false;
+            for (version, name) in &forces {
+                let named = |one: &&String| one.split('#').next() == Some(name.as_str());
+                if let Some(found) = span.working.iter().find(named) {
+                    works |= proved.entry(*version).or_insert_with(|| found.clone()) == found;
+                }
+            }
+            if !works {
                 without.push(format!(
-                    "{forces:?} of {:?} at {}",
+                    "{forces:?} of {:?} at {}, proved {proved:?}",
                     span.working, look.after.0
                 ));
             }
         }
     }
+    // Whatever is in force now came into force, and somebody looked then.
+    let last = secret["active"].as_u64();
+    without.extend(
+        last.filter(|version| until.is_none() && !proved.contains_key(version))
+            .map(|version| format!("nobody saw version {version} work")),
+    );
     without
 }
 
-/// When to ask what was in force while the same worked. It changes once, from what the first look finds to what the
-/// last one does; only where it changed back has every look to be judged.
+/// When to ask what was in force while the same worked: at the first look and the last one, at [`BETWEEN`] in between, and
+/// where it changed back at every one.
 fn instants(span: &Span, is_reverted: bool) -> Vec<Look> {
     let mut instants = vec![span.first, span.last];
-    if is_reverted {
-        let between = span.first.after.0..span.last.before.0;
-        instants.extend(between.step_by(10).map(|at| Look {
-            before: UnixMillis(at),
-            after: UnixMillis(at),
-        }));
-    }
+    let between = span.first.after.0..span.last.before.0;
+    let step = if is_reverted {
+        10
+    } else {
+        ((between.end.saturating_sub(between.start)) / BETWEEN).max(10)
+    };
+    let step = usize::try_from(step).unwrap();
+    instants.extend(between.step_by(step).map(|at| Look {
+        before: UnixMillis(at),
+        after: UnixMillis(at),
+    }));
+    // A version is what it is when it comes into force.
+    instants.sort_by_key(|look| look.before);
     instants
 }

@@ -2,7 +2,7 @@
 //!
 //! A thread for each kind of third party, which does nothing else: however many cases and brokers are busy, it is the
 //! next one to run. One look serves all cases at once, since a look for each would keep the machine from anything
-//! else. What it saw is kept as spans, in which the same credentials worked, with the times right before and after each
+//! else. What it saw is kept as spans, in which the very same credentials worked, with the times right before and after each
 //! look: a case judges them afterwards, by what was in force according to the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +20,8 @@ use crate::vault::vendor::Books;
 /// How often it is looked.
 const SAMPLE: Duration = Duration::from_millis(10);
 
-/// Names of the credentials that work, by whose they are.
+/// The credentials that work, by whose they are: the name of each, and behind a `#` what tells it from another one of the same
+/// name, such as the verifier of a password.
 type Seen = HashMap<String, BTreeSet<String>>;
 
 /// Where it is looked.
@@ -181,16 +182,18 @@ impl Source {
         match self {
             Self::Postgres(connection) => {
                 let rows = sqlx::query(
-                    "SELECT rolname::text FROM pg_authid WHERE rolname LIKE '%\\__' AND rolcanlogin AND rolpassword IS NOT NULL",
+                    "SELECT rolname::text, md5(rolpassword) FROM pg_authid WHERE rolname LIKE '%\\__' AND rolcanlogin \
+                     AND rolpassword IS NOT NULL AND (rolvaliduntil IS NULL OR rolvaliduntil > now())",
                 )
                 .fetch_all(connection)
                 .await
                 .unwrap();
                 let mut seen = Seen::new();
                 for row in rows {
-                    let role: String = row.get(0);
+                    let (role, verifier): (String, String) = (row.get(0), row.get(1));
                     if let Some((whose, _)) = role.rsplit_once('_') {
-                        seen.entry(whose.to_owned()).or_default().insert(role);
+                        let one = format!("{role}#{verifier}");
+                        seen.entry(whose.to_owned()).or_default().insert(one);
                     }
                 }
                 seen
