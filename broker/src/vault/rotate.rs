@@ -39,7 +39,7 @@ use self::driver::{Credential, Driver, Unsuitable};
 use self::due::due;
 use self::journal::LogJournal;
 use self::machine::{Alarm, Answer, Creation, Fact, Known};
-use self::patience::Patience;
+use self::patience::{About, Patience};
 use self::state::RotationState;
 use super::integrations::IntegrationState;
 use super::{Vault, VaultError};
@@ -151,7 +151,7 @@ impl Rotations {
         let id = self.vault.find(secret)?;
         let plan = self.planned(id)?;
         self.is_managed_by_its_own(&plan)?;
-        let driver = self.driver(&plan)?;
+        let driver = self.driver(&plan, plan.rules.call)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
         self.looks_at_credentials(&*driver, &creation, old.as_ref())
             .await?;
@@ -210,10 +210,15 @@ impl Rotations {
     /// Does not wait any longer for the next try.
     pub fn retry(&self, rotation: &str) -> Result<RotationView, RotateError> {
         let view = self.show(rotation)?;
+        self.begin_again();
+        Ok(view)
+    }
+
+    /// Whatever is under way goes on from its facts, by its plan as it is now.
+    fn begin_again(&self) {
         self.again
             .send_modify(|count| *count = count.wrapping_add(1));
         self.wake.notify_one();
-        Ok(view)
     }
 
     /// All that is known, newest first.
@@ -357,10 +362,10 @@ impl Rotations {
                 "a rotation does not get on"
             );
             let now = self.vault.clock.now();
-            let pause = patience.wear(&halted.to_string(), now);
+            let pause = patience.wear(About::Steps, &halted.to_string(), now);
             if let Some(why) = patience.is_over(now)
                 && let Ok(journal) = self.journal(rotation, By::Broker)
-                && journal.rotation().alarm().is_none()
+                && !journal.rotation().is_known_to_stand()
             {
                 let alarm = Alarm::Stuck {
                     why: why.to_owned(),
@@ -383,7 +388,9 @@ impl Rotations {
         let missing = |error: RotateError| Halted::Missing(error.to_string());
         let journal = self.journal(rotation, By::Broker).map_err(missing)?;
         let plan = self.planned(journal.begun.secret).map_err(missing)?;
-        let driver = self.driver(&plan).map_err(missing)?;
+        // With the numbers that it began with: it settles for longer than a call takes.
+        let longest_call = journal.begun.rules.call;
+        let driver = self.driver(&plan, longest_call).map_err(missing)?;
         drive(&journal, &*driver, &*self.vault.clock, patience).await
     }
 

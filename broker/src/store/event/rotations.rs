@@ -212,6 +212,8 @@ pub enum Alarm {
     NeverWorked,
     /// The old one works although it was ended.
     Undead,
+    /// Somebody was logged in with the old one when it was not waited for any longer: those sessions are closed.
+    StillUsed,
 }
 
 impl Alarm {
@@ -222,6 +224,7 @@ impl Alarm {
             Self::BothDead => "both_dead",
             Self::NeverWorked => "never_worked",
             Self::Undead => "undead",
+            Self::StillUsed => "still_used",
         }
     }
 }

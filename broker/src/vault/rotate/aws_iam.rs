@@ -128,7 +128,6 @@ impl AwsIam {
         clock: Arc<dyn Clock>,
         longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
-        settings.check()?;
         for url in [&settings.iam, &settings.sts] {
             outside.reach().check(url).map_err(base::not_reached)?;
         }

@@ -3,20 +3,27 @@
 //! It may be stopped between any two lines, by a signal or by a power cut: whoever goes on reads the facts, and
 //! begins where they end. So nothing is kept here that matters, and an intention is durable before the call.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::driver::{Credential, Driver, Made, Order};
+use super::driver::{Credential, Driver, InUse, Made, Order};
 use super::machine::{
-    Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Todo, Version,
+    Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Step, Todo, Version,
 };
-use super::patience::Patience;
+use super::patience::{About, Patience};
 use crate::clock::{Clock, UnixMillis};
+use crate::store::event::RotationCause;
 use crate::vault::SecretValue;
 
 /// The longest sleep: a clock may be set, and an administrator may have something else in mind.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// How long after somebody was seen it is asked again, in milliseconds, where nobody has to have been away for longer.
+const ASKED_AGAIN: u64 = 1_000;
 
 /// Why a rotation does not go on in this process. Another one, or a later one, does.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,8 @@ pub trait Journal: Send + Sync {
     fn rotation(&self) -> Rotation;
     /// Its numbers.
     fn rules(&self) -> Rules;
+    /// Why it was begun.
+    fn cause(&self) -> RotationCause;
     /// When the old version was used last, or its last lease ends.
     fn old_used(&self) -> Option<UnixMillis>;
     /// Makes a fact durable, with what belongs to it: the value of a version that was made, the version that is
@@ -73,12 +82,12 @@ pub(super) async fn drive(
     clock: &dyn Clock,
     patience: &mut Patience,
 ) -> Result<(), Halted> {
-    let (mut compared, mut seen) = (None, None);
+    let (mut compared, mut seen, mut asked_again) = (None, None, None);
     loop {
         let (rotation, rules) = (journal.rotation(), journal.rules());
         let now = clock.now();
         if let Some(why) = patience.is_over(now)
-            && rotation.alarm().is_none()
+            && !rotation.is_known_to_stand()
         {
             let alarm = Alarm::Stuck {
                 why: why.to_owned(),
@@ -86,9 +95,11 @@ pub(super) async fn drive(
             journal.record(Fact::Alarmed { alarm }, None).await?;
             continue;
         }
+        let held_until = rotation.sessions_hold_until(&rules, journal.cause());
         let around = Around {
-            old_used: journal.old_used().max(seen),
+            old_used: journal.old_used().max(seen.filter(|_| now < held_until)),
             compared,
+            asked_again: asked_again.filter(|_| now < held_until),
         };
         let (answer, made) = match rotation.next(&rules, around, now) {
             Todo::Nothing => return Ok(()),
@@ -98,9 +109,27 @@ pub(super) async fn drive(
                 continue;
             }
             // Some third parties know better than the vault whether somebody is still there.
-            Todo::Record(Fact::Drained) if old_is_used(journal, driver, &rotation).await? => {
-                seen = Some(now);
-                tokio::time::sleep(LONGEST_SLEEP).await;
+            Todo::Record(Fact::Drained) => {
+                match old_is_used(journal, driver, &rotation).await {
+                    InUse::Yes if now < held_until => {
+                        patience.answered(About::Uses);
+                        seen = Some(now);
+                        asked_again = Some(now.plus_millis(ASKED_AGAIN));
+                        continue;
+                    }
+                    InUse::Unclear(why) if now < held_until => {
+                        let pause = patience.wear(About::Uses, &why, now);
+                        asked_again = Some(now.plus_millis(pause));
+                        continue;
+                    }
+                    InUse::Yes => {
+                        let alarm = Alarm::StillUsed;
+                        journal.record(Fact::Alarmed { alarm }, None).await?;
+                    }
+                    InUse::No | InUse::NotTold | InUse::Unclear(_) => {}
+                }
+                journal.record(Fact::Drained, None).await?;
+                patience.restore();
                 continue;
             }
             Todo::Record(fact) => {
@@ -124,16 +153,47 @@ pub(super) async fn drive(
         let now = clock.now();
         // As it is now: an administrator may have written something meanwhile.
         let fact = journal.rotation().learn(&rules, &answer, now);
-        let moves = fact.as_ref().is_some_and(Fact::is_progress);
+        let came = weigh(&rotation, fact.as_ref(), &answer);
         if let Some(fact) = fact {
             journal.record(fact, made).await?;
         }
-        if moves {
-            patience.restore();
-        } else if rotation.is_abandoned() || !is_as_expected(&answer) {
-            let pause = patience.wear(&why(&answer), now);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+        match came {
+            Came::Step => patience.restore(),
+            Came::Circle => {}
+            Came::AsExpected => {
+                patience.answered(About::Steps);
+                // What was told of has passed: told of again it would not be news.
+                if !patience.is_worn() && matches!(rotation.alarm(), Some(Alarm::Stuck { .. })) {
+                    journal.record(Fact::Recovered, None).await?;
+                }
+            }
+            Came::Nothing => {
+                let pause = patience.wear(About::Steps, &why(&answer), now);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
         }
+    }
+}
+
+/// What came of a try.
+enum Came {
+    /// It got on.
+    Step,
+    /// It did what has to be done, and may have done before.
+    Circle,
+    /// Both work, and it is not time yet.
+    AsExpected,
+    /// It did not get on.
+    Nothing,
+}
+
+fn weigh(rotation: &Rotation, fact: Option<&Fact>, answer: &Answer) -> Came {
+    let waits = matches!(rotation.step(), Step::Overlapping { .. } | Step::Draining);
+    match fact {
+        Some(fact) if rotation.gets_on_by(fact) => Came::Step,
+        Some(Fact::Confirmed | Fact::Cleared { .. }) => Came::Circle,
+        None if waits && !rotation.is_abandoned() && is_as_expected(answer) => Came::AsExpected,
+        _ => Came::Nothing,
     }
 }
 
@@ -164,18 +224,18 @@ async fn ask(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<
     }
 }
 
-async fn old_is_used(
-    journal: &dyn Journal,
-    driver: &dyn Driver,
-    rotation: &Rotation,
-) -> Result<bool, Halted> {
+async fn old_is_used(journal: &dyn Journal, driver: &dyn Driver, rotation: &Rotation) -> InUse {
     let Some(old) = rotation.old() else {
-        return Ok(false);
+        return InUse::No;
     };
-    let manager = journal.manager()?;
-    let manager = manager.as_credential();
-    let used = driver.is_used(&manager, &old.reference).await;
-    Ok(used.unwrap_or(false))
+    match journal.manager() {
+        Ok(manager) => {
+            let manager = manager.as_credential();
+            driver.is_used(&manager, &old.reference).await
+        }
+        // Without a manager nobody can ask, which is no answer.
+        Err(halted) => InUse::Unclear(halted.to_string()),
+    }
 }
 
 async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Made, Halted> {
@@ -204,7 +264,7 @@ async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Resu
     }
 }
 
-/// Both work, and it is not time yet: nothing to worry about.
+/// What is in force works: nothing to worry about.
 fn is_as_expected(answer: &Answer) -> bool {
     matches!(
         answer,
@@ -223,8 +283,7 @@ fn why(answer: &Answer) -> String {
         Answer::Compared { .. } => {
             "the credential in force does not work, or does not say".to_owned()
         }
-        Answer::Found(_) | Answer::Created(_) | Answer::Revoked => {
-            "the answer belongs to another question".to_owned()
-        }
+        Answer::Found(_) => "what is there is not what should be there".to_owned(),
+        Answer::Created(_) | Answer::Revoked => "the answer belongs to another question".to_owned(),
     }
 }

@@ -42,6 +42,19 @@ impl From<Answer> for Made {
     }
 }
 
+/// Whether somebody uses a credential this very moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InUse {
+    /// Somebody does.
+    Yes,
+    /// Nobody does.
+    No,
+    /// This third party tells nobody: what gateways tell is all that is known.
+    NotTold,
+    /// It did not say.
+    Unclear(String),
+}
+
 /// Why something cannot be rotated as it is set up. Each says what to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,12 +88,12 @@ pub trait Driver: Send + Sync {
         reference: &'a Reference,
     ) -> BoxFuture<'a, Answer>;
 
-    /// Whether somebody uses it this very moment, where the third party can tell.
+    /// Whether somebody uses it, where the third party can tell.
     fn is_used<'a>(
         &'a self,
         _manager: &'a Credential<'a>,
         _reference: &'a Reference,
-    ) -> BoxFuture<'a, Option<bool>> {
-        Box::pin(std::future::ready(None))
+    ) -> BoxFuture<'a, InUse> {
+        Box::pin(std::future::ready(InUse::NotTold))
     }
 }

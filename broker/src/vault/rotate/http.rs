@@ -51,7 +51,6 @@ impl Described {
         outside: Caller,
         longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
-        settings.check()?;
         let reached = outside.reach().check(&settings.base);
         reached.map_err(base::not_reached)?;
         Ok(Self {
@@ -70,14 +69,16 @@ impl Described {
             .unwrap_or_else(|_| Err(Failure::After("no answer in time".to_owned())))
     }
 
-    /// Sends a request of the description, as somebody.
+    /// Sends a request of the description. Who sends it fills in how that is shown, whatever the request is about: a
+    /// `{reference}` there is the sender's own.
     async fn send(
         &self,
         request: &Request,
-        shown: &Shown,
+        (shown, sender): (&Shown, &Credential<'_>),
         filling: &Filling<'_>,
         more: &[(&str, &str)],
     ) -> Result<Response, Failure> {
+        let of_sender = self.of(sender);
         let refused = |why: &str| Failure::Before(why.to_owned());
         let path = fill_path(&request.path, filling);
         let mut url = self
@@ -108,13 +109,15 @@ impl Described {
             call = call.header(name, header_value(value, filling)?);
         }
         call = match shown {
-            Shown::Header { header, value } => call.header(header, header_value(value, filling)?),
+            Shown::Header { header, value } => {
+                call.header(header, header_value(value, &of_sender)?)
+            }
             Shown::Basic { user, password } => {
-                let user = fill(user, filling);
+                let user = fill(user, &of_sender);
                 if user.contains(':') {
                     return Err(refused("the credential does not fit before a colon"));
                 }
-                call.basic_auth(user.as_str(), Some(fill(password, filling).as_str()))
+                call.basic_auth(user.as_str(), Some(fill(password, &of_sender).as_str()))
             }
         };
         if let Some(json) = &request.json {
@@ -143,17 +146,17 @@ impl Described {
         })
     }
 
-    fn manager<'a>(&self, manager: &'a Credential<'a>) -> Filling<'a> {
+    fn of<'a>(&self, credential: &'a Credential<'a>) -> Filling<'a> {
         Filling {
-            reference: &manager.reference.0,
-            secret: Some(manager.secret),
+            reference: &credential.reference.0,
+            secret: Some(credential.secret),
             key: "",
         }
     }
 
     async fn found(&self, manager: &Credential<'_>) -> Result<Answer, Failure> {
         let find = &self.settings.find;
-        let filling = self.manager(manager);
+        let (filling, sender) = (self.of(manager), (&self.settings.manager, manager));
         let mut found = BTreeSet::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
@@ -161,9 +164,7 @@ impl Described {
                 (Some(pages), Some(cursor)) => vec![(pages.parameter.as_str(), cursor.as_str())],
                 _ => Vec::new(),
             };
-            let response = self
-                .send(&find.request, &self.settings.manager, &filling, &more)
-                .await?;
+            let response = self.send(&find.request, sender, &filling, &more).await?;
             let status = response.status();
             if !find.found.contains(&status.as_u16()) {
                 return Err(Failure::After(format!("it answered {status}")));
@@ -203,7 +204,7 @@ impl Described {
         let create = &self.settings.create;
         let filling = Filling {
             key: order.idempotency_key,
-            ..self.manager(manager)
+            ..self.of(manager)
         };
         let mut request = create.request.clone();
         if let Some(header) = &create.idempotency_header {
@@ -212,7 +213,7 @@ impl Described {
                 .insert(header.clone(), order.idempotency_key.to_owned());
         }
         let response = self
-            .send(&request, &self.settings.manager, &filling, &[])
+            .send(&request, (&self.settings.manager, manager), &filling, &[])
             .await?;
         let status = response.status();
         if !create.made.contains(&status.as_u16()) {
@@ -230,10 +231,9 @@ impl Described {
 
     async fn tried(&self, credential: &Credential<'_>) -> Result<Answer, Failure> {
         let verify = &self.settings.verify;
-        let filling = self.manager(credential);
-        let response = self
-            .send(&verify.request, &self.settings.credential, &filling, &[])
-            .await?;
+        let sender = (&self.settings.credential, credential);
+        let filling = self.of(credential);
+        let response = self.send(&verify.request, sender, &filling, &[]).await?;
         let status = response.status().as_u16();
         Ok(if verify.works.contains(&status) {
             Answer::Works
@@ -252,10 +252,15 @@ impl Described {
         let revoke = &self.settings.revoke;
         let filling = Filling {
             reference: &reference.0,
-            ..self.manager(manager)
+            ..self.of(manager)
         };
         let response = self
-            .send(&revoke.request, &self.settings.manager, &filling, &[])
+            .send(
+                &revoke.request,
+                (&self.settings.manager, manager),
+                &filling,
+                &[],
+            )
             .await?;
         let status = response.status();
         if revoke.ended.contains(&status.as_u16()) {

@@ -15,7 +15,7 @@ use super::state::{RotationState, Under};
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
 use crate::store::Event;
-use crate::store::event::{By, SecretVersion, VersionState};
+use crate::store::event::{By, RotationCause, SecretVersion, VersionState};
 use crate::vault::integrations::IntegrationState;
 use crate::vault::versions::Wish;
 use crate::vault::{SecretName, SecretValue, Vault, VaultError};
@@ -29,7 +29,7 @@ pub(super) struct LogJournal {
     pub(super) state: Arc<RotationState>,
     pub(super) integrations: Arc<IntegrationState>,
     pub(super) rotation: NodeId,
-    /// As it was when this began; a plan that changes does so for the next rotation.
+    /// As it was when this began: no plan names another one while a rotation goes on.
     pub(super) manager: NodeId,
     pub(super) begun: Under,
     /// Who writes: the broker, or whoever abandons it.
@@ -177,6 +177,10 @@ impl Journal for LogJournal {
 
     fn rules(&self) -> Rules {
         self.begun.rules
+    }
+
+    fn cause(&self) -> RotationCause {
+        self.begun.cause
     }
 
     fn old_used(&self) -> Option<UnixMillis> {

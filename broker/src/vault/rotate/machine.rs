@@ -37,6 +37,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
+use crate::store::event::RotationCause;
 pub use crate::store::event::{Alarm, Call, Creation, Fact, Known, Reference, Rules, Version};
 
 /// What came back.
@@ -153,6 +154,8 @@ pub struct Around {
     pub old_used: Option<UnixMillis>,
     /// When both versions were compared last.
     pub compared: Option<UnixMillis>,
+    /// Somebody still uses the old one, or nobody says: it is not asked again before.
+    pub asked_again: Option<UnixMillis>,
 }
 
 /// A rotation: its facts, folded.
@@ -167,6 +170,9 @@ pub struct Rotation {
     /// When the last step was made.
     since: UnixMillis,
     alarm: Option<Alarm>,
+    /// What somebody is to be told before anything else is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    untold: Option<Alarm>,
     published: bool,
     abandoned: bool,
     reverted: bool,
@@ -186,6 +192,7 @@ impl Rotation {
             step: Step::Looking,
             since: at,
             alarm: None,
+            untold: None,
             published: false,
             abandoned: false,
             reverted: false,
@@ -208,9 +215,37 @@ impl Rotation {
         self.old.as_ref()
     }
 
-    /// What somebody has to look at, until it moves again.
+    /// What somebody has to look at, until it is over.
     pub const fn alarm(&self) -> Option<&Alarm> {
         self.alarm.as_ref()
+    }
+
+    /// Whether somebody was told something that says that it stands still, or why it will.
+    pub const fn is_known_to_stand(&self) -> bool {
+        !matches!(self.alarm, None | Some(Alarm::StillUsed))
+    }
+
+    /// Whether a fact brings it forward. What it may go round in circles with does not: whoever counts how long
+    /// nothing moved would begin anew each time.
+    pub fn gets_on_by(&self, fact: &Fact) -> bool {
+        match fact {
+            // Once its end was asked for, the old one is refused or lost again and again between two looks.
+            Fact::Confirmed => !self.ending,
+            Fact::Probed { .. } | Fact::Cleared { .. } => false,
+            fact => fact.is_progress(),
+        }
+    }
+
+    /// Until when who is logged in with the old one holds back its end: whoever keeps a session for ever must not keep
+    /// the credential alive for ever, and somebody who should not have it holds back nothing.
+    pub const fn sessions_hold_until(&self, rules: &Rules, cause: RotationCause) -> UnixMillis {
+        let patience = match cause {
+            RotationCause::Asked | RotationCause::Schedule => {
+                rules.overlap.saturating_add(rules.quiet)
+            }
+            RotationCause::Leak | RotationCause::Drift | RotationCause::OwnerEnded => 0,
+        };
+        self.since.plus_millis(patience)
     }
 
     /// When the last step was made.

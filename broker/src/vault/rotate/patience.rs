@@ -9,6 +9,15 @@ const LONGEST_PAUSE: u64 = 30_000;
 /// How long nothing may move until somebody is told: with the longest pause within a minute.
 const TOLD_AFTER: u64 = 25_000;
 
+/// What a try was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The next step, and whether what is in force works.
+    Steps,
+    /// Whether somebody still uses the old credential.
+    Uses,
+}
+
 /// What is remembered between tries.
 ///
 /// Pauses begin anew with each process, but not the time until somebody is told: a process that carries on what another
@@ -18,7 +27,8 @@ const TOLD_AFTER: u64 = 25_000;
 pub(super) struct Patience {
     /// When the step was made that an earlier process left.
     left_at: Option<UnixMillis>,
-    failing_since: Option<UnixMillis>,
+    /// And about what it was last.
+    failing: Option<(UnixMillis, About)>,
     failures: u32,
     why: String,
 }
@@ -37,10 +47,24 @@ impl Patience {
         *self = Self::default();
     }
 
+    /// A try brought what was expected, while time has to pass. It ends failures of its kind: of two things that are asked
+    /// in turn, one that never answers would not be noticed for the other one.
+    pub(super) fn answered(&mut self, about: About) {
+        if self.failing.is_some_and(|(_, last)| last == about) {
+            self.restore();
+        }
+    }
+
+    /// Whether nothing moves.
+    pub(super) const fn is_worn(&self) -> bool {
+        self.failing.is_some()
+    }
+
     /// A try brought nothing; how long to pause.
-    pub(super) fn wear(&mut self, why: &str, now: UnixMillis) -> u64 {
+    pub(super) fn wear(&mut self, about: About, why: &str, now: UnixMillis) -> u64 {
         let since = self.left_at.map_or(now, |left_at| left_at.min(now));
-        self.failing_since.get_or_insert(since);
+        let (since, _) = self.failing.unwrap_or((since, about));
+        self.failing = Some((since, about));
         why.clone_into(&mut self.why);
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
@@ -49,7 +73,7 @@ impl Patience {
 
     /// What somebody is to be told.
     pub(super) fn is_over(&self, now: UnixMillis) -> Option<&str> {
-        let since = self.failing_since?;
+        let (since, _) = self.failing?;
         (now.millis_since(since) >= TOLD_AFTER).then_some(self.why.as_str())
     }
 }
@@ -66,7 +90,7 @@ mod tests {
             let mut patience = Patience::since(Some(step));
             let born = now;
             while now.millis_since(born) < 10_000 {
-                now = now.plus_millis(patience.wear("it says no", now));
+                now = now.plus_millis(patience.wear(About::Steps, "it says no", now));
                 if patience.is_over(now).is_some() {
                     let told = now.millis_since(step);
                     assert!((25_000..=60_000).contains(&told), "{told} ms");
@@ -81,12 +105,12 @@ mod tests {
     fn what_only_waits_may_have_waited_for_long_when_it_fails_for_the_first_time() {
         let mut patience = Patience::since(None);
         let now = UnixMillis(1_000_000);
-        patience.wear("it says no", now);
+        patience.wear(About::Steps, "it says no", now);
         assert_eq!(patience.is_over(now.plus_millis(TOLD_AFTER - 1)), None);
         // And a step takes away what was left by another process.
         let mut patience = Patience::since(Some(UnixMillis(1_000)));
         patience.restore();
-        patience.wear("it says no", now);
+        patience.wear(About::Steps, "it says no", now);
         assert_eq!(patience.is_over(now), None);
     }
 
@@ -96,7 +120,7 @@ mod tests {
         let mut now = UnixMillis(1_000_000);
         let mut told = None;
         for _ in 0..1_000 {
-            now = now.plus_millis(patience.wear("it says no", now));
+            now = now.plus_millis(patience.wear(About::Steps, "it says no", now));
             if patience.is_over(now).is_some() && told.is_none() {
                 told = Some(now);
             }
@@ -104,6 +128,28 @@ mod tests {
         let told = told.unwrap().millis_since(UnixMillis(1_000_000));
         assert!(told <= 60_000, "{told} ms");
         patience.restore();
-        assert_eq!(patience.wear("again", now), FIRST_PAUSE);
+        assert_eq!(patience.wear(About::Steps, "again", now), FIRST_PAUSE);
+    }
+    #[test]
+    fn what_answers_again_has_not_failed_since_and_hides_nothing_else_that_fails() {
+        let begun = UnixMillis(1_000_000);
+        let long_after = begun.plus_millis(10 * TOLD_AFTER);
+        let mut patience = Patience::default();
+        patience.wear(About::Steps, "no answer", begun);
+        patience.answered(About::Uses);
+        assert!(patience.is_over(long_after).is_some());
+        patience.answered(About::Steps);
+        assert_eq!(patience.is_over(long_after), None);
+        assert!(!patience.is_worn());
+        // Asked in turn.
+        for seconds in 0..30 {
+            patience.wear(
+                About::Uses,
+                "it does not say",
+                begun.plus_millis(seconds * 1_000),
+            );
+            patience.answered(About::Steps);
+        }
+        assert!(patience.is_over(begun.plus_millis(30_000)).is_some());
     }
 }

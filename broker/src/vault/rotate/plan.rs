@@ -1,7 +1,8 @@
 //! How a secret is to be exchanged: what an administrator says, and the driver that comes of it.
 //!
 //! Whatever cannot work is refused when it is said, in words that name the member and what is right, and repeat
-//! nothing of what was there: a credential that somebody wrote into a plan would be in every log.
+//! nothing of what was there: a credential that somebody wrote into a plan would be in every log. A plan in the log is taken
+//! as it is, since what is under way could not end by one that a later release would not take any more.
 
 mod table;
 
@@ -44,9 +45,18 @@ const LONGEST_OVERLAP: u32 = 92 * 24 * 60 * 60;
 const MOST_DAYS: u32 = 3_650;
 /// Most private networks of a plan: one server, its copies, and another site.
 const MOST_NETWORKS: usize = 16;
-/// Shortest prefix of a private network: 10.0.0.0/8 and fc00::/7 are the widest that there are. A shorter one would
-/// name everything, the cloud's metadata too.
-const SHORTEST_PREFIX: (u8, u8) = (8, 7);
+/// Networks that are private as a whole (RFC 1918, 6598, 4193, and this machine): whatever lies in them may be named.
+const PRIVATE: [&str; 6] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+];
+/// Shortest prefix of a network elsewhere, such as one of a site with addresses of its own. A shorter one would name what
+/// nobody means, the cloud's metadata too.
+const SHORTEST_PREFIX: (u8, u8) = (16, 32);
 
 /// How a secret is to be exchanged, as an administrator says it.
 #[derive(Debug)]
@@ -121,7 +131,11 @@ fn private(table: &mut Table) -> Result<Vec<Network>, Unsuitable> {
         } else {
             shortest
         };
-        network.prefix() < shortest
+        let is_private = PRIVATE
+            .iter()
+            .filter_map(|whole| whole.parse::<Network>().ok())
+            .any(|whole| whole.contains_all(network));
+        !is_private && network.prefix() < shortest
     };
     let why = if networks.len() > MOST_NETWORKS {
         format!("`private` names at most {MOST_NETWORKS} networks")
@@ -152,21 +166,45 @@ impl Rotations {
             rules: new.rules,
         };
         // Whatever cannot work is said now, not when the first rotation is due.
-        self.driver(&plan)?;
+        self.driver(&plan, plan.rules.call)?;
         let planned = Event::RotationPlanned {
             plan: Box::new(plan.clone()),
             by,
         };
-        // What is under way would go on at another third party, and take what it finds there for its own.
         let _changing = self.vault.changing.lock().await;
-        self.is_left_alone(id)?;
-        self.is_managed_by_its_own(&plan)?;
+        let goes_on = self.state.under_way(id).is_some();
+        // What is under way would go on at another third party, and take what it finds there for its own.
+        if !goes_on || !self.is_at_the_same(&plan) {
+            self.is_left_alone(id)?;
+            self.is_managed_by_its_own(&plan)?;
+        }
         self.vault
             .store
             .append(vec![planned])
             .await
             .map_err(VaultError::from)?;
+        if goes_on {
+            self.begin_again();
+        }
         Ok(self.plan_view(&plan))
+    }
+
+    /// Whether a plan speaks to whom the one in force speaks to, in the same way and as the same manager. Networks and
+    /// certificates may be others: without them what is under way might never end.
+    fn is_at_the_same(&self, plan: &RotationPlan) -> bool {
+        let whom = |plan: &RotationPlan| {
+            // As it is written now, whichever version wrote it.
+            let read: ThirdParty = serde_json::from_value(plan.third_party.clone()).ok()?;
+            let mut written = serde_json::to_value(&read).ok()?;
+            written.as_object_mut()?.remove("ca_file");
+            Some(written)
+        };
+        let known = self.state.plan(plan.secret);
+        known.is_some_and(|known| {
+            // Nobody can go on with what nobody can read.
+            let known_whom = whom(&known);
+            known.manager == plan.manager && (known_whom.is_none() || known_whom == whom(plan))
+        })
     }
 
     /// Whoever plans says where the manager's value is sent, so it has to answer to whom the secret answers to. It is
@@ -210,14 +248,19 @@ impl Rotations {
         })
     }
 
-    pub(super) fn driver(&self, plan: &RotationPlan) -> Result<Box<dyn Driver>, RotateError> {
+    /// What speaks to the third party of a plan; no call takes longer than so many milliseconds.
+    pub(super) fn driver(
+        &self,
+        plan: &RotationPlan,
+        longest_call: u64,
+    ) -> Result<Box<dyn Driver>, RotateError> {
         let third_party: ThirdParty =
             serde_json::from_value(plan.third_party.clone()).map_err(|_| {
                 RotateError::Unreadable {
                     secret: self.vault.state.name_of(plan.secret),
                 }
             })?;
-        let longest_call = Duration::from_millis(plan.rules.call);
+        let longest_call = Duration::from_millis(longest_call);
         let outside = self.outside.with(&plan.private)?;
         Ok(third_party.driver(&outside, &self.vault.clock, longest_call)?)
     }

@@ -12,8 +12,8 @@
 //!
 //! **What it misses.** A server whose `pg_hba.conf` lets these roles in without a password: then everything
 //! "works". It is found out before the rotation begins, by a password that cannot be right. A role that is
-//! in the middle of a query when the end comes: ended is who may log in, and sessions that are left after
-//! draining are closed.
+//! in the middle of a query when the end comes: ended is who may log in, and sessions that are left when they are not
+//! waited for any longer are closed.
 
 mod passage;
 mod settings;
@@ -34,7 +34,7 @@ use self::passage::Passage;
 pub use self::settings::Settings;
 use self::verifier::scram_verifier;
 use super::base;
-use super::driver::{Credential, Driver, Made, Order, Unsuitable};
+use super::driver::{Credential, Driver, InUse, Made, Order, Unsuitable};
 use super::machine::{Answer, Creation, Reference};
 use crate::outbound::{self, NotConnected, Reach};
 
@@ -52,7 +52,6 @@ impl Postgres {
         reach: Reach,
         longest_call: Duration,
     ) -> Result<Self, Unsuitable> {
-        settings.check()?;
         // A socket of this machine is this machine.
         let written = if settings.is_socket() {
             Some(Ipv4Addr::LOCALHOST.into())
@@ -282,12 +281,15 @@ impl Driver for Postgres {
         &'a self,
         manager: &'a Credential<'a>,
         reference: &'a Reference,
-    ) -> BoxFuture<'a, Option<bool>> {
+    ) -> BoxFuture<'a, InUse> {
         Box::pin(async move {
-            tokio::time::timeout(self.longest_call, self.sessions(manager, reference))
-                .await
-                .ok()?
-                .ok()
+            let sessions = self.sessions(manager, reference);
+            match tokio::time::timeout(self.longest_call, sessions).await {
+                Ok(Ok(true)) => InUse::Yes,
+                Ok(Ok(false)) => InUse::No,
+                Ok(Err(error)) => InUse::Unclear(said(&error)),
+                Err(_) => InUse::Unclear("no answer in time".to_owned()),
+            }
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::ManualClock;
 use crate::crypto::SealingRoot;
 use crate::outbound::Reach;
 use crate::store::Store;
-use crate::store::event::{SecretUse, Version};
+use crate::store::event::{RotationPlan, SecretUse, Version};
 use crate::store::memory::MemoryStore;
 use crate::vault::{NewVersion, SecretValue, VaultState};
 
@@ -64,19 +64,26 @@ impl World {
         }
     }
 
-    async fn begin(&self) -> RotationView {
+    /// Says how `key` is exchanged.
+    async fn plan(&self, base: &str, private: &[&str]) -> Result<PlanView, RotateError> {
         let description = include_str!("../../../../deploy/rotation/bearer-keys.toml");
         let description = toml::from_str::<toml::Value>(description).unwrap();
         let mut third_party = serde_json::to_value(description).unwrap();
         third_party["kind"] = json!("http");
-        third_party["base"] = json!("http://127.0.0.1:1");
+        third_party["base"] = json!(base);
         let plan = json!({
             "third_party": third_party,
             "manager": "keeper",
-            "private": ["127.0.0.0/8"],
+            "private": private,
         });
         let plan = NewPlan::read(Written(plan)).unwrap();
-        self.rotations.plan("key", plan, By::Broker).await.unwrap();
+        self.rotations.plan("key", plan, By::Broker).await
+    }
+
+    async fn begin(&self) -> RotationView {
+        self.plan("http://127.0.0.1:1", &["127.0.0.0/8"])
+            .await
+            .unwrap();
         let begun = self
             .rotations
             .rotate("key", RotationCause::Asked, By::Broker);
@@ -184,4 +191,39 @@ async fn the_end_of_an_old_version_waits_for_its_leases_and_for_what_gateways_te
         Some(NOW.plus_millis(90_000)),
         "of the old one alone"
     );
+}
+
+#[tokio::test]
+async fn what_is_under_way_goes_on_by_the_plan_of_an_earlier_version_once_its_network_is_named() {
+    let world = World::new().await;
+    let rotation = world.begin().await.id;
+    let rotations = &world.rotations;
+    // As one wrote it that asked for no networks, and took lists that no release takes any more.
+    let secret = rotations.vault.find("key").unwrap();
+    let mut old = rotations.state.plan(secret).unwrap();
+    let named = old.private.split_off(0);
+    let write = async |plan: &RotationPlan| {
+        let (plan, by) = (Box::new(plan.clone()), By::Broker);
+        let planned = Event::RotationPlanned { plan, by };
+        world.store.append(vec![planned]).await.unwrap();
+    };
+    write(&old).await;
+    let goes_on = async || {
+        let mut patience = Patience::default();
+        let carried_on = rotations.try_to_carry_on(rotation, &mut patience);
+        // Nobody is there, so that it stays where it is.
+        let ended = tokio::time::timeout(Duration::from_millis(200), carried_on).await;
+        ended.is_err()
+    };
+    assert!(!goes_on().await, "its network is not named");
+    let elsewhere = world.plan("http://127.0.0.1:2", &["127.0.0.0/8"]).await;
+    let refused = elsewhere.unwrap_err();
+    assert!(matches!(refused, RotateError::UnderWay { .. }), "{refused}");
+    let shown = world.plan("http://127.0.0.1:1", &["127.0.0.0/8"]).await;
+    assert_eq!(shown.unwrap().private, named);
+    assert!(goes_on().await);
+    let mut lax = rotations.state.plan(secret).unwrap();
+    lax.third_party["verify"]["dead"] = json!([]);
+    write(&lax).await;
+    assert!(goes_on().await);
 }

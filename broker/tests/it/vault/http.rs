@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
-use lanyard::vault::rotate::http::{Described, Settings};
+use lanyard::vault::rotate::http::{Described, Settings, Shown};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
 
 use super::servers::{PATIENCE, secret, to_this_machine};
@@ -232,6 +232,37 @@ async fn a_reference_of_dots_ends_nothing_and_is_not_sent() {
 }
 
 #[tokio::test]
+async fn whoever_ends_a_key_shows_itself_and_not_the_key_that_it_ends() {
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let seen = shown.clone();
+    let routes = Router::new().fallback(
+        move |uri: axum::http::Uri, headers: axum::http::HeaderMap| {
+            let user = headers["x-user"].to_str().unwrap().to_owned();
+            seen.lock().unwrap().push((user, uri.path().to_owned()));
+            std::future::ready(StatusCode::OK)
+        },
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    let mut settings: Settings = toml::from_str(DESCRIPTIONS[0].1).unwrap();
+    settings.base = url.parse().unwrap();
+    settings.manager = Shown::Header {
+        header: "x-user".to_owned(),
+        value: "{reference}:{secret}".to_owned(),
+    };
+    let driver = Described::new(settings, to_this_machine(), PATIENCE).unwrap();
+    let victim = Reference("victim".to_owned());
+    let ended = driver.revoke(&Manager::new().shows(), &victim).await;
+    assert_eq!(ended, Answer::Revoked);
+    let [(user, path)] = &shown.lock().unwrap()[..] else {
+        panic!("it was asked once");
+    };
+    assert_eq!(*user, format!("manager:{MANAGER}"));
+    assert!(path.ends_with("/victim"), "{path}");
+}
+
+#[tokio::test]
 async fn a_third_party_that_does_not_answer_has_not_answered() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -292,7 +323,7 @@ fn a_description_that_cannot_work_is_refused_in_words() {
         let text = good.replacen(change, to, 1);
         assert_ne!(text, good, "{change}");
         let settings: Settings = toml::from_str(&text).unwrap();
-        let Err(refused) = Described::new(settings, to_this_machine(), PATIENCE) else {
+        let Err(refused) = settings.check() else {
             panic!("{to} is taken");
         };
         assert!(refused.to_string().contains(says), "{to}: {refused}");

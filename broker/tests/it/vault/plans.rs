@@ -166,6 +166,21 @@ fn numbers_have_bounds_and_networks_are_private() {
         let refused = why(&with(postgres(), at, json!(bad))).unwrap();
         assert!(refused.contains(&named(at)), "{refused}");
     }
+    for good in [
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "172.16.0.0/12",
+        "fc00::/7",
+        "fd00::/8",
+        "198.18.0.0/16",
+        "2001:db8::/32",
+    ] {
+        assert_eq!(
+            why(&with(postgres(), "/private", json!([good]))),
+            None,
+            "{good}"
+        );
+    }
     for bad in [
         json!("127.0.0.0/8"),
         json!(["127.0.0.1"]),
@@ -174,6 +189,10 @@ fn numbers_have_bounds_and_networks_are_private() {
         json!(["0.0.0.0/0"]),
         json!(["::/0"]),
         json!(["8.0.0.0/7"]),
+        // As wide as a private one, and none.
+        json!(["::/7"]),
+        json!(["168.0.0.0/8"]),
+        json!(["2000::/8"]),
         json!(vec!["10.0.0.0/8"; 17]),
     ] {
         let refused = why(&with(postgres(), "/private", bad.clone())).unwrap();

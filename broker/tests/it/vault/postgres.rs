@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lanyard::vault::SecretValue;
-use lanyard::vault::rotate::driver::{Credential, Driver, Order};
+use lanyard::vault::rotate::driver::{Credential, Driver, InUse, Order};
 use lanyard::vault::rotate::machine::{Answer, Creation, Reference};
 use lanyard::vault::rotate::postgres::{Postgres, Settings};
 use ring::{digest, hmac, pbkdf2};
@@ -228,7 +228,7 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
         driver.find(&manager).await,
         Answer::Found([role.clone()].into())
     );
-    assert_eq!(driver.is_used(&manager, &role).await, Some(false));
+    assert_eq!(driver.is_used(&manager, &role).await, InUse::No);
 
     let mut session = PgConnection::connect_with(
         &PgConnectOptions::new_without_pgpass()
@@ -240,7 +240,7 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
     )
     .await
     .unwrap();
-    assert_eq!(driver.is_used(&manager, &role).await, Some(true));
+    assert_eq!(driver.is_used(&manager, &role).await, InUse::Yes);
 
     for again in 0..2 {
         assert_eq!(

@@ -244,18 +244,13 @@ async fn what_is_named_is_connected_to_so_the_listener_does_hear() {
     let (port, came) = listen_everywhere().await;
     let named = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap());
     let outside = Caller::new(Reach::asking(Arc::new(Hostile)).with(&named)).unwrap();
-    for (host, kinds) in [
-        ("127.0.0.1", 5),
-        ("2130706433", 4),
-        ("localhost", 4),
-        ("[::1]", 5),
-    ] {
+    for host in ["127.0.0.1", "2130706433", "localhost", "[::1]"] {
         let before = came.load(Ordering::SeqCst);
         let drivers: Vec<_> = plans(host, port)
             .iter()
             .filter_map(|plan| driver(plan, &outside).ok())
             .collect();
-        assert_eq!(drivers.len(), kinds, "{host}");
+        assert_eq!(drivers.len(), 5, "{host}");
         for driver in drivers {
             let there = tokio::time::timeout(PATIENCE, call(&*driver));
             // Whoever is sent away at once fails; whoever is not waits for an answer.

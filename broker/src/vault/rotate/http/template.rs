@@ -49,7 +49,8 @@ pub(super) fn check(member: &str, template: &str, place: Place) -> Result<(), Un
         };
         if !is_known {
             return Err(Unsuitable::Settings(format!(
-                "`{member}` has braces around something that means nothing there: there are {{reference}},                  {{secret}} outside of paths, and {{key}} where one is made"
+                "`{member}` has braces around something that means nothing there: there are {{reference}}, \
+                 {{secret}} outside of paths, and {{key}} where one is made"
             )));
         }
         rest = after;

@@ -10,7 +10,10 @@ impl Rotation {
     /// [`Rotation::learn`] and [`Rotation::next`] of the very same state.
     pub fn apply(&mut self, fact: &Fact, rules: &Rules, at: UnixMillis) {
         match (fact, &self.step) {
-            (Fact::Alarmed { alarm }, _) => self.alarm = Some(alarm.clone()),
+            (Fact::Alarmed { alarm }, _) => {
+                self.alarm = Some(alarm.clone());
+                self.untold.take_if(|untold| untold == alarm);
+            }
             (Fact::Recovered, _) => self.alarm = None,
             (Fact::Kept, _) => self.abandoned = false,
             (Fact::Abandoned, _) => {
@@ -53,14 +56,11 @@ impl Rotation {
                 self.go(Step::Proving { since: at }, at);
                 self.give_up_quietly(at);
             }
+            // It may go round in circles: somebody still waits since the last step.
             (Fact::Probed { orphans }, Step::Probing { .. }) => self.clear(orphans.clone(), at),
             (Fact::Probed { orphans }, Step::Sweeping) => {
-                self.go(
-                    Step::Tidying {
-                        orphans: orphans.clone(),
-                    },
-                    at,
-                );
+                let orphans = orphans.clone();
+                self.step = Step::Tidying { orphans };
             }
             (Fact::Cleared { reference }, Step::Clearing { orphans }) => {
                 let left = without(orphans, reference);
@@ -68,22 +68,22 @@ impl Rotation {
             }
             (Fact::Cleared { reference }, Step::Tidying { orphans }) => {
                 let left = without(orphans, reference);
-                self.go(
-                    if left.is_empty() {
-                        Step::Sweeping
-                    } else {
-                        Step::Tidying { orphans: left }
-                    },
-                    at,
-                );
+                self.step = if left.is_empty() {
+                    Step::Sweeping
+                } else {
+                    Step::Tidying { orphans: left }
+                };
             }
-            (Fact::Proved, Step::Proving { .. }) => self.go(Step::Publishing, at),
+            (Fact::Proved, Step::Proving { .. }) => {
+                self.is_well();
+                self.go(Step::Publishing, at);
+            }
             (Fact::Disproved, Step::Proving { .. }) => {
                 let useless = self.reference.take();
                 // Another number is another idempotency key: the same one would bring the same credential.
                 self.version = Version(self.version.0.saturating_add(1));
                 self.clear(useless.into_iter().collect(), at);
-                self.alarm = Some(Alarm::NeverWorked);
+                self.tell(Alarm::NeverWorked);
             }
             (Fact::Published, Step::Publishing) => {
                 self.published = true;
@@ -98,6 +98,10 @@ impl Rotation {
             }
             (Fact::Overlapped, Step::Overlapping { .. }) => self.go(Step::Draining, at),
             (Fact::Drained, Step::Draining) => self.go(Step::Confirming, at),
+            // The end that was asked for before did not come about: this is no step that was not made already.
+            (Fact::Confirmed, Step::Confirming) if self.ending => {
+                self.step = Step::Revoking { asked: false };
+            }
             (Fact::Confirmed, Step::Confirming) => self.go(Step::Revoking { asked: false }, at),
             (Fact::Reverted, Step::Overlapping { .. } | Step::Draining | Step::Confirming) => {
                 self.change_places(rules, at)
@@ -109,19 +113,22 @@ impl Rotation {
                 },
                 at,
             ),
-            (Fact::Lost { .. }, Step::Revoking { .. }) => self.go(
-                Step::Burying {
+            (Fact::Lost { .. }, Step::Revoking { .. }) => {
+                self.step = Step::Burying {
                     since: at,
                     said: false,
-                },
-                at,
-            ),
-            (Fact::Undead, Step::Burying { said, .. }) => {
-                let alarm = said.then_some(Alarm::Undead);
-                self.go(Step::Confirming, at);
-                self.alarm = alarm;
+                };
             }
-            (Fact::Buried, Step::Burying { .. }) => self.go(Step::Sweeping, at),
+            (Fact::Undead, Step::Burying { said, .. }) => {
+                if *said {
+                    self.tell(Alarm::Undead);
+                }
+                self.step = Step::Confirming;
+            }
+            (Fact::Buried, Step::Burying { .. }) => {
+                self.is_well();
+                self.go(Step::Sweeping, at);
+            }
             (Fact::Swept, Step::Sweeping) => {
                 let outcome = if !self.published {
                     Outcome::Abandoned
@@ -130,26 +137,41 @@ impl Rotation {
                 } else {
                     Outcome::Rotated
                 };
+                self.is_well();
                 self.go(Step::Over(outcome), at);
             }
             _ => {}
         }
     }
 
-    /// A step forward; what was wrong before is over.
+    /// A step forward: it does not stand still any more. What else is wrong may be so still.
     fn go(&mut self, step: Step, at: UnixMillis) {
         self.step = step;
         self.since = at;
+        let stood = |alarm: &mut Alarm| matches!(alarm, Alarm::Stuck { .. } | Alarm::BothDead);
+        self.alarm.take_if(stood);
+    }
+
+    /// Nobody has to look any more.
+    fn is_well(&mut self) {
         self.alarm = None;
+        self.untold = None;
+    }
+
+    /// Somebody has to be told, once for as long as it is so.
+    fn tell(&mut self, alarm: Alarm) {
+        if self.alarm.as_ref() != Some(&alarm) {
+            self.untold = Some(alarm);
+        }
     }
 
     /// These go, and then it begins again, or ends.
     fn clear(&mut self, orphans: BTreeSet<Reference>, at: UnixMillis) {
         if orphans.is_empty() {
-            self.go(Step::Creating { asked: false }, at);
+            self.step = Step::Creating { asked: false };
             self.give_up_quietly(at);
         } else {
-            self.go(Step::Clearing { orphans }, at);
+            self.step = Step::Clearing { orphans };
         }
     }
 
@@ -160,7 +182,10 @@ impl Rotation {
             return;
         }
         match self.step {
-            Step::Looking => self.go(Step::Over(Outcome::Abandoned), at),
+            Step::Looking => {
+                self.is_well();
+                self.go(Step::Over(Outcome::Abandoned), at);
+            }
             Step::Creating { asked: false } => self.go(Step::Sweeping, at),
             Step::Proving { .. } | Step::Publishing => {
                 let unwanted = self.reference.take();
@@ -183,6 +208,7 @@ impl Rotation {
         self.reverted = !self.reverted;
         self.abandoned = false;
         self.ending = false;
+        self.is_well();
         self.go(
             Step::Overlapping {
                 until: at.plus_millis(rules.overlap),

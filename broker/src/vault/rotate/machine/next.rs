@@ -6,6 +6,10 @@ use crate::clock::UnixMillis;
 impl Rotation {
     /// What to do now.
     pub fn next(&self, rules: &Rules, around: Around, now: UnixMillis) -> Todo {
+        if let Some(alarm) = &self.untold {
+            let alarm = alarm.clone();
+            return Todo::Record(Fact::Alarmed { alarm });
+        }
         match &self.step {
             Step::Looking | Step::Sweeping => Todo::Ask(Call::Find),
             Step::Creating { asked: false } => Todo::Change(Call::Create(self.version)),
@@ -35,6 +39,7 @@ impl Rotation {
                     .old_used
                     .map_or(self.since, |used| used.max(self.since))
                     .plus_millis(rules.quiet);
+                let quiet = around.asked_again.map_or(quiet, |again| again.max(quiet));
                 if now >= quiet && !self.abandoned {
                     return Todo::Record(Fact::Drained);
                 }

@@ -240,6 +240,7 @@ impl Run {
             let around = Around {
                 old_used: None,
                 compared: self.compared,
+                ..Around::default()
             };
             let todo = self.rotation.next(&RULES, around, self.now);
             if let Todo::Wait(until) = todo {
@@ -426,6 +427,7 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
         let around = Around {
             old_used: None,
             compared: run.compared,
+            ..Around::default()
         };
         match run.rotation.next(&rules, around, run.now) {
             Todo::Wait(until) => run.now = until,
@@ -444,6 +446,7 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
         let around = Around {
             old_used: None,
             compared: run.compared,
+            ..Around::default()
         };
         match run.rotation.next(&rules, around, run.now) {
             Todo::Wait(until) => run.now = until,

@@ -17,6 +17,9 @@ use tokio_rustls::client::TlsStream;
 /// `SSLRequest`: its length, and the code that is no version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
+/// The longest file of certificates: all that browsers believe have a quarter of it.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
 /// TLS over a connection, or nothing: in clear a password would be anybody's.
 pub(super) async fn begin(
     mut server: TcpStream,
@@ -24,7 +27,7 @@ pub(super) async fn begin(
     ca_file: Option<&Path>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let config = match ca_file {
-        Some(file) => believing(&tokio::fs::read(file).await?),
+        Some(file) => believing(&read(file).await?),
         None => believing_as_usual(),
     };
     let config = config.map_err(io::Error::other)?;
@@ -37,6 +40,19 @@ pub(super) async fn begin(
     TlsConnector::from(Arc::new(config))
         .connect(name, server)
         .await
+}
+
+/// A file of certificates, as far as one may be long. What is no file, such as a device or a pipe, might never end.
+async fn read(file: &Path) -> io::Result<Vec<u8>> {
+    if !tokio::fs::metadata(file).await?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut pem = Vec::new();
+    let mut file = tokio::fs::File::open(file).await?.take(LONGEST_FILE + 1);
+    if file.read_to_end(&mut pem).await? as u64 > LONGEST_FILE {
+        return Err(io::Error::other("the file is too long"));
+    }
+    Ok(pem)
 }
 
 /// These certificates and no others.
@@ -69,4 +85,21 @@ fn believing_as_usual() -> Result<ClientConfig, rustls::Error> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_end_is_no_file_of_certificates() {
+        assert!(read(Path::new("/dev/zero")).await.is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("certificates");
+        let longest = usize::try_from(LONGEST_FILE).unwrap();
+        for (length, is_read) in [(longest, true), (longest + 1, false)] {
+            std::fs::write(&file, vec![b'a'; length]).unwrap();
+            assert_eq!(read(&file).await.is_ok(), is_read, "{length}");
+        }
+    }
 }

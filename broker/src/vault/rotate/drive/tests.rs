@@ -1,0 +1,421 @@
+//! Rotations at a third party in memory that goes wrong for ever, on a clock that passes as fast as it is waited for.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::vault::rotate::driver::Unsuitable;
+use crate::vault::rotate::machine::{Creation, Known, Outcome};
+
+const BEGAN: UnixMillis = UnixMillis(1_000_000);
+/// Those of a plan that names none.
+const RULES: Rules = crate::vault::rotate::USUAL_RULES;
+/// Until when somebody has to be told.
+const TOLD: u64 = 60_000;
+
+/// Goes by the time that tokio's sleeps take.
+struct Passing(Instant);
+
+impl Clock for Passing {
+    fn now(&self) -> UnixMillis {
+        BEGAN.plus_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
+/// What the third party does otherwise than it should.
+type Odd = fn(&Call, UnixMillis) -> Option<Answer>;
+
+struct World {
+    clock: Passing,
+    cause: RotationCause,
+    odd: Odd,
+    in_use: fn(UnixMillis) -> InUse,
+    /// Whether an end that is said ends nothing.
+    is_undead: bool,
+    rotation: Mutex<Rotation>,
+    facts: Mutex<Vec<(Fact, UnixMillis)>>,
+    calls: Mutex<Vec<Call>>,
+    there: Mutex<BTreeMap<Reference, u32>>,
+}
+
+fn as_it_should(_: &Call, _: UnixMillis) -> Option<Answer> {
+    None
+}
+
+fn role(version: u32) -> Reference {
+    Reference(format!("role-{version}"))
+}
+
+impl World {
+    /// A rotation of version 1, which is there.
+    fn new(odd: Odd) -> Self {
+        let old = Known {
+            version: Version(1),
+            reference: role(1),
+        };
+        Self {
+            clock: Passing(Instant::now()),
+            cause: RotationCause::Asked,
+            odd,
+            in_use: |_| InUse::NotTold,
+            is_undead: false,
+            rotation: Mutex::new(Rotation::begin(
+                Creation::Returned,
+                Some(old),
+                Version(2),
+                BEGAN,
+            )),
+            facts: Mutex::default(),
+            calls: Mutex::default(),
+            there: Mutex::new(BTreeMap::from([(role(1), 1)])),
+        }
+    }
+
+    /// Carried on for so long, or until it is over.
+    async fn pass(&self, seconds: u64) {
+        let mut patience = Patience::default();
+        let driven = drive(self, self, &self.clock, &mut patience);
+        if let Ok(ended) = timeout(Duration::from_secs(seconds), driven).await {
+            ended.unwrap();
+        }
+    }
+
+    /// When these became certain, in seconds since the beginning.
+    fn when(&self, which: impl Fn(&Fact) -> bool) -> Vec<u64> {
+        let facts = self.facts.lock().unwrap();
+        let those = facts.iter().filter(|(fact, _)| which(fact));
+        those
+            .map(|(_, at)| at.millis_since(BEGAN) / 1_000)
+            .collect()
+    }
+
+    fn told(&self, word: &str) -> Vec<u64> {
+        self.when(|fact| matches!(fact, Fact::Alarmed { alarm } if alarm.word() == word))
+    }
+
+    /// Somebody was told once, in time after `first`, and what it is can still be seen.
+    fn is_told_once_after(&self, first: u64, word: &str) {
+        let told = self.told(word);
+        let [told] = told[..] else {
+            panic!(
+                "{word}: told at {told:?} s: {:?}",
+                self.facts.lock().unwrap()
+            );
+        };
+        assert!(
+            told.saturating_sub(first) * 1_000 <= TOLD,
+            "{told} s after {first} s"
+        );
+        assert_eq!(self.alarm().as_deref(), Some(word));
+    }
+
+    fn alarm(&self) -> Option<String> {
+        let rotation = self.rotation.lock().unwrap();
+        rotation.alarm().map(|alarm| alarm.word().to_owned())
+    }
+
+    fn count(&self, which: impl Fn(&Call) -> bool) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| which(call)).count()
+    }
+
+    fn called(&self, call: Call) -> Answer {
+        let odd = (self.odd)(&call, self.clock.now());
+        self.calls.lock().unwrap().push(call.clone());
+        if let Some(odd) = odd {
+            return odd;
+        }
+        let mut there = self.there.lock().unwrap();
+        match call {
+            Call::Find => Answer::Found(there.keys().cloned().collect()),
+            Call::Create(version) => {
+                there.insert(role(version.0), version.0);
+                Answer::Created(role(version.0))
+            }
+            Call::Verify(version) if there.contains_key(&role(version.0)) => Answer::Works,
+            Call::Verify(_) => Answer::Dead,
+            Call::Revoke(reference) => {
+                if !self.is_undead {
+                    there.remove(&reference);
+                }
+                Answer::Revoked
+            }
+            Call::Compare { .. } => unreachable!("it is two calls"),
+        }
+    }
+}
+
+impl Journal for World {
+    fn rotation(&self) -> Rotation {
+        self.rotation.lock().unwrap().clone()
+    }
+
+    fn rules(&self) -> Rules {
+        RULES
+    }
+
+    fn cause(&self) -> RotationCause {
+        self.cause
+    }
+
+    fn old_used(&self) -> Option<UnixMillis> {
+        None
+    }
+
+    fn record(&self, fact: Fact, _: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>> {
+        let now = self.clock.now();
+        self.rotation.lock().unwrap().apply(&fact, &RULES, now);
+        self.facts.lock().unwrap().push((fact, now));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn manager(&self) -> Result<Opened, Halted> {
+        self.version(Version(0))
+    }
+
+    fn version(&self, version: Version) -> Result<Opened, Halted> {
+        Ok(Opened {
+            reference: role(version.0),
+            secret: SecretValue::parse(Zeroizing::new(version.0.to_string())).unwrap(),
+        })
+    }
+
+    fn idempotency_key(&self, version: Version) -> String {
+        version.0.to_string()
+    }
+}
+
+impl Driver for World {
+    fn creation(&self, _: Option<&Reference>) -> Result<Creation, Unsuitable> {
+        Ok(Creation::Returned)
+    }
+
+    fn find<'a>(&'a self, _: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(self.called(Call::Find)))
+    }
+
+    fn create<'a>(&'a self, _: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
+        let version = Version(order.idempotency_key.parse().unwrap());
+        Box::pin(std::future::ready(
+            self.called(Call::Create(version)).into(),
+        ))
+    }
+
+    fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        let version = Version(credential.secret.expose().parse().unwrap());
+        Box::pin(std::future::ready(self.called(Call::Verify(version))))
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        _: &'a Credential<'a>,
+        reference: &'a Reference,
+    ) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(
+            self.called(Call::Revoke(reference.clone())),
+        ))
+    }
+
+    fn is_used<'a>(&'a self, _: &'a Credential<'a>, _: &'a Reference) -> BoxFuture<'a, InUse> {
+        Box::pin(std::future::ready((self.in_use)(self.clock.now())))
+    }
+}
+
+fn unclear() -> Option<Answer> {
+    Some(Answer::Unclear("no answer in time".to_owned()))
+}
+
+fn refused() -> Option<Answer> {
+    Some(Answer::Refused("not now".to_owned()))
+}
+
+fn is_lost(fact: &Fact) -> bool {
+    matches!(fact, Fact::Lost { .. } | Fact::Declined { .. })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_refused_or_lost_for_ever_is_told_of_and_asked_for_ever_more_rarely() {
+    let ends: [Odd; 2] = [
+        |call, _| matches!(call, Call::Revoke(_)).then(refused).flatten(),
+        |call, _| matches!(call, Call::Revoke(_)).then(unclear).flatten(),
+    ];
+    for odd in ends {
+        let world = World::new(odd);
+        world.pass(3_600).await;
+        let first = world.when(is_lost)[0];
+        world.is_told_once_after(first, "stuck");
+        let asked = world.count(|call| matches!(call, Call::Revoke(_)));
+        assert!(
+            (40..=200).contains(&asked),
+            "asked {asked} times in an hour"
+        );
+        assert_eq!(world.there.lock().unwrap().len(), 2, "nothing was ended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_or_lost_for_ever_is_told_of_and_asked_for_ever_more_rarely() {
+    let makes: [Odd; 2] = [
+        |call, _| matches!(call, Call::Create(_)).then(refused).flatten(),
+        |call, _| matches!(call, Call::Create(_)).then(unclear).flatten(),
+    ];
+    for odd in makes {
+        let world = World::new(odd);
+        world.pass(3_600).await;
+        world.is_told_once_after(world.when(is_lost)[0], "stuck");
+        let asked = world.count(|call| matches!(call, Call::Create(_)));
+        assert!(
+            (40..=200).contains(&asked),
+            "asked {asked} times in an hour"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_goes_on_naming_what_was_ended_is_told_of_and_not_asked_without_a_pause() {
+    let world = World::new(|call, _| {
+        let listed = [role(1), role(2)].into_iter().collect();
+        matches!(call, Call::Find).then_some(Answer::Found(listed))
+    });
+    // What is there before is nobody else's business, so the stranger comes later.
+    let mut begun = world.rotation();
+    begun.apply(
+        &Fact::Looked {
+            before: [role(1)].into_iter().collect(),
+        },
+        &RULES,
+        BEGAN,
+    );
+    *world.rotation.lock().unwrap() = begun;
+    world.pass(3_600).await;
+    let buried = world.when(|fact| *fact == Fact::Buried);
+    world.is_told_once_after(buried[0], "stuck");
+    let asked = world.count(|call| matches!(call, Call::Find));
+    assert!(asked <= 200, "asked {asked} times in an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_that_is_missing_while_both_are_good_alarms_nobody() {
+    let world = World::new(|call, now| {
+        let is_away = (30_000..42_000).contains(&now.millis_since(BEGAN));
+        (is_away && matches!(call, Call::Verify(_)))
+            .then(unclear)
+            .flatten()
+    });
+    world.pass(3_600).await;
+    assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+    assert_eq!(world.told("stuck"), [0_u64; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_was_told_is_told_too_that_it_is_over() {
+    let world = World::new(|call, now| {
+        let is_away = (20_000..80_000).contains(&now.millis_since(BEGAN));
+        (is_away && matches!(call, Call::Verify(_)))
+            .then(unclear)
+            .flatten()
+    });
+    world.pass(115).await;
+    let told = world.told("stuck");
+    assert!(told.len() == 1 && (45..=80).contains(&told[0]), "{told:?}");
+    let recovered = world.when(|fact| *fact == Fact::Recovered);
+    assert!(
+        recovered.len() == 1 && (80..=112).contains(&recovered[0]),
+        "{recovered:?}"
+    );
+    assert_eq!(world.alarm(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stays_logged_in_holds_back_the_end_for_a_while_and_of_a_leak_not_at_all() {
+    let overlap_and_quiet = (RULES.overlap + RULES.quiet) / 1_000;
+    for (cause, held) in [
+        (RotationCause::Asked, overlap_and_quiet),
+        (RotationCause::Schedule, overlap_and_quiet),
+        (RotationCause::Leak, RULES.quiet / 1_000),
+        (RotationCause::Drift, RULES.quiet / 1_000),
+        (RotationCause::OwnerEnded, RULES.quiet / 1_000),
+    ] {
+        let world = World {
+            cause,
+            in_use: |_| InUse::Yes,
+            ..World::new(as_it_should)
+        };
+        world.pass(3_600).await;
+        let began = world.when(|fact| *fact == Fact::Overlapped)[0];
+        let drained = world.when(|fact| *fact == Fact::Drained);
+        assert_eq!(drained.len(), 1, "{cause:?}");
+        let waited = drained[0] - began;
+        assert!((held..=held + 2).contains(&waited), "{cause:?}: {waited} s");
+        assert_eq!(world.told("still_used"), drained, "{cause:?}");
+        assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+        assert_eq!(world.alarm(), None, "what was cut off is over");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_known_of_sessions_is_not_taken_for_none() {
+    let world = World {
+        in_use: |_| InUse::Unclear("no answer in time".to_owned()),
+        ..World::new(as_it_should)
+    };
+    world.pass(3_600).await;
+    let began = world.when(|fact| *fact == Fact::Overlapped)[0];
+    let drained = world.when(|fact| *fact == Fact::Drained)[0];
+    assert!(
+        (drained - began) * 1_000 >= RULES.overlap + RULES.quiet,
+        "drained after {} s",
+        drained - began
+    );
+    let told = world.told("stuck");
+    let asked = began + RULES.quiet / 1_000;
+    assert!(
+        told.len() == 1 && told[0] <= asked + TOLD / 1_000,
+        "{told:?}"
+    );
+    // Whoever is gone is not waited for.
+    let world = World {
+        in_use: |now| {
+            if now.millis_since(BEGAN) < 200_000 {
+                InUse::Yes
+            } else {
+                InUse::No
+            }
+        },
+        ..World::new(as_it_should)
+    };
+    world.pass(3_600).await;
+    let drained = world.when(|fact| *fact == Fact::Drained)[0];
+    // Somebody was seen once, and nobody a while later.
+    let quiet = began + 2 * RULES.quiet / 1_000;
+    assert!((quiet..quiet + 2).contains(&drained), "{drained} s");
+    assert_eq!(world.told("still_used"), [0_u64; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_never_work_are_told_of_once() {
+    let world = World::new(|call, _| {
+        let is_new = matches!(call, Call::Verify(version) if *version != Version(1));
+        is_new.then_some(Answer::Dead)
+    });
+    world.pass(3_600).await;
+    let disproved = world.when(|fact| *fact == Fact::Disproved);
+    assert!(disproved.len() > 10, "{disproved:?}");
+    world.is_told_once_after(disproved[0], "never_worked");
+    assert!(world.there.lock().unwrap().contains_key(&role(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_key_that_works_although_it_was_ended_is_told_of_once() {
+    let world = World {
+        is_undead: true,
+        ..World::new(as_it_should)
+    };
+    world.pass(3_600).await;
+    let undead = world.when(|fact| *fact == Fact::Undead);
+    assert!(undead.len() > 10, "{undead:?}");
+    world.is_told_once_after(undead[0], "undead");
+}
