@@ -16,6 +16,8 @@ pub enum Problem {
     AbsoluteForm,
     /// Name one host, and frame the body in one way.
     Ambiguous,
+    /// Open a connection for the host that is called.
+    Misdirected,
     /// No such integration here any more.
     Unknown,
     /// The integration allows none.
@@ -53,6 +55,7 @@ impl Problem {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::AbsoluteForm | Self::Ambiguous | Self::BrokenOff => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Unknown => StatusCode::NOT_FOUND,
             Self::WebSocket => StatusCode::FORBIDDEN,
             Self::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -70,6 +73,7 @@ impl Problem {
         match self {
             Self::AbsoluteForm => "absolute_form",
             Self::Ambiguous => "ambiguous_request",
+            Self::Misdirected => "misdirected",
             Self::Unknown => "unknown_integration",
             Self::WebSocket => "websocket_refused",
             Self::Budget { .. } => "budget_spent",
@@ -89,6 +93,7 @@ impl Problem {
         match self {
             Self::AbsoluteForm => "send the path alone, not a whole URL".to_owned(),
             Self::Ambiguous => "name one host, and frame the body in one way".to_owned(),
+            Self::Misdirected => "this connection was opened for another host".to_owned(),
             Self::Unknown => "no integration of this name is carried here".to_owned(),
             Self::WebSocket => "this integration allows no WebSocket".to_owned(),
             Self::Budget { limit, .. } => format!("the integration's `{limit}` is reached"),

@@ -1,6 +1,7 @@
 //! Where calls come in: TLS with HTTP/2 and 1.1, bounded heads, and certificates that are read again on a signal.
 
 mod framing;
+mod named;
 mod strict;
 
 use std::io;
@@ -19,6 +20,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 pub(super) use self::framing::ends_connection;
+use self::named::Named;
+pub(super) use self::named::ServerName;
 use self::strict::Strictly;
 use super::config::TlsFiles;
 
@@ -115,7 +118,7 @@ pub(super) async fn serve(
         Some(certificate) => {
             let tls = axum_server::tls_rustls::RustlsAcceptor::new(certificate.config.clone())
                 .acceptor(axum_server::accept::NoDelayAcceptor::new());
-            server.acceptor(Strictly(tls)).serve(service).await
+            server.acceptor(Strictly(Named(tls))).serve(service).await
         }
     }
 }

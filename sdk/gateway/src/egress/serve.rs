@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::config::Config;
+use super::config::{Config, TlsFiles};
 use super::keeper::{Keeper, Rerouting};
 use super::lease::{BrokerLeases, LeaseSource, NoLeases};
 use super::listener::{Certificate, ListenError, bind, serve};
@@ -108,6 +108,17 @@ impl Egress {
     pub async fn serve_plain(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
         listener.set_nonblocking(true)?;
         serve(listener, None, self.door(), Handle::new()).await
+    }
+
+    /// Serves callers over TLS on this socket, for as long as it is polled.
+    pub async fn serve_tls(
+        &self,
+        listener: std::net::TcpListener,
+        files: TlsFiles,
+    ) -> Result<(), StartError> {
+        listener.set_nonblocking(true)?;
+        let certificate = Arc::new(Certificate::load(files)?);
+        Ok(serve(listener, Some(certificate), self.door(), Handle::new()).await?)
     }
 
     /// What operators reach: `/livez`, `/readyz`, `/metrics`.

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::uri::Authority;
 use http::{Request, StatusCode, Version};
 use lanyard_sdk::Gateway;
 use lanyard_sdk::gateway::{GatewayLayer, TrustedProxies};
@@ -20,7 +21,7 @@ use tower::{Layer, ServiceExt};
 use super::answer::Problem;
 use super::caller_body;
 use super::door::Door;
-use super::listener::ends_connection;
+use super::listener::{ServerName, ends_connection};
 use super::meter::Meter;
 use super::station::Station;
 use super::upstream::{Clients, Resolver};
@@ -175,6 +176,14 @@ fn unambiguous(request: &Request<Body>) -> Result<(), Problem> {
         return Err(Problem::Ambiguous);
     }
     let authority = request.uri().authority();
+    if let Some(name) = request.extensions().get::<ServerName>() {
+        let host = host.and_then(|host| host.to_str().ok());
+        let called = authority.map(Authority::as_str).or(host);
+        // RFC 9110, 15.5.20.
+        if called.is_some_and(|called| !name.is_of(called)) {
+            return Err(Problem::Misdirected);
+        }
+    }
     if request.version() >= Version::HTTP_2 {
         // RFC 9113, 8.3.1: they say the same, or there is one.
         let differs = host.zip(authority).is_some_and(|(host, authority)| {

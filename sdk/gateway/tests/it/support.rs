@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use lanyard_gateway::egress::Egress;
+use lanyard_gateway::egress::config::TlsFiles;
 use lanyard_gateway::egress::lease::{Answer, Asking, LeaseSource, NoLeases, Question};
 use lanyard_gateway::egress::upstream::{Resolver, SystemResolver};
 use lanyard_sdk::gateway::GatewayError;
@@ -76,6 +77,7 @@ pub(crate) struct Opened {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     gateway: Arc<Mutex<Gateway>>,
+    pub(crate) egress: Arc<Egress>,
 }
 
 impl Opened {
@@ -111,12 +113,15 @@ impl Opened {
         let admin = serve(egress.admin()).await;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { egress.serve_plain(listener).await.unwrap() });
+        let egress = Arc::new(egress);
+        let serving = Arc::clone(&egress);
+        tokio::spawn(async move { serving.serve_plain(listener).await.unwrap() });
         let opened = Self {
             issuer,
             address,
             admin,
             gateway,
+            egress,
         };
         opened.until_ready().await;
         opened
@@ -179,6 +184,26 @@ impl World {
             opened,
             tokens: AtomicU64::new(100),
         }
+    }
+
+    /// Behind TLS as well, as `localhost`; where, and its certificate as PEM.
+    pub(crate) fn behind_tls(&self) -> (SocketAddr, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert_file: folder.path().join("cert.pem"),
+            key_file: folder.path().join("key.pem"),
+        };
+        std::fs::write(&files.cert_file, made.cert.pem()).unwrap();
+        std::fs::write(&files.key_file, made.signing_key.serialize_pem()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let egress = Arc::clone(&self.opened.egress);
+        tokio::spawn(async move {
+            egress.serve_tls(listener, files).await.unwrap();
+            drop(folder);
+        });
+        (address, made.cert.pem())
     }
 
     /// The gateway of the moment.
