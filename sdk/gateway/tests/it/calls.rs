@@ -69,6 +69,9 @@ async fn the_third_party_sees_the_credential_and_the_caller_never_does() {
         .header("cookie", "a=b")
         .header("x-forwarded-for", "1.2.3.4")
         .header("proxy-authorization", &token)
+        // Of a hop is what it says so of: the caller's, not what is put in.
+        .header("connection", "authorization, x-of-a-hop")
+        .header("x-of-a-hop", "1")
         .header("x-kept", "kept")
         .body(format!("echo {VALUE} please"))
         .send()
@@ -91,7 +94,12 @@ async fn the_third_party_sees_the_credential_and_the_caller_never_does() {
     assert_eq!(headers["host"], upstream.to_string());
     assert_eq!(headers["x-kept"], "kept");
     assert_eq!(headers["accept-encoding"], "identity");
-    for gone in ["cookie", "x-forwarded-for", "proxy-authorization"] {
+    for gone in [
+        "cookie",
+        "x-forwarded-for",
+        "proxy-authorization",
+        "x-of-a-hop",
+    ] {
         assert!(!headers.contains_key(gone), "{gone}");
     }
     assert!(!format!("{seen:?}").contains(&token));

@@ -26,3 +26,4 @@ mod telemetry;
 mod third_party;
 mod tls;
 mod ways;
+mod websocket;
