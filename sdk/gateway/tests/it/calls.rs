@@ -149,7 +149,7 @@ async fn what_no_rule_names_or_no_scope_allows_never_leaves() {
     assert!(seen.lock().unwrap().is_empty());
 }
 
-async fn raw(address: SocketAddr, request: &str) -> String {
+pub(crate) async fn raw(address: SocketAddr, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

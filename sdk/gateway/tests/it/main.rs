@@ -15,6 +15,7 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+mod abuse;
 mod calls;
 mod canary;
 mod deploy;
