@@ -26,7 +26,7 @@ pub(super) struct IntegrationEntry {
 }
 
 /// An integration as the files want it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) owner: String,
     pub(super) gateways: BTreeSet<String>,
@@ -73,6 +73,16 @@ impl Wanted {
             integration,
             place,
         })
+    }
+
+    /// As it is carried as long as these gateways are missing.
+    pub(super) fn without(&self, missing: &[String]) -> Self {
+        let mut gateways = self.gateways.clone();
+        gateways.retain(|gateway| !missing.contains(gateway));
+        Self {
+            gateways,
+            ..self.clone()
+        }
     }
 
     /// As `POST /v1/integrations` takes it.

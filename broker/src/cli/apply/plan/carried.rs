@@ -92,6 +92,24 @@ fn an_integration_waits_for_its_gateway_and_is_then_made_once() {
 }
 
 #[test]
+fn a_change_reaches_the_gateways_that_are_there_while_another_is_waited_for() {
+    let second = STRIPE.replace("[\"egress-eu\"]", "[\"egress-eu\", \"egress-us\"]");
+    let second = second.replace("\"GET\"", "\"POST\"");
+    let second = format!(
+        "{second}[[gateway]]\nname = \"egress-us\"\nowner = \"team\"\n\
+         audiences = [\"https://egress.example\"]\negress = true\n"
+    );
+    let words = told(&second, &carried(), false);
+    let has = |part: &str| words.iter().any(|words| words.contains(part));
+    assert!(
+        has("! integration stripe: waits for egress-us"),
+        "{words:?}"
+    );
+    assert!(has("rule `GET /v1/charges` taken away"), "{words:?}");
+    assert!(!has("gateways egress-eu ->"), "{words:?}");
+}
+
+#[test]
 fn what_differs_in_an_integration_is_said_rule_by_rule() {
     let changed = STRIPE
         .replace("api.stripe.com", "api.example.com")

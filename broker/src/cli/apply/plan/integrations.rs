@@ -33,11 +33,15 @@ pub(super) fn steps(
     let mut steps = Vec::new();
     for (name, wanted) in &desired.integrations {
         let missing = missing_gateways(desired, present, wanted, prune)?;
+        // Those that are there carry it meanwhile: a change that takes something away waits for nobody.
+        let wanted = &wanted.without(&missing);
         if !missing.is_empty() {
             steps.push(Step::AwaitGateways {
                 name: name.clone(),
                 gateways: missing,
             });
+        }
+        if wanted.gateways.is_empty() {
             continue;
         }
         let Some(found) = there.get(name.as_str()) else {
