@@ -107,6 +107,15 @@ pub fn shown(name: &str, value: Option<&Value>) -> String {
             .and_then(|number| readable(name, number))
             .unwrap_or_else(|| number.to_string()),
         (_, None | Some(Value::Null)) => "-".to_owned(),
+        // What belongs to a step is for machines.
+        ("step", Some(Value::Object(step))) if step.len() == 1 => {
+            step.keys().map(|word| line(word)).collect()
+        }
+        ("alarm", Some(Value::Object(alarm))) => {
+            let text = |member| alarm.get(member).and_then(Value::as_str);
+            let words = [text("alarm"), text("why")];
+            line(&words.into_iter().flatten().collect::<Vec<_>>().join(": "))
+        }
         (_, Some(Value::String(text))) => line(text),
         (_, Some(other)) => line(&other.to_string()),
     }
@@ -154,6 +163,19 @@ mod tests {
         assert_eq!(
             table(&rows, &["id", "tags"]),
             "ID         TAGS\n01         a b\n\\u{1b}[2J  -\n"
+        );
+    }
+
+    #[test]
+    fn where_a_rotation_stands_is_a_word() {
+        let rows = [
+            json!({"step": {"over": "rotated"}, "alarm": null}),
+            json!({"step": "looking", "alarm": {"alarm": "both_dead"}}),
+            json!({"step": {"proving": {"since": 1}}, "alarm": {"alarm": "stuck", "why": "no"}}),
+        ];
+        assert_eq!(
+            table(&rows, &["step", "alarm"]),
+            "STEP     ALARM\nover     -\nlooking  both_dead\nproving  stuck: no\n"
         );
     }
 

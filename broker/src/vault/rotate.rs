@@ -38,9 +38,10 @@ use self::drive::{Halted, Journal, drive};
 use self::driver::{Credential, Driver, Unsuitable};
 use self::due::due;
 use self::journal::LogJournal;
-use self::machine::{Alarm, Answer, Creation, Fact, Known};
+use self::machine::{Alarm, Answer, Creation, Fact, Known, Step};
 use self::patience::{About, Patience};
-use self::state::RotationState;
+use self::state::{RotationState, Under};
+use self::third_party::ThirdParty;
 use super::integrations::IntegrationState;
 use super::{Vault, VaultError};
 use crate::clock::UnixMillis;
@@ -385,6 +386,10 @@ impl Rotations {
         rotation: NodeId,
         patience: &mut Patience,
     ) -> Result<(), Halted> {
+        // Somebody else's turn; whoever stands still there has told of it.
+        while self.waits_for_another(rotation) {
+            tokio::time::sleep(LOOK).await;
+        }
         let missing = |error: RotateError| Halted::Missing(error.to_string());
         let journal = self.journal(rotation, By::Broker).map_err(missing)?;
         let plan = self.planned(journal.begun.secret).map_err(missing)?;
@@ -392,6 +397,30 @@ impl Rotations {
         let longest_call = journal.begun.rules.call;
         let driver = self.driver(&plan, longest_call).map_err(missing)?;
         drive(&journal, &*driver, &*self.vault.clock, patience).await
+    }
+
+    /// Whether a rotation that began before goes on where the credentials of this one are listed: its end would be that of
+    /// what this one made. Only the first look waits, since nothing was made before it.
+    fn waits_for_another(&self, rotation: NodeId) -> bool {
+        let listed_at = |under: &Under| {
+            let plan = self.state.plan(under.secret)?;
+            let third_party: ThirdParty = serde_json::from_value(plan.third_party).ok()?;
+            Some(third_party.listed_at())
+        };
+        let Some(ours) = self.state.rotation(rotation) else {
+            return false;
+        };
+        let Some(at) = listed_at(&ours) else {
+            return false;
+        };
+        let mut before = self.state.all_under_way().into_iter();
+        *ours.rotation.step() == Step::Looking
+            && before.any(|other| {
+                let under = (other < rotation).then(|| self.state.rotation(other));
+                under
+                    .flatten()
+                    .is_some_and(|under| listed_at(&under).as_ref() == Some(&at))
+            })
     }
 
     fn journal(&self, rotation: NodeId, by: By) -> Result<LogJournal, RotateError> {

@@ -46,7 +46,7 @@ impl World {
             Arc::new(SealingRoot::from_bytes(&[7; 32])),
             "https://lanyard.example".to_owned(),
         ));
-        for name in ["key", "keeper"] {
+        for name in ["key", "keeper", "another"] {
             let new = NewVersion {
                 name: name.to_owned(),
                 owner: Some("payments".to_owned()),
@@ -66,6 +66,15 @@ impl World {
 
     /// Says how `key` is exchanged.
     async fn plan(&self, base: &str, private: &[&str]) -> Result<PlanView, RotateError> {
+        self.plan_for("key", base, private).await
+    }
+
+    async fn plan_for(
+        &self,
+        secret: &str,
+        base: &str,
+        private: &[&str],
+    ) -> Result<PlanView, RotateError> {
         let description = include_str!("../../../../deploy/rotation/bearer-keys.toml");
         let description = toml::from_str::<toml::Value>(description).unwrap();
         let mut third_party = serde_json::to_value(description).unwrap();
@@ -77,7 +86,7 @@ impl World {
             "private": private,
         });
         let plan = NewPlan::read(Written(plan)).unwrap();
-        self.rotations.plan("key", plan, By::Broker).await
+        self.rotations.plan(secret, plan, By::Broker).await
     }
 
     async fn begin(&self) -> RotationView {
@@ -226,4 +235,40 @@ async fn what_is_under_way_goes_on_by_the_plan_of_an_earlier_version_once_its_ne
     lax.third_party["verify"]["dead"] = json!([]);
     write(&lax).await;
     assert!(goes_on().await);
+}
+
+#[tokio::test]
+async fn where_credentials_are_listed_together_one_rotation_goes_on_at_a_time() {
+    let world = World::new().await;
+    let first = world.begin().await.id;
+    let begin = async |base: &str| {
+        let planned = world.plan_for("another", base, &["127.0.0.0/8"]).await;
+        planned.unwrap();
+        let rotations = &world.rotations;
+        let begun = rotations.rotate("another", RotationCause::Leak, By::Broker);
+        begun.await.unwrap().id
+    };
+    // Nobody is there: whoever asks is worn.
+    let asks = async |rotation: NodeId| {
+        let mut patience = Patience::default();
+        let carried_on = world.rotations.try_to_carry_on(rotation, &mut patience);
+        let _ = tokio::time::timeout(Duration::from_millis(200), carried_on).await;
+        patience.is_worn()
+    };
+    let second = begin("http://127.0.0.1:1").await;
+    assert!(asks(first).await);
+    assert!(!asks(second).await, "it would end what the first one makes");
+    let abort = async |rotation: NodeId| {
+        let aborted = world
+            .rotations
+            .abort(&rotation.to_string(), By::Broker)
+            .await;
+        aborted.unwrap();
+    };
+    abort(first).await;
+    assert!(asks(second).await);
+    abort(second).await;
+    // Elsewhere nobody waits.
+    assert!(asks(world.begin().await.id).await);
+    assert!(asks(begin("http://127.0.0.1:2").await).await);
 }

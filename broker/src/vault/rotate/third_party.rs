@@ -63,6 +63,20 @@ impl ThirdParty {
         })
     }
 
+    /// Where its credentials are listed. Of two that are listed at the same place each would take what the other one makes
+    /// meanwhile for its own.
+    pub(super) fn listed_at(&self) -> serde_json::Value {
+        match self {
+            Self::Postgres(settings) => {
+                let mut roles = settings.roles.clone();
+                roles.sort();
+                serde_json::json!([settings.host, settings.port, roles])
+            }
+            Self::AwsIam(settings) => serde_json::json!([settings.iam, settings.user]),
+            Self::Http(settings) => serde_json::json!([settings.base, settings.find]),
+        }
+    }
+
     /// As events and answers write it.
     pub const fn word(&self) -> &'static str {
         match self {
