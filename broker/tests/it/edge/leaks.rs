@@ -91,6 +91,48 @@ async fn what_somebody_found_is_ended_or_marked_and_nobody_is_told_what_it_was()
     assert_eq!(came, json!({"ours": 1, "secrets": [], "unknown": 1}));
 }
 
+/// As many as one report may have: each is written down by itself, which takes longer than to stop.
+const REPORTED: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_told_to_stop_acts_first_on_the_report_that_it_has_received() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dev, client) = (Dev::start(folder.path()), client(None));
+    let values: Vec<String> = (0..REPORTED)
+        .map(|number| format!("sk_live_{number}"))
+        .collect();
+    for value in &values {
+        let secret = json!({"name": format!("a/{value}"), "owner": "dev", "value": value});
+        let put = dev.admin(&client, Method::POST, "/v1/secrets", secret);
+        assert!(put.await.0.is_success());
+    }
+    let body = json!({ "tokens": values }).to_string();
+    let address = dev.text("issuer").trim_start_matches("http://").to_owned();
+    let mut finder = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let head = format!(
+        "POST /v1/leaks HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut finder, (head + &body).as_bytes())
+        .await
+        .unwrap();
+    // It is received, and whoever sent it does not wait for an answer.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(finder);
+    dev.running.signal("TERM");
+    assert!(dev.running.status().success());
+
+    let dev = Dev::start(folder.path());
+    let (_, kept) = dev
+        .admin(&client, Method::GET, "/v1/secrets", Value::Null)
+        .await;
+    let secrets = kept["secrets"].as_array().unwrap();
+    let marked = secrets
+        .iter()
+        .filter(|secret| secret["rotation_queued"].is_u64());
+    assert_eq!(marked.count(), REPORTED);
+}
+
 #[test]
 fn a_pipeline_looks_for_keys_without_any_broker() {
     let folder = tempfile::tempdir().unwrap();
