@@ -26,6 +26,7 @@ pub mod disk;
 pub(crate) mod fields;
 pub(crate) mod header;
 mod open;
+mod payload;
 mod reader;
 pub(crate) mod record;
 mod recovery;

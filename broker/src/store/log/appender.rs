@@ -15,6 +15,7 @@ use lanyard_token::Rev;
 use super::disk::{Disk, is_full, sync_folder};
 use super::fields::{Hash, sha256};
 use super::header::{HEADER_BYTES, Header};
+use super::payload::Payload;
 use super::record::{MAX_RECORD_BYTES, Mark, encode};
 use super::reserve::Reserves;
 use super::segments::Segment;
@@ -129,10 +130,11 @@ impl Appender {
         at: UnixMillis,
         from_reserve: bool,
     ) -> Result<Written, NotWritten> {
-        let needed = (json.len() + 128) as u64;
         if json.len() + 128 > MAX_RECORD_BYTES {
             return Err(NotWritten::TooLarge);
         }
+        let payload = Payload::pack(json);
+        let needed = (payload.len() + 128) as u64;
         self.make_room(needed, at, from_reserve)?;
         self.prepare(needed)?;
         let previous = self.before_first(self.tail.rev);
@@ -143,7 +145,7 @@ impl Appender {
         let rev = previous
             .forward(u64::from(count))
             .ok_or_else(|| fatal("number the next record")("the epoch is full"))?;
-        let bytes = encode(&current.seal, &mark, rev, at, count, json)
+        let bytes = encode(&current.seal, &mark, rev, at, count, payload)
             .map_err(|e| fatal("seal a record")(e))?;
         if let Err(error) = self.disk.write_at(&current.file, &bytes, mark.offset) {
             // What was written of it stays behind, uncounted; nothing more is written to this segment.

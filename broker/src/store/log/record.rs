@@ -1,8 +1,9 @@
 //! One record on disk, and a cursor that reads them while it holds the chain in its hand.
 //!
 //! ```text
-//! length u32 │ CRC-32 u32 │ last rev u64 │ at u64 │ count u32 │ previous hash 32 │ sealed JSON of the events
+//! length u32 │ CRC-32 u32 │ last rev u64 │ at u64 │ count u32 │ previous hash 32 │ sealed events
 //! ```
+//! The events are JSON, shortened where there are many ([`payload`](super::payload)).
 //! `length` counts what follows the CRC, and the CRC covers it. The hash of a record is SHA-256 over all
 //! of its bytes; the next record carries it. What stands between CRC and payload is authenticated by the
 //! seal, so a record cannot be moved, and the chain cannot be cut and joined again without the key.
@@ -12,6 +13,7 @@ use std::io::{ErrorKind, Read};
 use lanyard_token::Rev;
 
 use super::fields::{Fields, Hash, sha256};
+use super::payload::{Payload, unpack};
 use crate::clock::UnixMillis;
 use crate::crypto::{CryptoError, SequenceSeal};
 use crate::store::{Event, MAX_EVENTS, Record};
@@ -62,17 +64,18 @@ pub(crate) enum Fault {
     Unreadable(ErrorKind),
 }
 
-/// Writes one record for the place `mark`; `json` holds `count` events as a JSON array.
+/// Writes one record for the place `mark`; the payload holds `count` events.
 pub(crate) fn encode(
     seal: &SequenceSeal,
     mark: &Mark,
     rev: Rev,
     at: UnixMillis,
     count: u32,
-    mut json: Vec<u8>,
+    payload: Payload,
 ) -> Result<Vec<u8>, CryptoError> {
+    let mut payload = payload.into_bytes();
     let mut bytes =
-        Vec::with_capacity(PREFIX_BYTES + PLACE_BYTES + json.len() + SequenceSeal::OVERHEAD);
+        Vec::with_capacity(PREFIX_BYTES + PLACE_BYTES + payload.len() + SequenceSeal::OVERHEAD);
     bytes.resize(PREFIX_BYTES, 0);
     bytes.extend_from_slice(&rev.as_u64().to_le_bytes());
     bytes.extend_from_slice(&at.0.to_le_bytes());
@@ -81,9 +84,9 @@ pub(crate) fn encode(
     seal.seal(
         mark.index,
         bytes.get(PREFIX_BYTES..).unwrap_or_default(),
-        &mut json,
+        &mut payload,
     )?;
-    bytes.append(&mut json);
+    bytes.append(&mut payload);
     let (prefix, body) = bytes.split_at_mut(PREFIX_BYTES);
     let (length, crc) = prefix.split_at_mut(4);
     length.copy_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -99,9 +102,10 @@ impl Entry {
 
     /// Opens the seal and reads the events.
     pub(crate) fn open(self, seal: &SequenceSeal) -> Result<Record, &'static str> {
-        let mut json = self.sealed;
-        seal.open(self.index, &self.place, &mut json)
+        let mut payload = self.sealed;
+        seal.open(self.index, &self.place, &mut payload)
             .map_err(|_| "its seal does not open")?;
+        let json = unpack(&payload).ok_or("its events cannot be unpacked")?;
         let events: Vec<Event> = serde_json::from_slice(&json)
             .map_err(|_| "it holds a word this version of lanyard does not know")?;
         if events.len() != self.count as usize {
@@ -279,7 +283,7 @@ mod tests {
             }])
             .unwrap();
             let (rev, at) = (mark.rev.forward(1).unwrap(), UnixMillis(u64::from(n)));
-            let record = encode(&seal, &mark, rev, at, 1, json).unwrap();
+            let record = encode(&seal, &mark, rev, at, 1, Payload::pack(json)).unwrap();
             let offset = mark.offset + record.len() as u64;
             mark = Mark {
                 offset,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lanyard::store::Store;
 use lanyard::store::backup::backup;
 use lanyard::store::check::check;
 use lanyard::store::log::disk::{Disk, SystemDisk};
+use lanyard::store::{Event, Store};
 
-use super::{Opened, all_records, config, copy_tree, created, open, open_with, root};
+use super::{Opened, all_records, config, copy_tree, created, open, open_with, revoked, root};
 
 /// The real disk, which counts syncs after which the file had grown, and may have no space for more than this at
 /// once.
@@ -67,6 +67,24 @@ fn segment(folder: &Path) -> (u64, u64) {
     let bytes = std::fs::read(path).unwrap();
     let written = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     (bytes.len() as u64, written as u64)
+}
+
+#[test]
+fn a_storm_takes_a_quarter_of_its_bytes_and_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path()).unwrap();
+    let (_, before) = segment(folder.path());
+    let events: Vec<Event> = (1..=1_000).map(revoked).collect();
+    let json = serde_json::to_vec(&events).unwrap().len() as u64;
+    opened.log.append(events).wait().unwrap();
+    let (_, after) = segment(folder.path());
+    assert!((after - before) * 4 < json, "{} of {json}", after - before);
+    let (rows, records) = (opened.ledger.rows(), all_records(&opened.log).unwrap());
+    drop(opened);
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let opened = open(folder.path()).unwrap();
+    assert_eq!(opened.ledger.rows(), rows);
+    assert!(all_records(&opened.log).unwrap().starts_with(&records));
 }
 
 #[test]
