@@ -113,12 +113,8 @@ async fn carry_out(client: &AdminClient, steps: &[Step]) -> Result<usize, CliErr
         let kept = match (answer, place) {
             (Ok(enrolment), Some(place)) => place.keep(&enrolment),
             (Ok(_), None) => Ok(()),
-            (Err(error), place) => {
-                if let Some(place) = place {
-                    place.give_up();
-                }
-                Err(error)
-            }
+            (Err(error), Some(place)) => Err(place.give_up(error)),
+            (Err(error), None) => Err(error),
         };
         kept.map_err(|error| stopped(error, step, done))?;
         done += 1;

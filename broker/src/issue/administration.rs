@@ -143,6 +143,9 @@ impl Issue {
         if new.kind == Kind::Gateway {
             return Err(input::is_enrolled().into());
         }
+        if new.name == LOCAL_ADMINISTRATOR {
+            return Err(input::is_the_sockets().into());
+        }
         let _one_at_a_time = self.administration.lock().await;
         self.create_identity_alone(new, by).await
     }

@@ -197,8 +197,9 @@ pub fn is_stale(book: &Book, approval: &Approval) -> bool {
 
 /// An administrator as lists and policies name one; none who may do nothing now.
 pub fn name(book: &Book, by: &By, now: UnixMillis) -> Option<String> {
-    if let Person::Identity(identity) = person(book, by)? {
-        book.usable_identity(identity, now).ok()?;
+    // Of the socket's users too whoever came with a token of its identity: that can be ended, the socket cannot.
+    if let By::Administrator { identity, .. } | By::Identity(identity) = by {
+        book.usable_identity(*identity, now).ok()?;
     }
     named(book, by)
 }

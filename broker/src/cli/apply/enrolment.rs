@@ -60,7 +60,8 @@ impl Place {
         let written = serde_json::to_string_pretty(enrolment)
             .map_err(std::io::Error::other)
             .and_then(|text| writeln!(self.file, "{text}"))
-            .and_then(|()| self.file.sync_all());
+            .and_then(|()| self.file.sync_all())
+            .and_then(|()| self.sync_folder());
         written.map_err(|error| {
             let what = format_args!(
                 "write `{}`: the gateway is enrolled, and its key is lost; `lanyard key add` makes it another, and what else \
@@ -71,10 +72,33 @@ impl Place {
         })
     }
 
-    /// Puts it away again: nothing came of it.
-    pub(super) fn give_up(self) {
+    /// Without it a file that is new can be gone after a power cut, and the broker keeps its half.
+    fn sync_folder(&self) -> std::io::Result<()> {
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Puts it away again, and says what may have come of it: only a refusal says that nothing has.
+    pub(super) fn give_up(self, error: CliError) -> CliError {
         // It is empty, and whoever finds it in the way is told so.
         let _ = std::fs::remove_file(&self.path);
+        let told = |words: String| {
+            format!(
+                "{words}; the gateway may be enrolled all the same, with a key that nobody has: `lanyard identity show` says \
+                 whether, and `lanyard key add` makes it another"
+            )
+        };
+        match error {
+            CliError::Failed(words) => CliError::Failed(told(words)),
+            CliError::Refused { words, status } if status >= 500 => CliError::Refused {
+                words: told(words),
+                status,
+            },
+            error => error,
+        }
     }
 }
 
@@ -91,8 +115,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("new/door.json");
         check([path.as_path()].into_iter()).unwrap();
-        Place::reserve(&path).unwrap().give_up();
-        assert!(!path.exists());
+        let refused = || CliError::Refused {
+            words: "no".to_owned(),
+            status: 409,
+        };
+        let lost = || CliError::Failed("cannot reach the broker".to_owned());
+        for (error, may_be) in [(refused(), false), (lost(), true)] {
+            let told = format!("{:?}", Place::reserve(&path).unwrap().give_up(error));
+            assert_eq!(
+                told.contains("may be enrolled all the same"),
+                may_be,
+                "{told}"
+            );
+            assert!(!path.exists());
+        }
         let place = Place::reserve(&path).unwrap();
         assert!(Place::reserve(&path).is_err(), "it is taken");
         place.keep(&json!({"client_id": "07"})).unwrap();

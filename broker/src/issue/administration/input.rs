@@ -156,8 +156,7 @@ pub(super) fn identity(
         }
         Kind::Gateway | Kind::Service | Kind::Integration | Kind::Agent => {
             if name == LOCAL_ADMINISTRATOR {
-                // Whoever has this name is taken for whoever uses the Unix socket.
-                return Err(InvalidInput::new("name", "is the Unix socket's"));
+                return Err(is_the_sockets());
             }
             if audiences.is_empty() {
                 return Err(InvalidInput::new(
@@ -203,6 +202,11 @@ pub(super) fn identity(
         max_lifetime,
         sole_witness: false,
     })
+}
+
+/// Whoever has the name is taken for whoever uses the Unix socket, and the broker alone gives it to somebody.
+pub(super) fn is_the_sockets() -> InvalidInput {
+    InvalidInput::new("name", "is the Unix socket's")
 }
 
 /// A gateway comes to be in one way only.

@@ -1,10 +1,10 @@
 //! Asking for approval, and the hash of exactly what was shown.
 
 use lanyard::issue::administration::{
-    AdminError, ApprovalState, ApprovalView, ChangeIdentity, NewApproval, NewOwner,
+    AdminError, ApprovalState, ApprovalView, ChangeIdentity, NewApproval, NewIdentity, NewOwner,
 };
 use lanyard::issue::approval::{NotApproved, Standing, Wanted};
-use lanyard::store::event::{By, ContentHash};
+use lanyard::store::event::{By, ContentHash, Kind};
 use lanyard_token::NodeId;
 use serde_json::json;
 
@@ -26,8 +26,6 @@ fn asked() -> NewApproval {
 
 /// An administrator of their own, as the log names them.
 pub(super) async fn administrator(world: &World, name: &str) -> By {
-    use lanyard::issue::administration::NewIdentity;
-    use lanyard::store::event::Kind;
     let new = NewIdentity {
         name: name.to_owned(),
         owner: "team".to_owned(),
@@ -160,6 +158,54 @@ async fn whoever_asked_or_gets_it_has_no_say() {
         NotApproved::Self_
     );
     assert!(approve(&by_root, second).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_the_sockets_own_identity_approved_with_a_token_ends_with_it() {
+    let world = World::new().await;
+    let agent = world.identity("agent").await;
+    let second = administrator(&world, "second").await;
+    world.issue.local_admin_token(ROOT).await.unwrap();
+    let identity = world.issue.find_identity("local-administrator").unwrap();
+    let token = NodeId::from_u64(2);
+    let over_the_network = By::Administrator { identity, token };
+    let count = || given(&world, agent.id, ORDERS, "orders:write", 600);
+    let ask = || world.issue.request_approval(asked(), second.clone());
+
+    let view = ask().await.unwrap();
+    let approved = world.issue.approve(view.id, view.hash, over_the_network);
+    approved.await.unwrap();
+    assert_eq!(count(), ["local-administrator"]);
+    let ended = world
+        .issue
+        .disable(identity, By::Broker, "its token was copied");
+    ended.await.unwrap();
+    assert!(count().is_empty());
+    // Whoever is at the socket needs no identity.
+    let view = ask().await.unwrap();
+    world.issue.approve(view.id, view.hash, ROOT).await.unwrap();
+    assert_eq!(count(), ["local-administrator"]);
+}
+
+#[tokio::test]
+async fn nobody_but_the_broker_gives_the_name_of_the_sockets_identity() {
+    let world = World::new().await;
+    let new = NewIdentity {
+        name: "local-administrator".to_owned(),
+        owner: "team".to_owned(),
+        kind: Kind::Administrator,
+        tags: Vec::new(),
+        audiences: Vec::new(),
+        scopes: String::new(),
+        max_lifetime: None,
+    };
+    let refused = world.issue.create_identity(new, ROOT).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("is the Unix socket's"),
+        "{refused}"
+    );
+    world.issue.local_admin_token(ROOT).await.unwrap();
+    assert!(world.issue.find_identity("local-administrator").is_ok());
 }
 
 #[tokio::test]
