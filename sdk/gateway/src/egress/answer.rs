@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 /// Why egress answers instead of the third party.
@@ -29,6 +29,8 @@ pub enum Problem {
         /// When.
         retry_after: Duration,
     },
+    /// Come with another token: this one ended while the call was waiting.
+    TokenEnded,
     /// The broker gives no lease now.
     NoLease,
     /// An operator has to correct the secret or the integration.
@@ -55,6 +57,7 @@ impl Problem {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::AbsoluteForm | Self::Ambiguous | Self::BrokenOff => StatusCode::BAD_REQUEST,
+            Self::TokenEnded => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Unknown => StatusCode::NOT_FOUND,
             Self::WebSocket => StatusCode::FORBIDDEN,
@@ -77,6 +80,7 @@ impl Problem {
             Self::Unknown => "unknown_integration",
             Self::WebSocket => "websocket_refused",
             Self::Budget { .. } => "budget_spent",
+            Self::TokenEnded => "invalid_token",
             Self::NoLease => "no_lease",
             Self::Unusable => "credential_unusable",
             Self::TooLarge => "request_too_large",
@@ -97,6 +101,7 @@ impl Problem {
             Self::Unknown => "no integration of this name is carried here".to_owned(),
             Self::WebSocket => "this integration allows no WebSocket".to_owned(),
             Self::Budget { limit, .. } => format!("the integration's `{limit}` is reached"),
+            Self::TokenEnded => "the token ended while the call was waiting".to_owned(),
             Self::NoLease => "there is no credential for this integration now".to_owned(),
             Self::Unusable => "the credential cannot be put into this call".to_owned(),
             Self::TooLarge => "the body is longer than this integration allows".to_owned(),
@@ -123,12 +128,21 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = serde_json::json!({ "error": self.code(), "error_description": self.detail() });
-        let mut response = Response::new(Body::from(body.to_string()));
+        let mut response = Response::new(Body::empty());
+        if self == Self::TokenEnded {
+            // A head alone: the layer breaks off what follows it. RFC 6750, 3.1.
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        } else {
+            let body =
+                serde_json::json!({ "error": self.code(), "error_description": self.detail() });
+            *response.body_mut() = Body::from(body.to_string());
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+        }
         *response.status_mut() = status;
         response.extensions_mut().insert(self);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -14,7 +14,9 @@ use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Limited};
 use lanyard_sdk::{BootTime, Secret};
 use lanyard_token::integration::{Injection, Upstream};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
+use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use super::answer::Problem;
@@ -30,6 +32,8 @@ const ASKING: Duration = Duration::from_secs(10);
 const WITHIN: Duration = Duration::from_secs(12);
 /// How long nobody asks again after a failure: calls that come meanwhile would fail alike, one after the other.
 const FAILED_FOR: Duration = Duration::from_secs(1);
+/// A token that says it is over at once is used for so long, or each call asked for one.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// A token that is younger is not thrown away for a 401: so often a caller may have one asked for.
 const YOUNG: Duration = Duration::from_secs(10);
 /// The longest answer of a token endpoint that is read.
@@ -73,8 +77,11 @@ impl Bearers {
 
 impl Held {
     /// The third party believes it no more.
-    pub(super) async fn forget_bearer(&self, refused: &Arc<Bearer>, now: BootTime) {
-        self.bearer.lock().await.forget(refused, now);
+    pub(super) fn forget_bearer(&self, refused: &Arc<Bearer>, now: BootTime) {
+        // Whoever holds it is asking for another one.
+        if let Ok(mut bearers) = self.bearer.try_lock() {
+            bearers.forget(refused, now);
+        }
     }
 }
 
@@ -95,9 +102,9 @@ impl Door {
         else {
             return Ok(None);
         };
-        let held = &leased.held;
+        let held = Arc::clone(&leased.held);
         let getting = async {
-            let mut bearers = held.bearer.lock().await;
+            let bearers = Arc::clone(&held.bearer).lock_owned().await;
             let now = self.current.gateway.now().boot;
             if let Some(known) = bearers.known(now) {
                 return known.map(Some);
@@ -110,24 +117,43 @@ impl Door {
             let client_id = client_id.ok_or(Problem::Unusable)?;
             let request = token_request(client_id, held.value.expose(), scope.as_deref());
             let request = request.map_err(|_| Problem::Unusable)?;
-            let asked = timeout(ASKING, self.ask_for_token(station, token_url, request)).await;
-            match asked.unwrap_or(Err(Problem::TooSlow)) {
-                Ok(answered) => {
-                    let bearer = Arc::new(bearer(held, answered, now));
-                    bearers.kept = Some(Arc::clone(&bearer));
-                    bearers.failed = None;
-                    Ok(Some(bearer))
-                }
-                Err(problem) => {
-                    let now = self.current.gateway.now().boot;
-                    bearers.failed = Some((problem, later(now, FAILED_FOR)));
-                    Err(problem)
-                }
-            }
+            let (door, station) = (self.clone(), Arc::clone(station));
+            let url = token_url.clone();
+            // By itself: a question whose caller has gone is answered all the same, or he could have one asked after the
+            // other.
+            let asking = async move {
+                let asked = timeout(ASKING, door.ask_for_token(&station, &url, request)).await;
+                let asked = asked.unwrap_or(Err(Problem::TooSlow));
+                door.remember(bearers, &held, asked, now)
+            };
+            let asked = tokio::spawn(asking.in_current_span()).await;
+            asked.unwrap_or(Err(Problem::Unusable)).map(Some)
         };
         timeout(WITHIN, getting)
             .await
             .unwrap_or(Err(Problem::TooSlow))
+    }
+
+    fn remember(
+        &self,
+        mut bearers: OwnedMutexGuard<Bearers>,
+        held: &Held,
+        asked: Result<Answered, Problem>,
+        began: BootTime,
+    ) -> Result<Arc<Bearer>, Problem> {
+        let now = self.current.gateway.now().boot;
+        match asked {
+            Ok(answered) => {
+                let bearer = Arc::new(bearer(held, answered, began, now));
+                bearers.kept = Some(Arc::clone(&bearer));
+                bearers.failed = None;
+                Ok(bearer)
+            }
+            Err(problem) => {
+                bearers.failed = Some((problem, later(now, FAILED_FOR)));
+                Err(problem)
+            }
+        }
     }
 
     async fn ask_for_token(
@@ -171,13 +197,13 @@ impl Door {
     }
 }
 
-fn bearer(held: &Held, answered: Answered, asked: BootTime) -> Bearer {
+fn bearer(held: &Held, answered: Answered, asked: BootTime, came: BootTime) -> Bearer {
     let texts = [held.value.expose(), answered.token.expose()];
     Bearer {
         needles: Arc::new(Needles::of(texts)),
         token: answered.token,
         got: asked,
-        until: later(asked, answered.lifetime),
+        until: later(asked, answered.lifetime).max(later(came, SHORTEST)),
     }
 }
 

@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, StatusCode, request};
 use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 use lanyard_sdk::Verified;
 use lanyard_sdk::gateway::canonical::CanonicalPath;
-use lanyard_token::NodeId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -29,13 +27,14 @@ use super::caller_body::{Bounded, BrokenOff, bounded, of_the_body};
 use super::headers::{clean_answer, clean_request};
 use super::inject::{Credential, Outgoing, Payload, inject};
 use super::scrub::Needles;
+use super::searchable::is_searchable;
 use super::shared::{Current, Shared};
 use super::station::{Leased, Station, operation};
-use super::upstream::Unreachable;
+use super::upstream::{Client, Unreachable};
 use super::websocket;
 
 /// How long a third party may take until the head of its answer.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a call waits for a lease when there is none: a question to the broker and its answer.
 const LEASE_WITHIN: Duration = Duration::from_secs(2);
 /// The longest answer that is handed on where the integration says nothing: everything that is handed on is searched.
@@ -79,7 +78,7 @@ pub(super) struct Prepared {
     /// What is to be hidden in its answer.
     pub(super) needles: Arc<Needles>,
     /// The token in it, where a secret is not sent itself.
-    bearer: Option<Arc<Bearer>>,
+    pub(super) bearer: Option<Arc<Bearer>>,
 }
 
 impl Door {
@@ -136,10 +135,24 @@ impl Door {
         request: Request<Body>,
         station: &Arc<Station>,
     ) -> Result<Response, Problem> {
-        let (parts, body) = request.into_parts();
         // Only the layer makes one: without it nobody was let in.
-        let verified = parts.extensions.get::<Verified>().cloned();
+        let verified = request.extensions().get::<Verified>().cloned();
         let verified = verified.ok_or(Problem::Unknown)?;
+        let ended = verified.ended();
+        tokio::select! {
+            outcome = self.let_through(request, verified, station) => outcome,
+            // Whatever it was waiting for.
+            _ = ended => Err(Problem::TokenEnded),
+        }
+    }
+
+    async fn let_through(
+        &self,
+        request: Request<Body>,
+        verified: Verified,
+        station: &Arc<Station>,
+    ) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
         let is_websocket = websocket::is_asked_for(&parts);
         if is_websocket && !station.integration().websocket() {
             return Err(Problem::WebSocket);
@@ -204,27 +217,6 @@ impl Door {
         self.holds(station, &leased).then_some(leased)
     }
 
-    /// Whether a value may still be used: its time is not over, nobody refused or revoked it, and the integration is as it
-    /// was when the call was decided.
-    pub(super) fn holds(&self, station: &Arc<Station>, leased: &Leased) -> bool {
-        let gateway = &self.current.gateway;
-        let is_alive = || {
-            let nodes = self.nodes(station, leased);
-            gateway.feed().check(leased.rev, &nodes).is_ok()
-        };
-        gateway.now().boot < leased.until
-            && !station.is_refused()
-            && self.shared.carries(station)
-            && is_alive()
-    }
-
-    /// Whose revocation ends a lease: the integration's, the secret's and egress's own.
-    pub(super) fn nodes(&self, station: &Station, leased: &Leased) -> [NodeId; 3] {
-        let integration = station.carried.id;
-        let own = self.shared.own.unwrap_or(integration);
-        [integration, leased.held.secret, own]
-    }
-
     async fn send(&self, call: Call) -> Result<Response, Problem> {
         let Call {
             mut parts,
@@ -243,21 +235,39 @@ impl Door {
             .outgoing(&parts, headers, &station, &leased, body.whole.as_ref())
             .await?;
         let (head, ()) = request.into_parts();
+        let request = Request::from_parts(head, body.body);
+        let client = &leased.held.client;
+        let answer = self
+            .call_out(client, request, &station, &leased, bearer)
+            .await?;
+        self.answer(answer, &station, needles, place)
+    }
+
+    /// The head of the third party's answer. While a connection is waited for, the value that the call has in it can be
+    /// taken back, and then the call is not made.
+    pub(super) async fn call_out(
+        &self,
+        client: &Client,
+        request: Request<Body>,
+        station: &Station,
+        leased: &Leased,
+        bearer: Option<Arc<Bearer>>,
+    ) -> Result<http::Response<Incoming>, Problem> {
         let held = &leased.held;
         held.used.count(self.broker_time());
-        let sent = held.client.request(Request::from_parts(head, body.body));
-        let answer = match timeout(ANSWER_WITHIN, sent).await {
-            Err(_) => return Err(Problem::TooSlow),
-            Ok(Err(error)) => return Err(failed(&error)),
-            Ok(Ok(answer)) => answer,
+        let answer = tokio::select! {
+            answer = timeout(ANSWER_WITHIN, client.request(request)) => answer,
+            () = self.taken_back(station, leased) => return Err(Problem::NoLease),
         };
+        let answer = answer
+            .map_err(|_| Problem::TooSlow)?
+            .map_err(|error| failed(&error))?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some(bearer) = bearer
         {
-            held.forget_bearer(&bearer, self.current.gateway.now().boot)
-                .await;
+            held.forget_bearer(&bearer, self.current.gateway.now().boot);
         }
-        self.answer(answer, &station, needles, place)
+        Ok(answer)
     }
 
     /// The call as the third party sees it, and what is to be hidden in its answer.
@@ -334,7 +344,7 @@ impl Door {
         let most = most.unwrap_or(MOST_ANSWERED);
         // Nobody asked for another protocol, and only what is plain can be searched.
         let is_refused = head.status == StatusCode::SWITCHING_PROTOCOLS
-            || (!body.is_end_stream() && is_encoded(&head.headers))
+            || (!body.is_end_stream() && !is_searchable(&head.headers))
             || body.size_hint().lower() > most;
         if is_refused {
             return Err(Problem::Answer);
@@ -389,19 +399,4 @@ fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e
         next = error.source();
     }
     None
-}
-
-/// Whether an answer has a coding of its content, or of its transfer besides chunks, which alone are taken off on the way
-/// here: then a credential in it could not be found.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let says = |name, plain: &'static str| {
-        let mut values = headers.get_all(name).iter();
-        values.any(|value| {
-            !value
-                .as_bytes()
-                .trim_ascii()
-                .eq_ignore_ascii_case(plain.as_bytes())
-        })
-    };
-    says(CONTENT_ENCODING, "identity") || says(TRANSFER_ENCODING, "chunked")
 }

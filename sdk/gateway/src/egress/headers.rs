@@ -25,7 +25,9 @@ const OF_A_HOP: [&str; 7] = [
 /// What a caller says that a third party must not hear: whose credential the call is made with, where it comes from, for
 /// whom it is made and how its body is framed is egress's to say; and what would make another call of it than the rule
 /// allowed.
-const NOT_FROM_CALLERS: [&str; 40] = [
+const NOT_FROM_CALLERS: [&str; 42] = [
+    "a-im",
+    "accept-charset",
     "accept-encoding",
     "authorization",
     "baggage",

@@ -206,7 +206,8 @@ impl Keeper {
             let name = carried.integration.name().as_str();
             let station = match before.stations.get(name) {
                 Some(known) if known.carried == carried => Arc::clone(known),
-                _ => Arc::new(Station::new(carried)),
+                Some(known) => Arc::new(known.followed_by(carried)),
+                None => Arc::new(Station::new(carried)),
             };
             stations.insert(station.name().into(), station);
         }
@@ -237,7 +238,8 @@ impl Keeper {
             Some(leased) => Arc::clone(&leased.held),
             None => match self.hold(station, given) {
                 Some(held) => Arc::new(held),
-                None => return,
+                // No call has to ask for what cannot be used.
+                None => return station.refuse(),
             },
         };
         station.lease(Leased { held, until, rev });
@@ -276,7 +278,7 @@ impl Keeper {
             reference: given.reference,
             client,
             used,
-            bearer: tokio::sync::Mutex::default(),
+            bearer: Arc::default(),
         })
     }
 }

@@ -102,6 +102,13 @@ impl Shared {
         carried.is_some_and(|carried| Arc::ptr_eq(carried, station))
     }
 
+    /// Whether the broker still gives something for this integration, in whatever form.
+    pub(super) fn is_given(&self, station: &Station) -> bool {
+        let current = self.current.load();
+        let carried = current.stations.get(station.name());
+        carried.is_some_and(|now| now.carried.id == station.carried.id && !now.is_refused())
+    }
+
     /// The broker has answered, and what it gave is in its place.
     pub(super) fn answered(&self) {
         self.heard.store(true, Ordering::Release);

@@ -21,7 +21,7 @@ pub(super) struct Station {
     pub(super) carried: Carried,
     label: Arc<str>,
     pub(super) target: Target,
-    spent: Mutex<Spent>,
+    spent: Arc<Mutex<Spent>>,
     under_way: Option<Arc<Semaphore>>,
     pub(super) leased: ArcSwapOption<Leased>,
     is_refused: AtomicBool,
@@ -44,7 +44,7 @@ pub(super) struct Held {
     pub(super) needles: Arc<Needles>,
     pub(super) client: Client,
     pub(super) used: Arc<Used>,
-    pub(super) bearer: tokio::sync::Mutex<Bearers>,
+    pub(super) bearer: Arc<tokio::sync::Mutex<Bearers>>,
 }
 
 /// How often a version was used.
@@ -100,12 +100,25 @@ impl Station {
                 certificates: integration.certificates().map(Into::into),
             },
             under_way: concurrent.map(permits),
-            spent: Mutex::default(),
+            spent: Arc::default(),
             leased: ArcSwapOption::empty(),
             is_refused: AtomicBool::new(false),
             label: integration.name().as_str().into(),
             carried,
         }
+    }
+
+    /// The next form of an integration, or another one of its name: what was spent of the same one stays spent.
+    pub(super) fn followed_by(&self, carried: Carried) -> Self {
+        let mut next = Self::new(carried);
+        if next.carried.id == self.carried.id {
+            next.spent = Arc::clone(&self.spent);
+            let most = |station: &Self| station.integration().budget().concurrent_calls;
+            if most(&next) == most(self) {
+                next.under_way.clone_from(&self.under_way);
+            }
+        }
+        next
     }
 
     pub(super) fn integration(&self) -> &Integration {

@@ -7,7 +7,6 @@
 mod frames;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -20,21 +19,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, requ
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
-use tokio::time::{sleep, timeout};
 
 use self::frames::Frames;
 use super::answer::Problem;
-use super::door::{ANSWER_WITHIN, Call, Door, Prepared, failed};
+use super::door::{Call, Door, Prepared};
 use super::headers::clean_answer;
 use super::meter::Meter;
 use super::scrub::Needles;
-use super::station::{Leased, Station};
 use super::upstream::Versions;
 
 /// What is read at once from a third party.
 const BUFFER: usize = 16 * 1024;
-/// How often a lease is looked at when nothing is heard of it: a machine that slept does not know how long.
-const RECHECK: Duration = Duration::from_secs(1);
 
 /// Whether a call wants to become a WebSocket.
 pub(super) fn is_asked_for(parts: &request::Parts) -> bool {
@@ -59,7 +54,7 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     let Prepared {
         mut request,
         needles,
-        ..
+        bearer,
     } = door
         .outgoing(
             &call.parts,
@@ -81,12 +76,10 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
         .clients
         .make(&call.station.target, Versions::One);
     let client = client.map_err(|_| Problem::Unusable)?;
-    call.leased.held.used.count(door.broker_time());
-    let sent = client.request(request.map(|()| Body::empty()));
-    let mut answer = timeout(ANSWER_WITHIN, sent)
-        .await
-        .map_err(|_| Problem::TooSlow)?
-        .map_err(|error| failed(&error))?;
+    let request = request.map(|()| Body::empty());
+    let mut answer = door
+        .call_out(&client, request, &call.station, &call.leased, bearer)
+        .await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return door.answer(answer, &call.station, needles, call.place);
     }
@@ -115,7 +108,7 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
                 { lanyard.identity = %call.verified.identity(), lanyard.reason = %ended.0 },
                 "a WebSocket ended with its token"
             ),
-            () = lease_over(&door, &call.station, Arc::clone(&call.leased)) => tracing::info!(
+            () = door.lease_over(&call.station, Arc::clone(&call.leased)) => tracing::info!(
                 name: "lanyard.stream.ended",
                 { lanyard.identity = %call.verified.identity(), lanyard.reason = "lease" },
                 "a WebSocket ended with the lease of its credential"
@@ -125,33 +118,6 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
         drop(call);
     });
     Ok(response)
-}
-
-/// Resolves when the value that a WebSocket was opened with may be used no more. While the broker gives it again and again,
-/// it may; another version in its place does not lengthen it.
-async fn lease_over(door: &Door, station: &Arc<Station>, mut leased: Arc<Leased>) {
-    let mut answers = door.shared.answers.subscribe();
-    loop {
-        answers.borrow_and_update();
-        if let Some(given) = station.leased.load_full()
-            && Arc::ptr_eq(&given.held, &leased.held)
-        {
-            leased = given;
-        }
-        if !door.holds(station, &leased) {
-            return;
-        }
-        let gateway = &door.current.gateway;
-        let watch = gateway
-            .feed()
-            .subscribe(leased.rev, &door.nodes(station, &leased));
-        let left = leased.until.since(gateway.now().boot);
-        tokio::select! {
-            _ = watch.dead() => return,
-            _ = answers.changed() => {}
-            () = sleep(left.min(RECHECK)) => {}
-        }
-    }
 }
 
 /// Carries both ways until one side is done.

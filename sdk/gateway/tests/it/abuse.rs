@@ -1,12 +1,9 @@
 //! A program that holds a good token and means harm: whatever it tries beside what it may, the third party hears nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use axum::Router;
+use std::sync::atomic::Ordering;
 
 use crate::calls::raw;
-use crate::support::{HEADER, World, party, serve};
+use crate::support::{HEADER, World, counting, party};
 
 /// What is tried: the first line, what stands behind it, and how it is answered.
 fn tries(good: &str, narrow: &str) -> Vec<(String, String, u16)> {
@@ -75,14 +72,7 @@ fn tries(good: &str, narrow: &str) -> Vec<(String, String, u16)> {
 
 #[tokio::test]
 async fn what_a_good_token_is_abused_for_never_reaches_the_third_party() {
-    let called = Arc::new(AtomicUsize::new(0));
-    let upstream = {
-        let called = Arc::clone(&called);
-        serve(Router::new().fallback(move || async move {
-            called.fetch_add(1, Ordering::SeqCst);
-        }))
-        .await
-    };
+    let (upstream, called) = counting().await;
     let budget = "[budget]\nrequest_bytes = 1000\n";
     let written = party(upstream, HEADER, "").replace("[inject]", &format!("{budget}[inject]"));
     let world = World::new(&written).await;

@@ -9,7 +9,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use lanyard_token::{NodeId, Rev};
 
 use crate::support::{HEADER, VALUE, World, carried, http, party, serve};
 
@@ -229,9 +228,7 @@ async fn a_revocation_ends_a_lease_at_once() {
         assert_eq!(world.get("/party/v1/x").await.status(), 200);
         let before = seen.lock().unwrap().len();
         world.broker.0.lock().unwrap().away = true;
-        let feed = world.gateway();
-        feed.feed()
-            .end(NodeId::from_u64(node), Rev::new(0, 1).unwrap());
+        world.end(node);
         assert_eq!(world.get("/party/v1/x").await.status(), 503, "{node}");
         assert_eq!(seen.lock().unwrap().len(), before);
     }

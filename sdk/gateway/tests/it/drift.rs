@@ -1,25 +1,15 @@
 //! What is called at third parties is watched like any call: a token that walks through a third party's objects ends here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use axum::Router;
-
-use crate::support::{HEADER, World, http, party, serve};
+use crate::support::{HEADER, World, counting, http, party};
 
 /// More than any bound of objects.
 const OBJECTS: usize = 3_000;
 
 #[tokio::test]
 async fn a_token_that_walks_through_the_objects_of_a_third_party_is_ended_and_another_one_is_not() {
-    let called = Arc::new(AtomicUsize::new(0));
-    let upstream = {
-        let called = Arc::clone(&called);
-        serve(Router::new().fallback(move || async move {
-            called.fetch_add(1, Ordering::SeqCst);
-        }))
-        .await
-    };
+    let (upstream, called) = counting().await;
     let object = "class = \"normal\"\nobject = \"what\"";
     let written = party(upstream, HEADER, "").replace("class = \"normal\"", object);
     let world = World::new(&written).await;

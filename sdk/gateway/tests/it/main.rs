@@ -20,6 +20,7 @@ mod calls;
 mod canary;
 mod deploy;
 mod drift;
+mod hold;
 mod process;
 mod smuggling;
 mod support;

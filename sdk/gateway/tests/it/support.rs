@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use lanyard_sdk::gateway::GatewayError;
 use lanyard_sdk::{Clock, DriftMode, Gateway, SystemClock};
 use lanyard_token::testing::TestIssuer;
 use lanyard_token::{
-    Algorithm, Claims, Delegation, KeyUse, NodeId, PublicKey, RootKey, TrustedKeys,
+    Algorithm, Claims, Delegation, KeyUse, NodeId, PublicKey, Rev, RootKey, TrustedKeys,
 };
 use serde_json::{Value, json};
 
@@ -230,6 +230,23 @@ impl World {
         request.send().await.unwrap()
     }
 
+    /// The broker refuses `party`, and egress hears it.
+    pub(crate) async fn refuse(&self) {
+        self.change(|script| {
+            script.leases.clear();
+            let why = "no policy allows it".to_owned();
+            script.refused.insert("party".to_owned(), why);
+        })
+        .await;
+    }
+
+    /// Somebody ends this node.
+    pub(crate) fn end(&self, node: u64) {
+        let gateway = self.gateway();
+        let now = Rev::new(0, 1).unwrap();
+        gateway.feed().end(NodeId::from_u64(node), now);
+    }
+
     /// Changes what the broker says, and lets egress hear it.
     pub(crate) async fn change(&self, change: impl FnOnce(&mut Script)) {
         {
@@ -299,6 +316,16 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
     address
+}
+
+/// A third party that answers everything with 200, and how often it was called.
+pub(crate) async fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
+    let called = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&called);
+    let router = Router::new().fallback(move || async move {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    (serve(router).await, called)
 }
 
 /// An HTTP client as any program has one, that follows nothing.

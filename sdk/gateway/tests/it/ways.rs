@@ -8,11 +8,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, post};
-use lanyard_token::{NodeId, Rev};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{VALUE, World, carried, http, party, serve};
+use crate::support::{VALUE, World, carried, counting, http, party, serve};
 
 #[tokio::test]
 async fn a_call_for_s3_is_signed_and_one_for_another_service_with_its_body() {
@@ -63,7 +62,7 @@ async fn a_call_for_s3_is_signed_and_one_for_another_service_with_its_body() {
 }
 
 /// With a token endpoint, and a third party that says what it was sent; `refuse` is answered with 401.
-async fn with_tokens(tokens: MethodRouter) -> World {
+pub(crate) async fn with_tokens(tokens: MethodRouter) -> World {
     let called = |request: Request| async move {
         let authorization = request.headers()["authorization"]
             .to_str()
@@ -166,14 +165,7 @@ async fn calls_that_wait_for_a_token_hear_of_one_failure_together() {
 
 #[tokio::test]
 async fn a_value_that_ends_while_a_body_drips_is_not_used() {
-    let called = Arc::new(AtomicUsize::new(0));
-    let upstream = {
-        let called = Arc::clone(&called);
-        serve(Router::new().fallback(move || async move {
-            called.fetch_add(1, Ordering::SeqCst);
-        }))
-        .await
-    };
+    let (upstream, called) = counting().await;
     let inject = "kind = \"aws-sigv4\"\nsecret = \"s\"\nregion = \"r\"\nservice = \"execute-api\"";
     for ending in ["nothing", "a refusal", "a revocation", "another form"] {
         let world = World::new(&party(upstream, inject, "")).await;
@@ -191,20 +183,10 @@ async fn a_value_that_ends_while_a_body_drips_is_not_used() {
         stream.write_all(head.as_bytes()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         match ending {
-            "a refusal" => {
-                world
-                    .change(|script| {
-                        script.leases.clear();
-                        let why = "no policy allows it".to_owned();
-                        script.refused.insert("party".to_owned(), why);
-                    })
-                    .await;
-            }
+            "a refusal" => world.refuse().await,
             "a revocation" => {
                 world.broker.0.lock().unwrap().away = true;
-                let gateway = world.gateway();
-                let (secret, now) = (NodeId::from_u64(1002), Rev::new(0, 1).unwrap());
-                gateway.feed().end(secret, now);
+                world.end(1002);
             }
             "another form" => {
                 let other = party(upstream, inject, "").replace("/v1/{what}", "/v1/other");

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lanyard_token::{NodeId, Rev};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -76,10 +75,7 @@ async fn a_websocket_is_refused_unless_it_is_allowed_and_ends_with_its_token() {
     let hidden = "*".repeat(VALUE.len());
     assert_eq!(heard, format!("say {hidden} now"));
 
-    world
-        .gateway()
-        .feed()
-        .end(NodeId::from_u64(4_711), Rev::new(0, 1).unwrap());
+    world.end(4_711);
     assert!(ends(stream).await);
 }
 
@@ -134,24 +130,10 @@ async fn a_websocket_ends_with_the_lease_of_the_value_that_it_was_opened_with() 
         let (mut stream, head) = opened(&world, &world.token("party:use")).await;
         assert!(head.starts_with("http/1.1 101"), "{head}");
         assert_eq!(says(&mut stream, "a").await, "a");
-        let end = |node| {
-            let gateway = world.gateway();
-            gateway
-                .feed()
-                .end(NodeId::from_u64(node), Rev::new(0, 1).unwrap());
-        };
         match ending {
-            "a refusal" => {
-                world
-                    .change(|script| {
-                        script.leases.clear();
-                        let why = "no policy allows it".to_owned();
-                        script.refused.insert("party".to_owned(), why);
-                    })
-                    .await;
-            }
-            "the integration" => end(1001),
-            "the secret" => end(1002),
+            "a refusal" => world.refuse().await,
+            "the integration" => world.end(1001),
+            "the secret" => world.end(1002),
             "another form" => {
                 let other = written.replace("/v1/{what}", "/v1/other");
                 world
