@@ -24,6 +24,7 @@ mod keeper;
 pub mod lease;
 mod listener;
 mod meter;
+mod presented;
 pub mod scrub;
 mod searchable;
 mod serve;

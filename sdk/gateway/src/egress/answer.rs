@@ -16,6 +16,8 @@ pub enum Problem {
     AbsoluteForm,
     /// Name one host, and frame the body in one way.
     Ambiguous,
+    /// Leave the token out of path and query: a third party would see it.
+    TokenInAddress,
     /// Open a connection for the host that is called.
     Misdirected,
     /// No such integration here any more.
@@ -56,7 +58,9 @@ impl Problem {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::AbsoluteForm | Self::Ambiguous | Self::BrokenOff => StatusCode::BAD_REQUEST,
+            Self::AbsoluteForm | Self::Ambiguous | Self::TokenInAddress | Self::BrokenOff => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TokenEnded => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Unknown => StatusCode::NOT_FOUND,
@@ -76,6 +80,7 @@ impl Problem {
         match self {
             Self::AbsoluteForm => "absolute_form",
             Self::Ambiguous => "ambiguous_request",
+            Self::TokenInAddress => "token_in_address",
             Self::Misdirected => "misdirected",
             Self::Unknown => "unknown_integration",
             Self::WebSocket => "websocket_refused",
@@ -97,6 +102,7 @@ impl Problem {
         match self {
             Self::AbsoluteForm => "send the path alone, not a whole URL".to_owned(),
             Self::Ambiguous => "name one host, and frame the body in one way".to_owned(),
+            Self::TokenInAddress => "the token stands in the path or the query too".to_owned(),
             Self::Misdirected => "this connection was opened for another host".to_owned(),
             Self::Unknown => "no integration of this name is carried here".to_owned(),
             Self::WebSocket => "this integration allows no WebSocket".to_owned(),

@@ -26,6 +26,7 @@ use super::body::AnswerBody;
 use super::caller_body::{Bounded, BrokenOff, bounded, of_the_body};
 use super::headers::{clean_answer, clean_request};
 use super::inject::{Credential, Outgoing, Payload, inject};
+use super::presented;
 use super::scrub::Needles;
 use super::searchable::is_searchable;
 use super::shared::{Current, Shared};
@@ -89,6 +90,10 @@ impl Door {
         let Some(station) = self.current.stations.get(name.unwrap_or_default()).cloned() else {
             return Problem::Unknown.into_response();
         };
+        // Only the layer makes one: without it nobody was let in.
+        let Some(verified) = request.extensions().get::<Verified>().cloned() else {
+            return Problem::Unknown.into_response();
+        };
         let path = CanonicalPath::parse(path).ok();
         let routes = self.current.gateway.routes();
         let routed = path.and_then(|path| routes.operation(request.method(), path));
@@ -97,6 +102,7 @@ impl Door {
             "lanyard.egress.call",
             otel.kind = "client",
             otel.status_code = tracing::field::Empty,
+            lanyard.identity = %verified.identity(),
             lanyard.integration = station.name(),
             lanyard.operation = operation,
             lanyard.secret.version = tracing::field::Empty,
@@ -106,7 +112,7 @@ impl Door {
         );
         lanyard_telemetry::caller::join(&span, request.headers());
         let outcome = self
-            .forward(request, &station)
+            .forward(request, verified, &station)
             .instrument(span.clone())
             .await;
         let meter = &self.shared.meter;
@@ -133,11 +139,9 @@ impl Door {
     async fn forward(
         &self,
         request: Request<Body>,
+        verified: Verified,
         station: &Arc<Station>,
     ) -> Result<Response, Problem> {
-        // Only the layer makes one: without it nobody was let in.
-        let verified = request.extensions().get::<Verified>().cloned();
-        let verified = verified.ok_or(Problem::Unknown)?;
         let ended = verified.ended();
         tokio::select! {
             outcome = self.let_through(request, verified, station) => outcome,
@@ -152,7 +156,8 @@ impl Door {
         verified: Verified,
         station: &Arc<Station>,
     ) -> Result<Response, Problem> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        presented::keep_back(&mut parts)?;
         let is_websocket = websocket::is_asked_for(&parts);
         if is_websocket && !station.integration().websocket() {
             return Err(Problem::WebSocket);

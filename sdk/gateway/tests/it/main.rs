@@ -21,6 +21,7 @@ mod canary;
 mod deploy;
 mod drift;
 mod hold;
+mod http_2;
 mod process;
 mod smuggling;
 mod support;

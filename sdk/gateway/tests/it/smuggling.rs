@@ -7,15 +7,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{HEADER, VALUE, World, party};
 
-type Recorded = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Recorded = Arc<Mutex<Vec<u8>>>;
 
 /// A third party that keeps every byte it gets.
-async fn recorder() -> (SocketAddr, Recorded) {
+pub(crate) async fn recorder() -> (SocketAddr, Recorded) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let recorded = Recorded::default();
@@ -394,20 +396,36 @@ async fn ten_thousand_calls_of_many_shapes_carry_no_token_out() {
     let world = World::new(&party(upstream, HEADER, "")).await;
     let token = world.token("party:use");
     let http = crate::support::http();
-    let shapes: [(&str, &str); 6] = [
-        ("cookie", "token="),
-        ("x-forwarded-authorization", "Bearer "),
-        ("proxy-authorization", "Bearer "),
-        ("forwarded", "by="),
-        ("x-lanyard-token", ""),
-        ("lanyard-token", ""),
+    let percent = token.replace('.', "%2e");
+    let encoded = [
+        STANDARD.encode(&token),
+        STANDARD.encode(format!("a:{token}")),
+    ];
+    let [plain, within] = &encoded;
+    let hexadecimal: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+    // Names that are never handed on, and names that nobody has a list of.
+    let shapes = [
+        ("cookie", format!("token={token}")),
+        ("x-forwarded-authorization", format!("Bearer {token}")),
+        ("proxy-authorization", format!("Bearer {token}")),
+        ("forwarded", format!("by={token}")),
+        ("x-lanyard-token", token.clone()),
+        ("lanyard-token", token.clone()),
+        ("x-auth-token", token.clone()),
+        ("x-amz-meta-anything", format!("a, {token}")),
+        ("user-agent", format!("program/1 ({token})")),
+        ("referer", format!("https://a.example/?t={percent}&u=v")),
+        ("x-basic", format!("Basic {within}")),
+        ("traceparent", plain.clone()),
+        ("sec-websocket-protocol", token.clone()),
+        ("x-hexadecimal", hexadecimal.clone()),
     ];
     let mut sent = 0_usize;
     while sent < 10_000 {
         let calls = (0..50).map(|at| {
-            let (name, before) = shapes[(sent + at) % shapes.len()];
+            let (name, value) = &shapes[(sent + at) % shapes.len()];
             let request = http.get(world.url("/party/v1/x")).bearer_auth(&token);
-            let request = request.header(name, format!("{before}{token}"));
+            let request = request.header(*name, value);
             async move { request.send().await.unwrap().status() }
         });
         for status in futures::future::join_all(calls).await {
@@ -415,10 +433,34 @@ async fn ten_thousand_calls_of_many_shapes_carry_no_token_out() {
             sent += 1;
         }
     }
+    for address in [
+        format!("/party/v1/{token}"),
+        format!("/party/v1/x?token={token}"),
+        format!("/party/v1/x?a=b&{percent}"),
+        format!("/party/v1/x?a={}", plain.trim_end_matches('=')),
+        format!("/party/v1/x?{hexadecimal}=b"),
+    ] {
+        let request = http.get(world.url(&address)).bearer_auth(&token);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{address}");
+        let said = answer.text().await.unwrap();
+        assert!(
+            said.contains("token_in_address") && !said.contains(&token),
+            "{said}"
+        );
+    }
     let recorded = recorded.lock().unwrap();
     assert_eq!(
-        memchr::memmem::find_iter(&recorded, b"GET /base/v1/x").count(),
+        memchr::memmem::find_iter(&recorded, b"GET /base/v1/").count(),
         sent
     );
-    assert!(memchr::memmem::find(&recorded, token.as_bytes()).is_none());
+    for form in [
+        &token,
+        &percent,
+        plain,
+        &within[12..within.len() - 4],
+        &hexadecimal,
+    ] {
+        assert!(memchr::memmem::find(&recorded, form.as_bytes()).is_none());
+    }
 }
