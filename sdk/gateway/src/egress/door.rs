@@ -30,7 +30,7 @@ use super::presented;
 use super::scrub::Needles;
 use super::searchable::is_searchable;
 use super::shared::{Current, Shared};
-use super::station::{Leased, Station, operation};
+use super::station::{Leased, Station};
 use super::upstream::{Client, Unreachable};
 use super::websocket;
 
@@ -97,14 +97,16 @@ impl Door {
         let path = CanonicalPath::parse(path).ok();
         let routes = self.current.gateway.routes();
         let routed = path.and_then(|path| routes.operation(request.method(), path));
-        let operation = operation(routed, station.name()).into_owned();
+        let Some(operation) = routed.and_then(|routed| self.current.operations.get(routed)) else {
+            return Problem::Unknown.into_response();
+        };
         let span = tracing::info_span!(
             "lanyard.egress.call",
             otel.kind = "client",
             otel.status_code = tracing::field::Empty,
             lanyard.identity = %verified.identity(),
             lanyard.integration = station.name(),
-            lanyard.operation = operation,
+            lanyard.operation = operation.name(),
             lanyard.secret.version = tracing::field::Empty,
             http.request.method = %request.method(),
             http.response.status_code = tracing::field::Empty,
@@ -123,7 +125,7 @@ impl Door {
                 if response.status().is_server_error() {
                     span.record("otel.status_code", "ERROR");
                 }
-                meter.called(station.label(), &operation, status, began.elapsed());
+                meter.called(operation, status, began.elapsed());
                 response
             }
             Err(problem) => {
@@ -196,6 +198,9 @@ impl Door {
 
     /// A lease that holds now, or within a moment.
     async fn leased(&self, station: &Arc<Station>) -> Result<Arc<Leased>, Problem> {
+        if let Some(leased) = self.valid(station) {
+            return Ok(leased);
+        }
         let mut answers = self.shared.answers.subscribe();
         let asked = async {
             loop {

@@ -1,6 +1,8 @@
 //! What is counted, for `/metrics` and over OTLP. Labels are integrations and rules as they are written down, never what
 //! callers sent.
 
+mod operation;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub(super) use self::operation::{Operation, Operations};
 
 /// Upper bounds in seconds: what egress adds lies below the first, what a slow third party takes below the last.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -88,24 +92,26 @@ impl Meter {
     }
 
     /// A call that a third party answered.
-    pub(super) fn called(
-        &self,
-        integration: &Arc<str>,
-        operation: &str,
-        status: u16,
-        took: Duration,
-    ) {
-        let class = class(status);
-        let labels = Called {
-            integration: integration.to_string(),
-            operation: operation.to_owned(),
-            status: class.to_owned(),
+    pub(super) fn called(&self, operation: &Operation, status: u16, took: Duration) {
+        let took = took.as_secs_f64();
+        let integration = &operation.integration;
+        let duration = || self.duration.get_or_create(&of(integration)).clone();
+        operation.duration.get_or_init(duration).observe(took);
+        let calls = |integration: &str, operation: &str, status: &str| {
+            let labels = Called {
+                integration: integration.to_owned(),
+                operation: operation.to_owned(),
+                status: status.to_owned(),
+            };
+            self.calls.get_or_create(&labels).clone()
         };
-        self.exported.called(integration, operation, class, took);
-        self.calls.get_or_create(&labels).inc();
-        self.duration
-            .get_or_create(&of(integration))
-            .observe(took.as_secs_f64());
+        if let Some(class) = operation.class(status, calls) {
+            class.calls.inc();
+            self.exported.calls.add(1, &class.labels);
+            let [integration, ..] = &class.labels;
+            let integration = std::slice::from_ref(integration);
+            self.exported.duration.record(took, integration);
+        }
     }
 
     /// A call that egress answered.
@@ -193,33 +199,9 @@ impl Exported {
         }
     }
 
-    fn called(&self, integration: &Arc<str>, operation: &str, class: &'static str, took: Duration) {
-        let integration = KeyValue::new("lanyard.integration", Arc::clone(integration));
-        let labels = [
-            integration,
-            KeyValue::new("lanyard.operation", operation.to_owned()),
-            KeyValue::new("lanyard.status", class),
-        ];
-        self.calls.add(1, &labels);
-        let took = took.as_secs_f64();
-        self.duration
-            .record(took, labels.get(..1).unwrap_or_default());
-    }
-
     fn refused(&self, integration: &Arc<str>, code: &'static str) {
         let integration = KeyValue::new("lanyard.integration", Arc::clone(integration));
         self.refused
             .add(1, &[integration, KeyValue::new("lanyard.reason", code)]);
-    }
-}
-
-/// A status as a label.
-const fn class(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
     }
 }

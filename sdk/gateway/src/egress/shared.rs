@@ -22,7 +22,7 @@ use super::answer::Problem;
 use super::caller_body;
 use super::door::Door;
 use super::listener::{ServerName, ends_connection};
-use super::meter::Meter;
+use super::meter::{Meter, Operations};
 use super::station::Station;
 use super::upstream::{Clients, Resolver};
 
@@ -33,7 +33,21 @@ pub(super) type Stations = BTreeMap<Box<str>, Arc<Station>>;
 pub(super) struct Current {
     pub(super) gateway: Gateway,
     pub(super) stations: Stations,
+    pub(super) operations: Operations,
     layer: GatewayLayer,
+}
+
+impl Current {
+    fn new(gateway: Gateway, stations: Stations, proxies: TrustedProxies) -> Self {
+        let routed = gateway.routes().operations();
+        let named = |name: &str| stations.get(name).map(|station| station.label());
+        Self {
+            operations: Operations::new(routed, named),
+            layer: gateway.layer().trusting(proxies),
+            gateway,
+            stations,
+        }
+    }
 }
 
 /// What all calls share.
@@ -60,11 +74,7 @@ impl Shared {
         resolver: Arc<dyn Resolver>,
         own: Option<NodeId>,
     ) -> Arc<Self> {
-        let current = Current {
-            layer: gateway.layer().trusting(proxies.clone()),
-            gateway,
-            stations: Stations::new(),
-        };
+        let current = Current::new(gateway, Stations::new(), proxies.clone());
         Arc::new(Self {
             current: ArcSwap::from_pointee(current),
             proxies,
@@ -88,11 +98,8 @@ impl Shared {
                 self.meter.lease(gone, None);
             }
         }
-        self.current.store(Arc::new(Current {
-            layer: gateway.layer().trusting(self.proxies.clone()),
-            gateway,
-            stations,
-        }));
+        let current = Current::new(gateway, stations, self.proxies.clone());
+        self.current.store(Arc::new(current));
     }
 
     /// Whether an integration is carried as it is here.

@@ -194,18 +194,3 @@ impl Station {
         })
     }
 }
-
-/// A rule's words for metrics: `GET /v1/charges/{id}`.
-pub(super) fn operation<'o>(
-    routed: Option<&'o str>,
-    integration: &str,
-) -> std::borrow::Cow<'o, str> {
-    let Some((method, path)) = routed.and_then(|text| text.split_once(' ')) else {
-        return "".into();
-    };
-    let below = path
-        .strip_prefix('/')
-        .and_then(|path| path.strip_prefix(integration))
-        .unwrap_or(path);
-    format!("{method} {below}").into()
-}
