@@ -64,6 +64,9 @@ pub fn run(args: &ApplyArgs, output: Output) -> Result<(), CliError> {
     let asked = args.prune || !desired.integrations.is_empty();
     let present = runtime.block_on(present(&client, asked))?;
     let steps = plan::plan(&desired, &present, args.prune).map_err(CliError::Usage)?;
+    if let Some(folder) = &desired.enrolments {
+        enrolment::check_kept(folder, plan::enrolled(&desired, &present).into_iter())?;
+    }
     enrolment::check(steps.iter().filter_map(Step::enrolment))?;
     let done = if args.plan {
         0

@@ -99,10 +99,9 @@ impl Look {
         actor.unwrap_or_default().max(self.subject.risk)
     }
 
-    /// Who approved exactly this, and could still. Whoever names no scopes asks for nothing exactly; and nobody who approved
-    /// was shown that somebody else would use the token.
+    /// Who approved exactly this, and could still. Whoever names no scopes asks for nothing exactly.
     fn approvals(&self, wish: &Wish<'_>, bundle: &Bundle, now: UnixMillis) -> Vec<String> {
-        let (Some(scopes), None) = (wish.scopes, &self.actor) else {
+        let Some(scopes) = wish.scopes else {
             return Vec::new();
         };
         let wanted = Wanted {
@@ -137,7 +136,11 @@ impl Issue {
     ) -> Result<Look, Refused> {
         let subject = lineage.identity();
         let actor = actor.filter(|actor| *actor != subject);
-        let approved = Standing::of(book, subject, now);
+        // Nobody who approved was shown that somebody else would use the token: then they are not looked for.
+        let approved = match actor {
+            Some(_) => Standing::default(),
+            None => Standing::of(book, subject, now),
+        };
         Ok(Look {
             subject: self.seen(book, subject, now)?,
             approvers: self.approvers(book, &approved, now),

@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up fails loudly; nothing here runs outside tests"
 )]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One receiver for each signal, so that what they print is not mixed.
+use rustix::process::{Pid, kill_process};
+
+/// One receiver for each signal, so that what they print is not mixed. It listens; what came is read of [`Received`].
 pub struct Receiver {
     signals: Vec<Signal>,
 }
@@ -23,6 +26,11 @@ struct Signal {
     port: u16,
     file: PathBuf,
     child: Child,
+}
+
+/// All that a receiver got until it was ended.
+pub struct Received {
+    printed: BTreeMap<&'static str, String>,
 }
 
 impl Receiver {
@@ -59,10 +67,17 @@ impl Receiver {
         self.signals.iter().map(variable).collect()
     }
 
+    /// Ends it and reads what it got. It acknowledges before it prints: only once it has ended has it printed all.
+    pub fn end(self) -> Received {
+        let printed = self.signals.into_iter().map(Signal::end).collect();
+        Received { printed }
+    }
+}
+
+impl Received {
     /// All it printed of `traces`, `metrics` or `logs`.
-    pub fn printed(&self, name: &str) -> String {
-        let signal = self.signals.iter().find(|signal| signal.name == name);
-        std::fs::read_to_string(&signal.unwrap().file).unwrap()
+    pub fn printed(&self, name: &str) -> &str {
+        self.printed.get(name).unwrap()
     }
 
     /// The spans, metrics or records it got, each as it was printed.
@@ -107,6 +122,13 @@ impl Receiver {
 
 impl Signal {
     fn start(program: &str, name: &'static str, folder: &Path) -> Self {
+        // Tests that run at the same time ask for free ports too: a port may be somebody else's a moment later.
+        let mut tries = (0..5).filter_map(|_| Self::try_start(program, name, folder));
+        let signal = tries.next();
+        signal.unwrap_or_else(|| panic!("rotel found no free port five times"))
+    }
+
+    fn try_start(program: &str, name: &'static str, folder: &Path) -> Option<Self> {
         let (port, unused) = (free_port(), free_port());
         let file = folder.join(format!("{name}.txt"));
         let output = File::create(&file).unwrap();
@@ -123,21 +145,45 @@ impl Signal {
             .stderr(output)
             .spawn()
             .unwrap();
-        let signal = Self {
+        let mut signal = Self {
             name,
             port,
             file,
             child,
         };
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // Whoever has the port answers; that it is rotel, its first line says, which it prints once it is bound.
+        while !signal.says("Starting Rotel") || TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if signal.child.try_wait().unwrap().is_some() {
+                let said = std::fs::read_to_string(&signal.file).unwrap();
+                assert!(said.contains("Address already in use"), "rotel: {said}");
+                return None;
+            }
             assert!(
                 began.elapsed() < Duration::from_secs(30),
                 "rotel does not listen"
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-        signal
+        Some(signal)
+    }
+
+    fn says(&self, words: &str) -> bool {
+        std::fs::read_to_string(&self.file).is_ok_and(|said| said.contains(words))
+    }
+
+    fn end(mut self) -> (&'static str, String) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.unwrap(), rustix::process::Signal::TERM).unwrap();
+        let began = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "rotel does not end"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (self.name, std::fs::read_to_string(&self.file).unwrap())
     }
 }
 

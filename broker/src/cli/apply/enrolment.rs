@@ -5,7 +5,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -20,6 +20,29 @@ pub(super) fn check<'p>(files: impl Iterator<Item = &'p Path>) -> Result<(), Cli
             return Err(CliError::Failed(format!(
                 "`{}` exists already, and the broker has no such gateway: put it away, or name another folder; nothing \
                  was done",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to go on where an earlier run ended between the file and the answer: an enrolled gateway whose file is empty.
+///
+/// Looked for at every run: else such a gateway would look enrolled for ever, with a key that nobody has.
+pub(super) fn check_kept<'n>(
+    folder: &Path,
+    enrolled: impl Iterator<Item = &'n str>,
+) -> Result<(), CliError> {
+    for name in enrolled {
+        let file = folder.join(format!("{name}.json"));
+        if file
+            .metadata()
+            .is_ok_and(|found| found.is_file() && found.len() == 0)
+        {
+            return Err(CliError::Failed(format!(
+                "`{}` is empty: an earlier run ended before the enrolment of `{name}` was written down, and nobody has its \
+                 key: remove the file, and `lanyard key add {name}` makes another; nothing was done",
                 file.display()
             )));
         }
@@ -46,6 +69,14 @@ impl Place {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(0o700);
             builder.create(folder).map_err(cannot)?;
+            // Whoever may write there can put a file of theirs, with a key of theirs, in the place of this one.
+            let mode = folder.metadata().map_err(cannot)?.permissions().mode();
+            if mode & 0o022 != 0 {
+                return Err(CliError::Failed(format!(
+                    "others may write in `{}`: `chmod go-w` it, or name another folder",
+                    folder.display()
+                )));
+            }
         }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
@@ -104,8 +135,6 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use serde_json::json;
 
     use super::*;
@@ -140,5 +169,31 @@ mod tests {
             panic!("it is in the way")
         };
         assert!(words.contains("exists already"), "{words}");
+    }
+    #[test]
+    fn a_folder_of_others_and_what_an_earlier_run_left_are_told() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("shared");
+        std::fs::create_dir(&folder).unwrap();
+        let mode =
+            |mode| std::fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o775);
+        let path = folder.join("door.json");
+        let Err(CliError::Failed(words)) = Place::reserve(&path).map(|_| ()) else {
+            panic!("others may write there")
+        };
+        assert!(
+            words.contains("others may write") && !path.exists(),
+            "{words}"
+        );
+        mode(0o755);
+        let left = Place::reserve(&path).unwrap();
+        let enrolled = || ["door", "gate"].into_iter();
+        let Err(CliError::Failed(words)) = check_kept(&folder, enrolled()) else {
+            panic!("it is empty")
+        };
+        assert!(words.contains("lanyard key add door"), "{words}");
+        left.keep(&json!({"client_id": "07"})).unwrap();
+        check_kept(&folder, enrolled()).unwrap();
     }
 }

@@ -134,6 +134,18 @@ pub(super) fn plan(desired: &Desired, present: &Present, prune: bool) -> Result<
     Ok(steps)
 }
 
+/// The gateways of the files that the broker has already.
+pub(super) fn enrolled<'a>(desired: &'a Desired, present: &Present) -> Vec<&'a str> {
+    let gateways: BTreeSet<&str> = present
+        .identities
+        .iter()
+        .filter(|found| found.kind == Kind::Gateway)
+        .map(|found| found.name.as_str())
+        .collect();
+    let names = desired.identities.keys().map(String::as_str);
+    names.filter(|name| gateways.contains(name)).collect()
+}
+
 /// Whoever is given something must be there, and be able to answer for it.
 fn check_owners(
     desired: &Desired,

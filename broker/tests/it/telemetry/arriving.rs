@@ -61,9 +61,10 @@ async fn a_token_from_mint_to_revocation_arrives_as_spans_events_and_counts() {
     assert_eq!(answer(strange).await.0, 404);
     dev.running.signal("TERM");
     assert_eq!(dev.running.wait(), Some(0));
+    let received = receiver.end();
 
     // Everything had to be sent before the process ended.
-    let spans = receiver.got("traces");
+    let spans = received.got("traces");
     let minting = spans
         .iter()
         .find(|span| span.has("Trace ID", TRACE))
@@ -88,22 +89,22 @@ async fn a_token_from_mint_to_revocation_arrives_as_spans_events_and_counts() {
         .find(|span| span.has("http.request.method", "_OTHER"));
     assert!(strange.unwrap().has("Name", "HTTP unmatched"));
 
-    let issued = receiver.events("lanyard.token.issued");
+    let issued = received.events("lanyard.token.issued");
     let issued = issued.iter().find(|record| record.has("Trace ID", TRACE));
     let issued = issued.expect("the event belongs to its request's trace");
     assert!(issued.has("Span ID", minting.value("ID").unwrap()));
     assert!(issued.has("lanyard.identity", id));
     let jti = issued.value("lanyard.credential.id").unwrap();
-    let complete = receiver.events("lanyard.log.token_issued");
+    let complete = received.events("lanyard.log.token_issued");
     assert!(
         complete
             .iter()
             .any(|record| record.has("lanyard.credential.id", jti))
     );
-    let refusals = receiver.events("lanyard.token.refused");
+    let refusals = received.events("lanyard.token.refused");
     assert_eq!(refusals.len(), 1, "{refusals:?}");
     assert!(refusals[0].has("lanyard.reason", "malformed_key"));
-    let reasons: Vec<_> = receiver.events("lanyard.revoked");
+    let reasons: Vec<_> = received.events("lanyard.revoked");
     for reason in ["requested", "administrator"] {
         assert!(
             reasons
@@ -112,11 +113,11 @@ async fn a_token_from_mint_to_revocation_arrives_as_spans_events_and_counts() {
             "{reason} in {reasons:?}"
         );
     }
-    let logs = receiver.printed("logs");
+    let logs = received.printed("logs");
     assert!(logs.contains("service.name: Str(lanyard)") && logs.contains("service.instance.id"));
 
     let count = |metric: &str, label: &str| -> BTreeMap<String, u64> {
-        receiver.metric(metric).points(label).into_iter().collect()
+        received.metric(metric).points(label).into_iter().collect()
     };
     assert_eq!(
         count("lanyard.tokens.issued", "lanyard.grant")["client_credentials"],
@@ -131,7 +132,7 @@ async fn a_token_from_mint_to_revocation_arrives_as_spans_events_and_counts() {
         (revocations["requested"], revocations["administrator"]),
         (1, 1)
     );
-    let duration = receiver.metric("http.server.request.duration");
+    let duration = received.metric("http.server.request.duration");
     assert!(duration.has("Unit", "s"), "{duration:?}");
     assert!(
         duration
@@ -178,13 +179,14 @@ async fn a_flood_of_refusals_is_a_few_records_and_a_whole_count() {
     );
     dev.running.signal("TERM");
     assert_eq!(dev.running.wait(), Some(0));
-    let records = receiver.events("lanyard.request.refused");
+    let received = receiver.end();
+    let records = received.events("lanyard.request.refused");
     assert!(
         (1..=3).contains(&records.len()),
         "one a minute: {}",
         records.len()
     );
-    let refused = receiver.metric("lanyard.requests.refused");
+    let refused = received.metric("lanyard.requests.refused");
     assert_eq!(
         refused.points("lanyard.reason"),
         [("no_token".to_owned(), FLOOD as u64)]
@@ -218,7 +220,8 @@ async fn a_theft_arrives_as_verdict_response_revocation_and_denials() {
             .is_some_and(|words| !words.is_empty())
     );
 
-    let verdicts = receiver.events("lanyard.drift.verdict");
+    let received = receiver.end();
+    let verdicts = received.events("lanyard.drift.verdict");
     let told = verdicts
         .iter()
         .find(|record| record.has("lanyard.reason", measured["verdict"].as_str().unwrap()));
@@ -228,7 +231,7 @@ async fn a_theft_arrives_as_verdict_response_revocation_and_denials() {
             && told.value("Trace ID").is_some_and(|id| !id.is_empty())
     );
     let verdict = told.value("lanyard.verdict").unwrap();
-    let responses = receiver.events("lanyard.response");
+    let responses = received.events("lanyard.response");
     assert!(
         responses
             .iter()
@@ -237,14 +240,14 @@ async fn a_theft_arrives_as_verdict_response_revocation_and_denials() {
                 && record.has("lanyard.enforced", "true")),
         "{responses:?}"
     );
-    let ended = receiver.events("lanyard.revoked");
+    let ended = received.events("lanyard.revoked");
     assert!(
         ended
             .iter()
             .any(|record| record.has("lanyard.reason", "recycled")),
         "{ended:?}"
     );
-    let denials = receiver.events("lanyard.request.denied");
+    let denials = received.events("lanyard.request.denied");
     assert!(
         denials
             .iter()
@@ -257,7 +260,7 @@ async fn a_theft_arrives_as_verdict_response_revocation_and_denials() {
         ("lanyard.drift.responses", "lanyard.response"),
     ] {
         assert!(
-            !receiver.metric(metric).points(label).is_empty(),
+            !received.metric(metric).points(label).is_empty(),
             "{metric}"
         );
     }

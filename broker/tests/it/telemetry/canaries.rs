@@ -125,10 +125,11 @@ async fn no_secret_is_in_any_sink() {
         ("standard error".to_owned(), said),
         ("/metrics".to_owned(), metrics),
     ];
+    let received = receiver.end();
     for signal in ["traces", "metrics", "logs"] {
-        let printed = receiver.printed(signal);
+        let printed = received.printed(signal);
         assert!(printed.contains("service.name"), "no {signal} arrived");
-        sinks.push((format!("rotel's {signal}"), printed));
+        sinks.push((format!("rotel's {signal}"), printed.to_owned()));
     }
     sinks.extend(
         files(&data)

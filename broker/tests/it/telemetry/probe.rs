@@ -89,7 +89,7 @@ async fn a_probe_measures_each_gateways_refusal_and_tells_a_collector() {
             .collect();
         assert_eq!(ways, [("receipt", true), ("request", true)], "{round}");
     }
-    let metric = receiver.metric(METRIC);
+    let metric = receiver.end().metric(METRIC);
     assert!(metric.has("Unit", "s"), "{metric:?}");
     let counts = metric.points("lanyard.probe.way");
     let both = [("receipt".to_owned(), 2), ("request".to_owned(), 2)];

@@ -122,11 +122,11 @@ async fn a_secret_that_was_put_is_in_no_file_line_metric_trace_or_answer() {
     dev.running.signal("TERM");
     sinks.push(("standard error".to_owned(), dev.running.said_at_the_end()));
     sinks.extend(files(&data));
-    if let Some(receiver) = &receiver {
+    if let Some(received) = receiver.map(Receiver::end) {
         for signal in ["traces", "metrics", "logs"] {
-            let printed = receiver.printed(signal);
+            let printed = received.printed(signal);
             assert!(printed.contains("service.name"), "no {signal} arrived");
-            sinks.push((format!("{signal} over OTLP"), printed));
+            sinks.push((format!("{signal} over OTLP"), printed.to_owned()));
         }
     }
     println!(

@@ -145,8 +145,9 @@ async fn planted_values_are_found_nowhere_but_where_they_are_leased() {
         "{log}"
     );
     outside.push(("the log", log));
-    if let Some(receiver) = &receiver {
-        let printed = ["traces", "metrics", "logs"].map(|signal| receiver.printed(signal));
+    if let Some(received) = receiver.map(Receiver::end) {
+        let printed =
+            ["traces", "metrics", "logs"].map(|signal| received.printed(signal).to_owned());
         assert!(
             printed[0].contains("lanyard.egress.call"),
             "no span arrived"

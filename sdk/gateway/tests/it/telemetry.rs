@@ -33,7 +33,8 @@ async fn each_call_is_a_span_with_integration_operation_and_version() {
     let log = tokio::task::spawn_blocking(move || egress.end());
     let log = log.await.unwrap();
 
-    let spans = receiver.got("traces");
+    let received = receiver.end();
+    let spans = received.got("traces");
     let of = |name: &str, status: &str| {
         spans
             .iter()
@@ -54,7 +55,7 @@ async fn each_call_is_a_span_with_integration_operation_and_version() {
         (first.len(), second.len(), refused.len()),
         (3, 1, 1),
         "{}",
-        receiver.printed("traces")
+        received.printed("traces")
     );
     assert!(
         first
@@ -63,23 +64,23 @@ async fn each_call_is_a_span_with_integration_operation_and_version() {
     );
     assert!(refused[0].has("error.type", "no_lease"));
     assert!(refused[0].value("lanyard.secret.version").is_none());
-    let calls = receiver.metric("lanyard.egress.calls");
+    let calls = received.metric("lanyard.egress.calls");
     let mut calls = calls.points("lanyard.integration");
     calls.sort();
     assert_eq!(
         calls,
         [("party-0".to_owned(), 3), ("party-1".to_owned(), 1)]
     );
-    receiver.metric("lanyard.egress.call.duration");
-    let refused = receiver.metric("lanyard.egress.refused");
+    received.metric("lanyard.egress.call.duration");
+    let refused = received.metric("lanyard.egress.refused");
     assert_eq!(
         refused.points("lanyard.reason"),
         [("no_lease".to_owned(), 1)]
     );
     for place in ["traces", "metrics"] {
-        assert!(receiver.printed(place).contains("lanyard-egress"));
+        assert!(received.printed(place).contains("lanyard-egress"));
     }
-    for place in ["traces", "metrics", "logs"].map(|signal| receiver.printed(signal)) {
+    for place in ["traces", "metrics", "logs"].map(|signal| received.printed(signal)) {
         assert!(
             !place.contains("canary") && !place.contains("sk_live"),
             "{place}"
