@@ -29,6 +29,8 @@ pub struct GuardedBody<B> {
     lease: Lease,
     meter: Meter,
     ended: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    /// Somebody has just seen that the token lives.
+    is_looked_at: bool,
     over: bool,
 }
 
@@ -54,6 +56,7 @@ impl<B: Body<Data = Bytes>> GuardedBody<B> {
             lease,
             meter: Meter::Request(count),
             ended: None,
+            is_looked_at: false,
             over: false,
         }
     }
@@ -82,8 +85,17 @@ impl<B: Body<Data = Bytes>> GuardedBody<B> {
             lease,
             meter,
             ended: None,
+            is_looked_at: false,
             over: false,
         }
+    }
+}
+
+impl<B> GuardedBody<B> {
+    /// The token was alive a moment ago: the first frame, if it is ready, goes out without another look.
+    pub(super) fn looked_at(mut self) -> Self {
+        self.is_looked_at = true;
+        self
     }
 }
 
@@ -141,7 +153,9 @@ where
         if this.over {
             return Poll::Ready(None);
         }
-        if let Err(ended) = this.lease.not_revoked() {
+        if !std::mem::take(&mut this.is_looked_at)
+            && let Err(ended) = this.lease.not_revoked()
+        {
             return this.cut(ended);
         }
         match Pin::new(&mut this.body).poll_frame(context) {
@@ -187,15 +201,7 @@ where
 impl<B> GuardedBody<B> {
     fn cut<T>(&mut self, ended: Ended) -> Poll<Option<Result<T, BoxError>>> {
         self.over = true;
-        tracing::info!(
-            name: "lanyard.stream.ended",
-            {
-                lanyard.identity = %self.lease.identity(),
-                lanyard.credential.id = %self.lease.token(),
-                lanyard.reason = %ended.0,
-            },
-            "a stream ended with its token"
-        );
+        ended.tell(&self.lease);
         Poll::Ready(Some(Err(ended.into())))
     }
 }

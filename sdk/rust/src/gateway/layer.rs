@@ -149,6 +149,7 @@ where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
 {
     strip(request.headers_mut());
+    let is_safe = request.method().is_safe();
     request
         .extensions_mut()
         .insert(Verified::new(lease.clone()));
@@ -162,6 +163,7 @@ where
     let call = Call {
         lease,
         wants_rev,
+        is_safe,
         request_bytes,
     };
     Passage::through(service.call(request), call)

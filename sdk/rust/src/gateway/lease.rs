@@ -130,6 +130,21 @@ impl Lease {
     }
 }
 
+impl Ended {
+    /// Tells operators that something ended before its time.
+    pub(super) fn tell(self, lease: &Lease) {
+        tracing::info!(
+            name: "lanyard.stream.ended",
+            {
+                lanyard.identity = %lease.identity(),
+                lanyard.credential.id = %lease.token(),
+                lanyard.reason = %self.0,
+            },
+            "a call ended with its token"
+        );
+    }
+}
+
 fn ended(reason: NotAlive) -> Ended {
     Ended(match reason {
         NotAlive::NoSnapshot => Rejection::NotReady,

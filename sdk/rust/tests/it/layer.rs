@@ -1,5 +1,6 @@
 //! The gateway before a real axum service.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use lanyard_sdk::Verified;
 use lanyard_token::{NodeId, Rev};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::support::{World, http, serve};
@@ -167,6 +169,67 @@ async fn an_open_response_is_cut_when_its_token_is_revoked() {
     for _ in 0..5 {
         assert!(neighbour.next().await.unwrap().is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_the_service_is_at_work_is_refused_where_nothing_was_done_and_else_broken_off()
+ {
+    let world = World::new();
+    let at_work = Arc::new(Semaphore::new(0));
+    let work = {
+        let (gateway, at_work) = (world.gateway.clone(), Arc::clone(&at_work));
+        move |verified: Verified| async move {
+            gateway
+                .feed()
+                .end(verified.token(), Rev::new(0, 1).unwrap());
+            at_work.add_permits(1);
+            "what nobody may read any more"
+        }
+    };
+    let refusing = {
+        let gateway = world.gateway.clone();
+        move |verified: Verified| async move {
+            gateway
+                .feed()
+                .end(verified.token(), Rev::new(0, 1).unwrap());
+            StatusCode::UNAUTHORIZED
+        }
+    };
+    let routes = Router::new()
+        .route("/orders", get(work.clone()))
+        .route("/upload", post(work))
+        .route("/mail", post(refusing))
+        .layer(world.gateway.layer());
+    let (url, http) = (format!("http://{}", serve(routes).await), http());
+
+    let read = http
+        .get(format!("{url}/orders"))
+        .bearer_auth(world.token(9));
+    let read = read.send().await.unwrap();
+    assert_eq!(read.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        read.headers()[WWW_AUTHENTICATE],
+        r#"Bearer error="invalid_token""#
+    );
+    let text = read.text().await.unwrap();
+    assert!(!text.contains("nobody"), "{text}");
+
+    let made = http
+        .post(format!("{url}/upload"))
+        .bearer_auth(world.token(10));
+    let answer = made.send().await;
+    assert!(
+        answer.is_err(),
+        "it was done: nothing may say that it was not"
+    );
+    let refused = http
+        .post(format!("{url}/mail"))
+        .bearer_auth(world.token(11));
+    assert_eq!(
+        refused.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(at_work.available_permits(), 2);
 }
 
 #[tokio::test]

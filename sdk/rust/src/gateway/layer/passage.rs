@@ -3,17 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use lanyard_drift::Outcome;
 use pin_project_lite::pin_project;
 
 use super::super::body::GuardedBody;
-use super::super::lease::Lease;
+use super::super::decision::Denial;
+use super::super::lease::{Ended, Lease};
 use super::REV_HEADER;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -41,6 +45,8 @@ pub(super) struct Call {
     pub(super) lease: Lease,
     /// Its caller wants to know which place of the log the decision knew.
     pub(super) wants_rev: bool,
+    /// It only reads (RFC 9110, section 9.2.1): whoever is told to come again does no harm by it.
+    pub(super) is_safe: bool,
     /// Counts its body, when it has one.
     pub(super) request_bytes: Option<Arc<AtomicU64>>,
 }
@@ -94,6 +100,10 @@ where
 
 impl Call {
     /// The answer as its caller gets it: one that ends with the token.
+    ///
+    /// A token that ended while the service was at work is refused like any dead one, where the call only read or the service
+    /// itself refused it: its owner's client gets a new token and asks again. What may have done something is broken off instead, for a
+    /// refusal would say that nothing was done.
     fn answered<B>(self, mut response: Response<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -102,13 +112,42 @@ impl Call {
         let Self {
             lease,
             wants_rev,
+            is_safe,
             request_bytes,
         } = self;
+        let status = response.status();
+        let is_alive = lease.not_revoked();
+        if let Err(ended) = is_alive
+            && (is_safe || status == StatusCode::UNAUTHORIZED)
+        {
+            return refused(&lease, ended, request_bytes.as_deref());
+        }
         if wants_rev {
             let rev = HeaderValue::from(lease.decided_at().as_u64());
             response.headers_mut().insert(REV_HEADER, rev);
         }
-        let status = response.status().as_u16();
-        response.map(|body| Body::new(GuardedBody::response(body, lease, status, request_bytes)))
+        let status = status.as_u16();
+        response.map(|body| {
+            let body = GuardedBody::response(body, lease, status, request_bytes);
+            // What is ready now goes out whole: a moment later it would be an answer without a beginning.
+            Body::new(if is_alive.is_ok() {
+                body.looked_at()
+            } else {
+                body
+            })
+        })
     }
+}
+
+fn refused(lease: &Lease, ended: Ended, request_bytes: Option<&AtomicU64>) -> Response<Body> {
+    let denial = Denial::from(ended.0);
+    let response = denial.into_response();
+    let outcome = Outcome {
+        status: Some(response.status().as_u16()),
+        request_bytes: Some(request_bytes.map_or(0, |count| count.swap(0, Ordering::Relaxed))),
+        response_bytes: response.body().size_hint().exact(),
+    };
+    lease.observe(&outcome, lease.now());
+    ended.tell(lease);
+    response
 }
