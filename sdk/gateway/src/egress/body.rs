@@ -1,4 +1,5 @@
-//! The body of an answer on its way to the caller: searched, bounded, and given up when nothing comes any more.
+//! The body of an answer on its way to the caller: searched, bounded, and given up when nothing comes any more or when the
+//! value that the call was made with is taken back.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::headers::clean_trailers;
+use super::hold::Hold;
 use super::meter::Meter;
 use super::scrub::{Needles, Scrubber};
 use super::station::Station;
@@ -29,6 +31,8 @@ pub(super) enum CutOff {
     TooLong,
     #[error("the third party stopped sending")]
     Silent,
+    #[error("the credential of the call was taken back")]
+    TakenBack,
     #[error("the third party broke off")]
     BrokenOff,
     #[error("the answer takes too much work to search")]
@@ -42,12 +46,37 @@ pub(super) struct AnswerBody<B = Incoming> {
     needles: Arc<Needles>,
     scrubber: Scrubber,
     left: u64,
-    /// Runs since something was waited for: most answers come at once.
-    idle: Option<Pin<Box<Sleep>>>,
+    hold: Option<Hold>,
+    waiting: Option<Waiting>,
     trailers: Option<HeaderMap>,
     over: bool,
     meter: Arc<Meter>,
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// What ends an answer that has to be waited for: most come at once.
+struct Waiting {
+    idle: Pin<Box<Sleep>>,
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Waiting {
+    fn new(hold: Option<&Hold>) -> Self {
+        Self {
+            idle: Box::pin(sleep(IDLE)),
+            over: match hold {
+                Some(hold) => Box::pin(hold.over()),
+                None => Box::pin(std::future::pending()),
+            },
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<CutOff> {
+        if self.over.as_mut().poll(context).is_ready() {
+            return Poll::Ready(CutOff::TakenBack);
+        }
+        self.idle.as_mut().poll(context).map(|()| CutOff::Silent)
+    }
 }
 
 impl<B> AnswerBody<B> {
@@ -65,12 +94,19 @@ impl<B> AnswerBody<B> {
             needles,
             scrubber: Scrubber::default(),
             left: most,
-            idle: None,
+            hold: None,
+            waiting: None,
             trailers: None,
             over: false,
             meter,
             _place: place,
         }
+    }
+
+    /// Over when that is.
+    pub(super) fn held_by(mut self, hold: Hold) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     fn cut(&mut self, why: CutOff) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -95,15 +131,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
                 return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
             }
             let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(context) else {
-                let idle = this.idle.get_or_insert_with(|| Box::pin(sleep(IDLE)));
-                ready!(idle.as_mut().poll(context));
-                return this.cut(CutOff::Silent);
+                let hold = this.hold.as_ref();
+                let waiting = this.waiting.get_or_insert_with(|| Waiting::new(hold));
+                let why = ready!(waiting.poll(context));
+                return this.cut(why);
             };
+            if next.is_some() && this.hold.as_ref().is_some_and(Hold::is_over) {
+                return this.cut(CutOff::TakenBack);
+            }
             match next {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
-                        if let Some(idle) = &mut this.idle {
-                            idle.as_mut().reset(Instant::now() + IDLE);
+                        if let Some(waiting) = &mut this.waiting {
+                            waiting.idle.as_mut().reset(Instant::now() + IDLE);
                         }
                         let Some(left) = this.left.checked_sub(data.len() as u64) else {
                             return this.cut(CutOff::TooLong);

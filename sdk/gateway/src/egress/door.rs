@@ -25,6 +25,7 @@ use super::bearer::Bearer;
 use super::body::AnswerBody;
 use super::caller_body::{Bounded, BrokenOff, bounded, of_the_body};
 use super::headers::{clean_answer, clean_request};
+use super::hold::Hold;
 use super::inject::{Credential, Outgoing, Payload, inject};
 use super::presented;
 use super::scrub::Needles;
@@ -250,7 +251,12 @@ impl Door {
         let answer = self
             .call_out(client, request, &station, &leased, bearer)
             .await?;
-        self.answer(answer, &station, needles, place)
+        let hold = Hold {
+            door: self.clone(),
+            station,
+            leased,
+        };
+        self.answer(answer, hold, needles, place)
     }
 
     /// The head of the third party's answer. While a connection is waited for, the value that the call has in it can be
@@ -345,11 +351,12 @@ impl Door {
     pub(super) fn answer(
         &self,
         answer: Response<Incoming>,
-        station: &Arc<Station>,
+        hold: Hold,
         needles: Arc<Needles>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Response, Problem> {
         let (mut head, body) = answer.into_parts();
+        let station = &hold.station;
         let most = station.integration().budget().response_bytes;
         let most = most.unwrap_or(MOST_ANSWERED);
         // Nobody asked for another protocol, and only what is plain can be searched.
@@ -367,7 +374,7 @@ impl Door {
         let meter = Arc::clone(&self.shared.meter);
         let station = Arc::clone(station);
         let body = AnswerBody::new(body, station, needles, most, meter, place);
-        Ok(Response::from_parts(head, Body::new(body)))
+        Ok(Response::from_parts(head, Body::new(body.held_by(hold))))
     }
 
     /// The broker's time: what uses and signatures are dated with.

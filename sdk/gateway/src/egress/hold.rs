@@ -2,9 +2,10 @@
 //!
 //! It is given for a time, and before that time is over it can be taken back: the broker refuses the integration, somebody
 //! revokes the secret, the integration or egress itself, or the integration goes away. A call that is waiting for a
-//! connection when its value is taken back is not made. One whose value's time is over meanwhile is: another version in its
-//! place, or a broker that is away, breaks no call that has begun.
+//! connection when its value is taken back is not made, and an answer that is still coming is cut off. One whose value's time
+//! is over meanwhile goes on: another version in its place, or a broker that is away, breaks no call that has begun.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,27 @@ use super::station::{Leased, Station};
 
 /// How often a lease is looked at when nothing is heard of it: a machine that slept does not know how long.
 const RECHECK: Duration = Duration::from_secs(1);
+
+/// What a call that was made depends on until the end of its answer.
+pub(super) struct Hold {
+    pub(super) door: Door,
+    pub(super) station: Arc<Station>,
+    pub(super) leased: Arc<Leased>,
+}
+
+impl Hold {
+    /// Whether the value was taken back.
+    pub(super) fn is_over(&self) -> bool {
+        self.door.is_taken_back(&self.station, &self.leased)
+    }
+
+    /// Resolves when it is.
+    pub(super) fn over(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (door, station) = (self.door.clone(), Arc::clone(&self.station));
+        let leased = Arc::clone(&self.leased);
+        async move { door.taken_back(&station, &leased).await }
+    }
+}
 
 impl Door {
     /// Whether a value may still be used: its time is not over, nobody refused or revoked it, and the integration is as it
@@ -34,7 +56,7 @@ impl Door {
         let watch = feed.subscribe(leased.rev, &self.nodes(station, leased));
         loop {
             answers.borrow_and_update();
-            if !self.shared.is_given(station) || !self.is_alive(station, leased) {
+            if self.is_taken_back(station, leased) {
                 return;
             }
             tokio::select! {
@@ -69,6 +91,10 @@ impl Door {
                 () = sleep(left.min(RECHECK)) => {}
             }
         }
+    }
+
+    fn is_taken_back(&self, station: &Station, leased: &Leased) -> bool {
+        !self.shared.is_given(station) || !self.is_alive(station, leased)
     }
 
     fn is_alive(&self, station: &Station, leased: &Leased) -> bool {

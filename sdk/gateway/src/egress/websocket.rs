@@ -18,12 +18,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use lanyard_token::integration::Budget;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 
 use self::frames::Frames;
 use super::answer::Problem;
 use super::door::{Call, Door, Prepared};
 use super::headers::clean_answer;
+use super::hold::Hold;
 use super::meter::Meter;
 use super::scrub::Needles;
 use super::upstream::Versions;
@@ -81,7 +83,12 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
         .call_out(&client, request, &call.station, &call.leased, bearer)
         .await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return door.answer(answer, &call.station, needles, call.place);
+        let hold = Hold {
+            door: door.clone(),
+            station: call.station,
+            leased: call.leased,
+        };
+        return door.answer(answer, hold, needles, call.place);
     }
     let third_party = hyper::upgrade::on(&mut answer);
     let mut response = Response::new(Body::empty());
@@ -99,7 +106,8 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
             let (Ok(caller), Ok(third_party)) = tokio::join!(caller, third_party) else {
                 return;
             };
-            carry(caller, third_party, &needles, meter).await;
+            let budget = call.station.integration().budget();
+            carry(caller, third_party, &needles, meter, budget).await;
         };
         tokio::select! {
             () = both => {}
@@ -120,10 +128,18 @@ pub(super) async fn open(door: &Door, mut call: Call) -> Result<Response, Proble
     Ok(response)
 }
 
-/// Carries both ways until one side is done.
-async fn carry(caller: Upgraded, third_party: Upgraded, needles: &Needles, meter: &Meter) {
-    let (mut from_caller, mut to_caller) = split(TokioIo::new(caller));
-    let (mut from_party, mut to_party) = split(TokioIo::new(third_party));
+/// Carries both ways until one side is done, or has used up its bytes.
+async fn carry(
+    caller: Upgraded,
+    third_party: Upgraded,
+    needles: &Needles,
+    meter: &Meter,
+    budget: &Budget,
+) {
+    let (from_caller, mut to_caller) = split(TokioIo::new(caller));
+    let (from_party, mut to_party) = split(TokioIo::new(third_party));
+    let mut from_caller = from_caller.take(budget.request_bytes.unwrap_or(u64::MAX));
+    let mut from_party = from_party.take(budget.response_bytes.unwrap_or(u64::MAX));
     let out = copy(&mut from_caller, &mut to_party);
     let back = async {
         let mut frames = Frames::new();

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{HEADER, World, carried, http, party, serve};
+use crate::support::{HEADER, Script, World, carried, http, party, serve};
 use crate::ways::with_tokens;
 
 /// Until a call is on its way.
@@ -91,6 +92,73 @@ async fn a_call_that_was_made_is_answered_though_its_lease_and_the_form_of_the_i
     let (answer, ()) = tokio::join!(world.get("/party/v1/x"), changing);
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.text().await.unwrap(), "done");
+}
+
+/// Says a word at once, and another one each time this has passed.
+fn talking(every: Duration) -> Router {
+    Router::new().fallback(move || async move {
+        let words = futures::stream::unfold(Duration::ZERO, move |wait| async move {
+            sleep(wait).await;
+            Some((Ok::<_, std::io::Error>("word "), every))
+        });
+        Body::from_stream(words)
+    })
+}
+
+#[tokio::test]
+async fn an_answer_that_is_still_coming_is_cut_off_once_its_value_is_taken_back() {
+    // One goes on and on; the other one has fallen silent.
+    for every in [Duration::from_millis(20), Duration::from_secs(3_600)] {
+        let upstream = serve(talking(every)).await;
+        for ending in [
+            "the secret",
+            "the integration",
+            "egress",
+            "a refusal",
+            "its removal",
+        ] {
+            let world = World::new(&party(upstream, HEADER, "")).await;
+            let mut answer = world.get("/party/v1/x").await;
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.chunk().await.unwrap().unwrap(), "word ");
+            match ending {
+                "the secret" => world.end(1002),
+                "the integration" => world.end(1001),
+                "egress" => world.end(77),
+                "a refusal" => world.refuse().await,
+                _ => world.change(|script| script.integrations.clear()).await,
+            }
+            let end = async {
+                loop {
+                    match answer.chunk().await {
+                        Ok(Some(_)) => {}
+                        end => return end,
+                    }
+                }
+            };
+            let end = timeout(SOON, end).await.expect(ending);
+            assert!(end.is_err(), "{ending}: it looks whole");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_goes_on_when_another_version_comes_and_the_time_of_its_own_is_over() {
+    let upstream = serve(talking(Duration::from_millis(20))).await;
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    let short = |script: &mut Script| script.lease_for = Duration::from_millis(700);
+    world.change(short).await;
+    let mut answer = world.get("/party/v1/x").await;
+    let other = |script: &mut Script| {
+        let lease = script.leases.get_mut("party").unwrap();
+        *lease = (1002, 2, None, "the second value".to_owned());
+    };
+    world.change(other).await;
+    let later = tokio::time::Instant::now() + Duration::from_millis(1_500);
+    while tokio::time::Instant::now() < later {
+        let word = timeout(SOON, answer.chunk()).await.unwrap();
+        assert!(word.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,32 @@ async fn a_websocket_ends_with_the_lease_of_the_value_that_it_was_opened_with() 
 }
 
 #[tokio::test]
+async fn a_websocket_ends_once_it_has_used_up_its_bytes_in_either_direction() {
+    let upstream = talking().await;
+    // Each word is ten bytes with the head of its frame.
+    for (budget, words) in [
+        ("request_bytes = 35", 3),
+        ("response_bytes = 55", 5),
+        ("request_bytes = 65\nresponse_bytes = 25", 2),
+    ] {
+        let written = party(upstream, HEADER, "websocket = true");
+        let written = written.replace("[inject]", &format!("[budget]\n{budget}\n[inject]"));
+        let world = World::new(&written).await;
+        let (mut stream, _) = opened(&world, &world.token("party:use")).await;
+        for _ in 0..words {
+            assert_eq!(says(&mut stream, "12345678").await, "12345678", "{budget}");
+        }
+        let frame = [&[0x81, 8][..], b"12345678"].concat();
+        stream.write_all(&frame).await.unwrap();
+        let mut heard = Vec::new();
+        let rest = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut heard));
+        // Closed in order, or with what was not read.
+        let _ = rest.await.expect(budget);
+        assert!(heard.len() < frame.len(), "{budget}: {heard:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_stays_while_its_value_is_given_again() {
     let upstream = talking().await;
     let world = World::new(&party(upstream, HEADER, "websocket = true")).await;
