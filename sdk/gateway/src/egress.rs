@@ -17,6 +17,7 @@ mod caller_body;
 pub mod config;
 mod door;
 mod dumps;
+mod failure;
 pub mod headers;
 mod hold;
 pub mod inject;

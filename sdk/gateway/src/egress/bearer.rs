@@ -20,7 +20,8 @@ use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use super::answer::Problem;
-use super::door::{Door, failed};
+use super::door::Door;
+use super::failure::failed;
 use super::inject::{Answered, TokenRequest, read_token, token_request};
 use super::scrub::Needles;
 use super::station::{Held, Leased, Station};

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::answer::Problem;
-use super::door::is_caused_by;
+use super::failure::is_caused_by;
 use super::inject::payload_is_signed;
 
 /// The longest body that is kept to be signed. Longer ones go to S3, which takes a signature without them.

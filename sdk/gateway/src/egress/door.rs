@@ -1,7 +1,8 @@
 //! One call: after the gateway has let it in, and before the third party sees it.
 
+mod prepare;
+
 use std::convert::Infallible;
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, request};
+use http::{Request, StatusCode, request};
 use http_body::Body as _;
-use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 use lanyard_sdk::Verified;
 use lanyard_sdk::gateway::canonical::CanonicalPath;
@@ -23,17 +22,19 @@ use tracing::Instrument;
 use super::answer::Problem;
 use super::bearer::Bearer;
 use super::body::AnswerBody;
-use super::caller_body::{Bounded, BrokenOff, bounded, of_the_body};
-use super::headers::{clean_answer, clean_request};
+use super::caller_body::{Bounded, bounded};
+use super::failure::failed;
+use super::headers::clean_answer;
 use super::hold::Hold;
-use super::inject::{Credential, Outgoing, Payload, inject};
 use super::presented;
 use super::scrub::Needles;
 use super::searchable::is_searchable;
 use super::shared::{Current, Shared};
 use super::station::{Leased, Station};
-use super::upstream::{Client, Unreachable};
+use super::upstream::Client;
 use super::websocket;
+
+pub(super) use self::prepare::Prepared;
 
 /// How long a third party may take until the head of its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -72,15 +73,6 @@ pub(super) struct Call {
     pub(super) station: Arc<Station>,
     pub(super) leased: Arc<Leased>,
     pub(super) place: Option<OwnedSemaphorePermit>,
-}
-
-/// A call as the third party sees it.
-pub(super) struct Prepared {
-    pub(super) request: Request<()>,
-    /// What is to be hidden in its answer.
-    pub(super) needles: Arc<Needles>,
-    /// The token in it, where a secret is not sent itself.
-    pub(super) bearer: Option<Arc<Bearer>>,
 }
 
 impl Door {
@@ -286,68 +278,6 @@ impl Door {
         Ok(answer)
     }
 
-    /// The call as the third party sees it, and what is to be hidden in its answer.
-    pub(super) async fn outgoing(
-        &self,
-        parts: &request::Parts,
-        mut headers: HeaderMap,
-        station: &Arc<Station>,
-        leased: &Leased,
-        payload: Option<&Bytes>,
-    ) -> Result<Prepared, Problem> {
-        let held = &leased.held;
-        let injection = station.integration().injection();
-        let upstream = station.integration().upstream();
-        let below = parts
-            .uri
-            .path()
-            .strip_prefix('/')
-            .and_then(|path| path.strip_prefix(station.name()))
-            .ok_or(Problem::Unknown)?;
-        clean_request(&mut headers, injection);
-        let mut outgoing = Outgoing {
-            method: parts.method.clone(),
-            upstream,
-            path: format!("{}{below}", upstream.base()),
-            query: parts.uri.query().map(str::to_owned),
-            headers,
-        };
-        let bearer = self.bearer(station, leased).await?;
-        // It held when it was looked up; a token may have been waited for since.
-        if !self.holds(station, leased) {
-            return Err(Problem::NoLease);
-        }
-        let credential = Credential {
-            value: bearer
-                .as_ref()
-                .map_or(held.value.expose(), |bearer| bearer.token.expose()),
-            reference: held.reference.as_deref(),
-        };
-        let payload = payload.map_or(Payload::Stream, |bytes| Payload::Known(bytes));
-        let now = lanyard_sdk::UnixMillis(self.broker_time());
-        let unusable = |error| {
-            tracing::error!(
-                name: "lanyard.egress.cannot_inject",
-                { error = %error, lanyard.integration = station.name() },
-                "a credential cannot be put into a call"
-            );
-            Problem::Unusable
-        };
-        inject(&mut outgoing, injection, credential, payload, now).map_err(unusable)?;
-        let mut request = Request::new(());
-        *request.uri_mut() = outgoing.uri().map_err(unusable)?;
-        *request.method_mut() = outgoing.method;
-        *request.headers_mut() = outgoing.headers;
-        let needles = bearer
-            .as_ref()
-            .map_or(&held.needles, |bearer| &bearer.needles);
-        Ok(Prepared {
-            request,
-            needles: Arc::clone(needles),
-            bearer,
-        })
-    }
-
     pub(super) fn answer(
         &self,
         answer: Response<Incoming>,
@@ -382,38 +312,4 @@ impl Door {
         let gateway = &self.current.gateway;
         gateway.feed().now(gateway.now()).0
     }
-}
-
-/// What a caller is told of a call that failed; the operator is told where it did.
-pub(super) fn failed(error: &(dyn Error + 'static)) -> Problem {
-    if is_caused_by::<LengthLimitError>(error) || is_caused_by::<BrokenOff>(error) {
-        return of_the_body(error);
-    }
-    let reason = match cause::<Unreachable>(error) {
-        Some(Unreachable::Refused) => "address_refused",
-        Some(Unreachable::Unresolved(_)) => "unresolved",
-        Some(Unreachable::Connect(_)) => "connect",
-        None => "http",
-    };
-    tracing::warn!(
-        name: "lanyard.egress.unreachable",
-        { lanyard.reason = reason },
-        "a third party cannot be reached"
-    );
-    Problem::Unreachable
-}
-
-pub(super) fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    cause::<E>(error).is_some()
-}
-
-fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -15,7 +15,7 @@ fn value(at: usize, version: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_call_is_a_span_with_integration_operation_and_version() {
+async fn each_call_is_a_span_with_identity_integration_operation_and_version() {
     let folder = tempfile::tempdir().unwrap();
     let Some(receiver) = Receiver::start(folder.path()) else {
         return;
@@ -40,6 +40,7 @@ async fn each_call_is_a_span_with_integration_operation_and_version() {
             .iter()
             .filter(|span| {
                 span.has("Name", "lanyard.egress.call")
+                    && span.has("lanyard.identity", "0000000000000002")
                     && span.has("lanyard.integration", name)
                     && span.has("lanyard.operation", "GET /v1/{what}")
                     && span.has("http.response.status_code", status)
