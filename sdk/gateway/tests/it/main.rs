@@ -16,6 +16,7 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 mod abuse;
+mod addresses;
 mod calls;
 mod canary;
 mod deploy;

@@ -1,11 +1,7 @@
 //! A third party that means harm, or is broken.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use lanyard_gateway::egress::upstream::{Resolver, Resolving};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -42,7 +38,7 @@ async fn world(head: impl Into<Vec<u8>>, endless: Option<&'static [u8]>, budget:
     World::new(&written).await
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\n";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 #[tokio::test]
 async fn a_body_without_an_end_is_cut_at_the_bound_and_does_not_look_whole() {
@@ -149,168 +145,4 @@ async fn a_redirect_is_handed_on_and_not_followed() {
     assert_eq!(answer.status(), 302);
     let location = answer.headers()["location"].to_str().unwrap();
     assert!(location.ends_with(&"*".repeat(VALUE.len())), "{location}");
-}
-
-/// Says another address each time it is asked.
-struct Rebinding {
-    first: Vec<SocketAddr>,
-    then: Vec<SocketAddr>,
-    asked: AtomicUsize,
-}
-
-impl Resolver for Rebinding {
-    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> Resolving<'a> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        let answer = if asked == 0 {
-            self.first.clone()
-        } else {
-            self.then.clone()
-        };
-        Box::pin(async move { Ok(answer) })
-    }
-}
-
-fn named(host: &str, private: &str) -> String {
-    format!(
-        "name = \"party\"\nupstream = \"{host}\"\nprivate = [{private}]\n[inject]\n{HEADER}\n\
-         [[rule]]\nmethod = \"GET\"\ntemplate = \"/v1/{{what}}\"\nclass = \"normal\"\n"
-    )
-}
-
-#[tokio::test]
-async fn a_name_that_leads_to_this_machine_is_never_connected_to() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let reached = Arc::new(AtomicUsize::new(0));
-    tokio::spawn({
-        let reached = Arc::clone(&reached);
-        async move {
-            loop {
-                listener.accept().await.unwrap();
-                reached.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-    });
-    let here = SocketAddr::from(([127, 0, 0, 1], port));
-    let open = SocketAddr::from(([192, 0, 2, 1], port));
-    for (first, then) in [
-        (vec![here], vec![here]),
-        // One that is allowed does not make the other one so.
-        (vec![open, here], vec![here]),
-        (
-            vec![SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), port)],
-            vec![here],
-        ),
-        (
-            vec![SocketAddr::new("64:ff9b::7f00:1".parse().unwrap(), port)],
-            vec![here],
-        ),
-        (
-            vec![SocketAddr::new("169.254.169.254".parse().unwrap(), port)],
-            vec![here],
-        ),
-        (
-            vec![SocketAddr::new("0.0.0.0".parse().unwrap(), port)],
-            vec![here],
-        ),
-    ] {
-        let resolver = Arc::new(Rebinding {
-            first,
-            then,
-            asked: AtomicUsize::new(0),
-        });
-        let url = format!("https://party.example:{port}");
-        let world = World::resolving(&named(&url, ""), resolver).await;
-        let answer = world.get("/party/v1/x").await;
-        assert_eq!(answer.status(), 502);
-        assert!(answer.text().await.unwrap().contains("unreachable"));
-    }
-    // In clear only within networks that are named.
-    let resolver = Arc::new(Rebinding {
-        first: vec![here],
-        then: vec![here],
-        asked: AtomicUsize::new(0),
-    });
-    let url = format!("http://party.example:{port}");
-    let world = World::resolving(&named(&url, "\"10.0.0.0/8\""), resolver).await;
-    assert_eq!(world.get("/party/v1/x").await.status(), 502);
-    assert_eq!(reached.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test]
-async fn the_address_that_was_judged_is_the_one_that_is_connected_to() {
-    let head = format!("{OK}content-length: 5\r\nconnection: close\r\n\r\nfirst");
-    let good = answering(head.into_bytes(), None).await;
-    let head = format!("{OK}content-length: 6\r\nconnection: close\r\n\r\nsecond");
-    let other = answering(head.into_bytes(), None).await;
-    let asked = AtomicUsize::new(0);
-    let resolver = Arc::new(Rebinding {
-        first: vec![good],
-        then: vec![other],
-        asked,
-    });
-    let url = format!("http://party.example:{}", good.port());
-    let world = World::resolving(
-        &named(&url, "\"127.0.0.0/8\""),
-        Arc::<Rebinding>::clone(&resolver) as _,
-    )
-    .await;
-    assert_eq!(
-        world.get("/party/v1/x").await.text().await.unwrap(),
-        "first"
-    );
-    assert_eq!(
-        resolver.asked.load(Ordering::SeqCst),
-        1,
-        "once for a connection"
-    );
-}
-
-#[tokio::test]
-async fn an_address_is_spelled_in_one_way_or_it_is_no_upstream() {
-    for host in [
-        "0x7f.1",
-        "0x7f000001",
-        "2130706433",
-        "0177.0.0.1",
-        "127.1",
-        "127.0.1",
-        "[::ffff:127.0.0.1]",
-        "[0:0:0:0:0:0:0:1]",
-        "127.0.0.1.",
-        "localhost.",
-        "LOCALHOST",
-        "127。0。0。1",
-        "user@host.example",
-        "host.example#",
-        "host.example\\@x",
-        "host.example%00",
-        "%31%32%37.0.0.1",
-        "host example",
-        "[::1",
-        "::1",
-        "0",
-        "00000000.0",
-        "127.0.0.1:0443",
-    ] {
-        let parsed: Result<lanyard_token::integration::Upstream, _> =
-            format!("https://{host}").parse();
-        // Where it is one, it is judged as what it is.
-        assert!(parsed.is_err() || host == "[::ffff:127.0.0.1]", "{host}");
-    }
-    let mapped = named("https://[::ffff:127.0.0.1]", "");
-    if toml::from_str::<lanyard_token::integration::Integration>(&mapped).is_ok() {
-        let world = World::new(&mapped).await;
-        assert_eq!(world.get("/party/v1/x").await.status(), 502);
-    }
-    for literal in [
-        "https://127.0.0.1",
-        "https://[::1]",
-        "https://169.254.169.254",
-        "https://10.0.0.1",
-    ] {
-        let world = World::new(&named(literal, "")).await;
-        let answer = tokio::time::timeout(Duration::from_secs(4), world.get("/party/v1/x"));
-        assert_eq!(answer.await.unwrap().status(), 502, "{literal}");
-    }
 }
