@@ -39,7 +39,7 @@ pub use state::VaultState;
 pub use usage::{Held, Span};
 pub use value::{HeaderSafe, InvalidValue, LONGEST_VALUE, SecretValue};
 pub use versions::MoveRefused;
-pub use view::{Holder, SecretView, VersionView, WhoView};
+pub use view::{Exposure, Holder, SecretView, VersionView, WhoView};
 
 use error::{LONGEST_REFERENCE, plain_reason, reference};
 use place::Place;
@@ -326,6 +326,7 @@ impl Vault {
         let secret = self.find(secret)?;
         self.is_left_alone(secret)?;
         let moves = self.state.plan(secret, wish)?;
+        self.is_no_known_leak(secret, wish)?;
         self.write_moves(secret, &moves, by, reason).await?;
         self.shown(secret)
     }
@@ -338,6 +339,20 @@ impl Vault {
                 name: self.state.name_of(secret),
                 rotation,
             }),
+        }
+    }
+
+    /// What was found elsewhere before anybody used it need not come into force. One that was in force may again, since it
+    /// may be all that works; it is to be exchanged as before.
+    fn is_no_known_leak(&self, secret: NodeId, wish: Wish) -> Result<(), MoveRefused> {
+        match wish {
+            Wish::Activate(version)
+                if self.state.state_of(secret, version) == Some(VersionState::Pending)
+                    && self.state.exposed(secret, version) == Some(RotationCause::Leak) =>
+            {
+                Err(MoveRefused::Leaked(version))
+            }
+            _ => Ok(()),
         }
     }
 

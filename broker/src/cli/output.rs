@@ -116,6 +116,10 @@ pub fn shown(name: &str, value: Option<&Value>) -> String {
             let words = [text("alarm"), text("why")];
             line(&words.into_iter().flatten().collect::<Vec<_>>().join(": "))
         }
+        ("exposed", Some(Value::Object(exposed))) => {
+            let cause = exposed.get("cause").and_then(Value::as_str);
+            line(cause.unwrap_or("yes"))
+        }
         (_, Some(Value::String(text))) => line(text),
         (_, Some(other)) => line(&other.to_string()),
     }

@@ -14,7 +14,7 @@ use lanyard_token::NodeId;
 use super::{Vault, VaultError};
 use crate::crypto::{CryptoError, Mac, SealingRoot};
 use crate::store::Event;
-use crate::store::event::Version;
+use crate::store::event::{RotationCause, Version};
 
 /// Keyed hashes of values, and what they are of.
 #[derive(Default)]
@@ -75,15 +75,15 @@ impl Vault {
         Ok(())
     }
 
-    /// Writes down that a version was found where it does not belong: it should be exchanged. Says whether that is
-    /// news: a report that comes again changes nothing, and would only make the log longer.
+    /// Writes down that a version was found where it does not belong: it should be exchanged, and stays one that was found
+    /// for as long as it is there. Says whether that is news: a report that comes again would only make the log longer.
     pub async fn leaked(
         &self,
         (secret, version): (NodeId, Version),
         found_at: Option<String>,
     ) -> Result<bool, VaultError> {
-        let is_queued = self.state.is_queued_if_in_force(secret, version);
-        if !self.known().reported.insert((secret, version)) && is_queued {
+        let is_known = self.state.exposed(secret, version) == Some(RotationCause::Leak);
+        if is_known || !self.known().reported.insert((secret, version)) {
             return Ok(false);
         }
         let event = Event::SecretLeaked {

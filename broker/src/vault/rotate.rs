@@ -9,11 +9,13 @@
 
 pub mod aws_iam;
 mod base;
+mod begin;
 pub mod drive;
 pub mod driver;
 mod due;
 mod health;
 pub mod http;
+mod hurry;
 mod journal;
 pub mod machine;
 mod patience;
@@ -24,24 +26,26 @@ pub mod state;
 mod tests;
 pub mod third_party;
 mod told;
+mod turns;
 mod view;
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lanyard_token::NodeId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::begin::Waiting;
 use self::drive::{Halted, Journal, drive};
 use self::driver::{Credential, Driver, Unsuitable};
-use self::due::due;
+use self::hurry::rules_for;
 use self::journal::LogJournal;
-use self::machine::{Alarm, Answer, Creation, Fact, Known, Step};
+use self::machine::{Alarm, Answer, Creation, Fact, Known};
 use self::patience::{About, Patience};
-use self::state::{RotationState, Under};
-use self::third_party::ThirdParty;
+use self::state::RotationState;
+use self::turns::Turns;
 use super::integrations::IntegrationState;
 use super::{Vault, VaultError};
 use crate::clock::UnixMillis;
@@ -53,7 +57,10 @@ pub use plan::{NewPlan, USUAL_RULES, Written};
 pub use view::{KeptWaiting, PlanView, RotationView};
 
 /// How often it is looked whether something is due.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(LOOK_MILLIS);
+const LOOK_MILLIS: u64 = 1_000;
+/// How often it is looked what is due when nothing happens, in milliseconds: as often as somebody is told what cannot begin.
+const EACH_MINUTE: u64 = 60_000;
 
 /// Why nothing is exchanged.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +118,8 @@ pub struct Rotations {
     integrations: Arc<IntegrationState>,
     outside: Caller,
     running: Mutex<HashSet<NodeId>>,
-    kept_waiting: Mutex<BTreeMap<NodeId, KeptWaiting>>,
+    kept_waiting: Mutex<Waiting>,
+    turns: Arc<Turns>,
     wake: Notify,
     /// Counts who was told to try again at once.
     again: tokio::sync::watch::Sender<u64>,
@@ -132,6 +140,7 @@ impl Rotations {
             outside,
             running: Mutex::default(),
             kept_waiting: Mutex::default(),
+            turns: Arc::default(),
             wake: Notify::new(),
             again: tokio::sync::watch::channel(0).0,
         }
@@ -172,7 +181,7 @@ impl Rotations {
             creation,
             old,
             version: self.vault.state.next_version(id),
-            rules: plan.rules,
+            rules: rules_for(cause, plan.rules),
             by,
         }));
         self.vault
@@ -237,10 +246,10 @@ impl Rotations {
             .ok_or_else(|| RotateError::Unknown(id.to_string()))
     }
 
-    /// Carries on what was begun and begins what is due, until it is stopped.
+    /// Carries on what was begun and begins what is due, until it is stopped. What a third party is asked holds up neither.
     pub async fn run(self: Arc<Self>, stopped: impl Future<Output = ()>) {
-        let mut tasks = JoinSet::new();
-        let mut looked = UnixMillis(0);
+        let (mut tasks, mut beginning) = (JoinSet::new(), JoinSet::new());
+        let (mut looked, mut is_asked) = (UnixMillis(0), false);
         tokio::pin!(stopped);
         loop {
             for rotation in self.state.all_under_way() {
@@ -253,91 +262,26 @@ impl Rotations {
                 }
             }
             let now = self.vault.clock.now();
-            if now.millis_since(looked) >= 60_000 {
-                looked = now;
-                self.begin_what_is_due(now).await;
+            let rested = now.millis_since(looked);
+            let is_time = rested >= EACH_MINUTE || (is_asked && rested >= LOOK_MILLIS);
+            if is_time && beginning.is_empty() {
+                (looked, is_asked) = (now, false);
+                let this = Arc::clone(&self);
+                beginning.spawn(async move { this.begin_what_is_due(now).await });
+            }
+            tokio::select! {
+                () = &mut stopped => return,
+                () = self.hurry() => {}
             }
             tokio::select! {
                 () = &mut stopped => return,
                 () = self.wake.notified() => {}
+                () = self.vault.state.exposes() => is_asked = true,
                 () = tokio::time::sleep(LOOK) => {}
                 Some(_) = tasks.join_next() => {}
+                Some(_) = beginning.join_next() => {}
             }
         }
-    }
-
-    async fn begin_what_is_due(&self, now: UnixMillis) {
-        let mut kept_waiting = BTreeMap::new();
-        for plan in self.state.plans() {
-            if self.state.under_way(plan.secret).is_some() {
-                continue;
-            }
-            let Ok(view) = self.vault.shown(plan.secret) else {
-                continue;
-            };
-            let Some(cause) = due(&plan, &view, now) else {
-                continue;
-            };
-            if let Err(error) = self.rotate(&view.name, cause, By::Broker).await {
-                tracing::error!(
-                    secret = view.name, cause = cause.word(), %error,
-                    "a secret is due and cannot be exchanged"
-                );
-                let since = self
-                    .kept_waiting()
-                    .get(&plan.secret)
-                    .map(|known| known.since);
-                let waiting = KeptWaiting {
-                    secret: view.name,
-                    cause,
-                    since: since.unwrap_or(now),
-                    why: error.to_string(),
-                };
-                kept_waiting.insert(plan.secret, waiting);
-            }
-        }
-        self.keep_unplanned_waiting(&mut kept_waiting);
-        *self.kept_waiting() = kept_waiting;
-    }
-
-    /// Somebody may have a copy, and nobody said how it is exchanged: only a person can do that.
-    fn keep_unplanned_waiting(&self, kept_waiting: &mut BTreeMap<NodeId, KeptWaiting>) {
-        let unplanned = self.vault.list().into_iter();
-        for view in unplanned.filter(|view| !view.planned && view.active.is_some()) {
-            let Some(since) = view.rotation_queued else {
-                continue;
-            };
-            let cause = view.queued_because.unwrap_or(RotationCause::OwnerEnded);
-            let why = RotateError::NoPlan {
-                secret: view.name.clone(),
-            };
-            // Once is enough: a plan may never come, and the metric and the list say it until it is exchanged.
-            if !self.kept_waiting().contains_key(&view.id) {
-                tracing::error!(
-                    secret = view.name, cause = cause.word(), error = %why,
-                    "a secret should be exchanged, and nobody said how"
-                );
-            }
-            let waiting = KeptWaiting {
-                secret: view.name,
-                cause,
-                since,
-                why: why.to_string(),
-            };
-            kept_waiting.insert(view.id, waiting);
-        }
-    }
-
-    /// Secrets that are due and cannot be exchanged; they are tried every minute.
-    pub fn waiting(&self) -> Vec<KeptWaiting> {
-        self.kept_waiting().values().cloned().collect()
-    }
-
-    fn kept_waiting(&self) -> MutexGuard<'_, BTreeMap<NodeId, KeptWaiting>> {
-        // It is replaced as a whole.
-        self.kept_waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until it is over, whatever comes in between.
@@ -386,41 +330,19 @@ impl Rotations {
         rotation: NodeId,
         patience: &mut Patience,
     ) -> Result<(), Halted> {
-        // Somebody else's turn; whoever stands still there has told of it.
-        while self.waits_for_another(rotation) {
-            tokio::time::sleep(LOOK).await;
-        }
         let missing = |error: RotateError| Halted::Missing(error.to_string());
         let journal = self.journal(rotation, By::Broker).map_err(missing)?;
         let plan = self.planned(journal.begun.secret).map_err(missing)?;
         // With the numbers that it began with: it settles for longer than a call takes.
         let longest_call = journal.begun.rules.call;
         let driver = self.driver(&plan, longest_call).map_err(missing)?;
-        drive(&journal, &*driver, &*self.vault.clock, patience).await
-    }
-
-    /// Whether a rotation that began before goes on where the credentials of this one are listed: its end would be that of
-    /// what this one made. Only the first look waits, since nothing was made before it.
-    fn waits_for_another(&self, rotation: NodeId) -> bool {
-        let listed_at = |under: &Under| {
-            let plan = self.state.plan(under.secret)?;
-            let third_party: ThirdParty = serde_json::from_value(plan.third_party).ok()?;
-            Some(third_party.listed_at())
-        };
-        let Some(ours) = self.state.rotation(rotation) else {
-            return false;
-        };
-        let Some(at) = listed_at(&ours) else {
-            return false;
-        };
-        let mut before = self.state.all_under_way().into_iter();
-        *ours.rotation.step() == Step::Looking
-            && before.any(|other| {
-                let under = (other < rotation).then(|| self.state.rotation(other));
-                under
-                    .flatten()
-                    .is_some_and(|under| listed_at(&under).as_ref() == Some(&at))
-            })
+        loop {
+            let _turn = self.turn(&journal).await?;
+            match drive(&journal, &*driver, &*self.vault.clock, patience).await {
+                Err(Halted::GivesWay) => {}
+                ended => return ended,
+            }
+        }
     }
 
     fn journal(&self, rotation: NodeId, by: By) -> Result<LogJournal, RotateError> {
@@ -436,6 +358,7 @@ impl Rotations {
             rotation,
             manager: plan.manager,
             begun,
+            turns: Arc::clone(&self.turns),
             by,
         })
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lanyard_token::NodeId;
+use tokio::sync::Notify;
 
 use self::record::{SecretRecord, VersionRecord};
 use self::rows::Key;
@@ -17,7 +18,7 @@ use super::lease::{LeaseRefused, may_be_leased, may_be_out};
 use super::name::name_or_mark;
 use super::usage::{Held, MOST_SPANS, Span, Spans};
 use super::versions::{self, MoveRefused, Wish};
-use super::view::{Holder, SecretView, VersionView, WhoView};
+use super::view::{Exposure, Holder, SecretView, VersionView, WhoView};
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
 use crate::store::event::{Cause, Reference, RotationCause, Version, VersionState};
@@ -31,6 +32,8 @@ const LATELY: u64 = 60 * 60 * 1_000;
 #[derive(Default)]
 pub struct VaultState {
     inner: RwLock<Inner>,
+    /// Told when somebody may have a copy of something.
+    exposing: Notify,
     /// Only this secret, and all of it; `None`: all secrets, as far as they are kept in memory.
     only: Option<NodeId>,
 }
@@ -46,6 +49,8 @@ struct Inner {
     changed: BTreeSet<Key>,
     /// Versions that nobody has asked for by [`VaultState::take_unread`] yet.
     unread: BTreeSet<(NodeId, Version)>,
+    /// Whether what was just taken in exposes something.
+    exposes: bool,
 }
 
 impl Default for Inner {
@@ -59,6 +64,7 @@ impl Default for Inner {
             spans: HashMap::new(),
             changed: BTreeSet::from([Key::Filled]),
             unread: BTreeSet::new(),
+            exposes: false,
         }
     }
 }
@@ -232,14 +238,11 @@ impl VaultState {
         known.is_some_and(|known| known.state != VersionState::Retired)
     }
 
-    /// Whether nothing is to be done about a version that was found elsewhere: it is to be exchanged already, or goes by
-    /// itself.
-    pub(super) fn is_queued_if_in_force(&self, secret: NodeId, version: Version) -> bool {
+    /// Why somebody may have a copy of a version.
+    pub(super) fn exposed(&self, secret: NodeId, version: Version) -> Option<RotationCause> {
         let inner = self.read();
-        inner.secrets.get(&secret).is_some_and(|record| {
-            let active = record.find(may_be_leased);
-            active.is_none_or(|(active, _)| active != version) || record.queued().is_some()
-        })
+        let known = inner.secrets.get(&secret)?.version(version)?;
+        Some(known.exposed?.cause)
     }
 
     /// A version that is not retired, sealed; `None`: the one in force.
@@ -346,6 +349,16 @@ impl VaultState {
         for event in &record.events {
             inner.take(event, record.at, self.only);
         }
+        let exposes = std::mem::take(&mut inner.exposes);
+        drop(inner);
+        if exposes {
+            self.exposing.notify_one();
+        }
+    }
+
+    /// Waits until somebody may have a copy of something, or did since it was waited for last.
+    pub(super) async fn exposes(&self) {
+        self.exposing.notified().await;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -420,16 +433,14 @@ impl Inner {
             Event::SecretLeaked {
                 secret, version, ..
             } => {
-                // What is drained already goes by itself; nobody has to report it again and again.
-                let in_force = self
-                    .secrets
-                    .get(secret)
-                    .and_then(|record| record.find(may_be_leased));
-                if in_force.is_some_and(|(active, _)| active == *version) {
-                    self.queue(*secret, RotationCause::Leak, at);
+                let (at, cause) = (at, RotationCause::Leak);
+                self.exposes = true;
+                if let Some(record) = self.secrets.get_mut(secret) {
+                    record.expose(*version, Exposure { at, cause });
+                    self.changed.insert(Key::Version(*secret, *version));
                 }
             }
-            Event::RotationQueued { secret, cause, .. } => self.queue(*secret, *cause, at),
+            Event::RotationQueued { secret, cause, .. } => self.expose(*secret, *cause, at),
             Event::SecretLeased {
                 secret,
                 version,
@@ -464,7 +475,7 @@ impl Inner {
             self.changed.insert(Key::Owner(node));
             let owned: Vec<_> = self.of_owner(node).collect();
             for secret in owned {
-                self.queue(secret, RotationCause::OwnerEnded, at);
+                self.expose(secret, RotationCause::OwnerEnded, at);
             }
         }
         if matches!(cause, Cause::Drift(_)) {
@@ -474,15 +485,18 @@ impl Inner {
             };
             let held: Vec<_> = self.spans.iter().filter_map(had).collect();
             for secret in held {
-                self.queue(secret, RotationCause::Drift, at);
+                self.expose(secret, RotationCause::Drift, at);
             }
         }
     }
 
-    fn queue(&mut self, secret: NodeId, cause: RotationCause, at: UnixMillis) {
+    fn expose(&mut self, secret: NodeId, cause: RotationCause, at: UnixMillis) {
+        self.exposes = true;
         if let Some(record) = self.secrets.get_mut(&secret) {
-            record.queue(cause, at);
-            self.changed.insert(Key::Secret(secret));
+            record.expose_all(Exposure { at, cause });
+            let versions = record.versions();
+            let changed = versions.map(|(version, _)| Key::Version(secret, version));
+            self.changed.extend(changed);
         }
     }
 
@@ -505,6 +519,7 @@ impl Inner {
             added_at: known.added_at,
             reference: known.reference.clone(),
             data_key: known.data_key,
+            exposed: known.exposed,
         };
         SecretView {
             id,
@@ -512,8 +527,8 @@ impl Inner {
             owner: self.owner_name(record.owner),
             created_at: record.created_at,
             active: record.find(may_be_leased).map(|(version, _)| version),
-            rotation_queued: record.queued().map(|(at, _)| at),
-            queued_because: record.queued().map(|(_, cause)| cause),
+            rotation_queued: record.queued().map(|exposed| exposed.at),
+            queued_because: record.queued().map(|exposed| exposed.cause),
             planned: false,
             versions: record.versions().map(shown).collect(),
         }
@@ -522,7 +537,7 @@ impl Inner {
 
 impl Projection for VaultState {
     fn name(&self) -> &'static str {
-        "vault-v1"
+        "vault-v2"
     }
 
     fn apply(&self, record: &Record) {

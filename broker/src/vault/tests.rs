@@ -318,11 +318,60 @@ async fn a_leak_that_is_reported_again_makes_the_log_no_longer_unless_something_
     // Somebody puts the one that leaked in force again.
     let back = world.vault.activate("key", Version(1), By::Broker, None);
     back.await.unwrap();
-    assert!(!queued());
-    assert!(report(1).await && queued());
+    assert!(queued(), "it leaked, wherever it was meanwhile");
+    assert!(!report(1).await && queued());
     assert!(report(2).await, "another one");
+    assert!(!report(2).await);
     let found = world.vault.version_of("sk_2").await.unwrap();
     assert_eq!(found, [(id, Version(2))]);
+}
+
+#[tokio::test]
+async fn what_was_found_elsewhere_stays_marked_and_comes_into_force_only_where_it_was_before() {
+    let world = in_memory().await;
+    let id = world.put("key", "sk_1").await.id;
+    let kept = NewVersion {
+        pending: true,
+        ..new("key", "sk_2")
+    };
+    world.vault.put(kept, By::Broker).await.unwrap();
+    for version in [1, 2, 7] {
+        world
+            .vault
+            .leaked((id, Version(version)), None)
+            .await
+            .unwrap();
+    }
+    let activate = async |version| {
+        let activated = world
+            .vault
+            .activate("key", Version(version), By::Broker, None);
+        activated.await.map(|view| view.queued_because)
+    };
+    let refused = activate(2).await.unwrap_err();
+    assert!(
+        matches!(refused, VaultError::Move(MoveRefused::Leaked(Version(2)))),
+        "{refused}"
+    );
+    world.put("key", "sk_3").await;
+    let shown = world.vault.show("key").unwrap();
+    assert_eq!(shown.queued_because, None, "what is in force is new");
+    let exposed = |version: &VersionView| version.exposed.map(|exposed| exposed.cause);
+    let leak = Some(RotationCause::Leak);
+    let marks: Vec<_> = shown.versions.iter().map(exposed).collect();
+    assert_eq!(marks, [leak, leak, None]);
+    // An owner that ends later does not make less of it.
+    world
+        .vault
+        .queue("key", RotationCause::OwnerEnded, By::Broker)
+        .await
+        .unwrap();
+    assert_eq!(activate(1).await.unwrap(), leak);
+    let rows = world.vault.state.show(id).unwrap();
+    assert_eq!(
+        rows.versions.iter().map(exposed).collect::<Vec<_>>(),
+        [leak, leak, Some(RotationCause::OwnerEnded)]
+    );
 }
 
 #[tokio::test]

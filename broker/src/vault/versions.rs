@@ -25,6 +25,9 @@ pub enum MoveRefused {
     /// Put a new one.
     #[error("version {0} is retired for good: put its value again as a new version")]
     Retired(Version),
+    /// Put another value, and end this one at the third party.
+    #[error("version {0} was found elsewhere before it was ever in force: put another value")]
+    Leaked(Version),
     /// Activate another first, or retire all.
     #[error("version {0} is in force: activate another one first, or retire the secret as a whole")]
     InForce(Version),

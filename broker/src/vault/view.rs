@@ -1,7 +1,7 @@
 //! What may be shown of secrets: everything but the values.
 
 use lanyard_token::NodeId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::usage::Held;
 use crate::clock::UnixMillis;
@@ -48,6 +48,18 @@ pub struct VersionView {
     pub reference: Option<Reference>,
     /// The data key it is sealed under.
     pub data_key: Option<DataKeyId>,
+    /// Somebody may have a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposed: Option<Exposure>,
+}
+
+/// Somebody may have a copy of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Since when that is known.
+    pub at: UnixMillis,
+    /// Why.
+    pub cause: RotationCause,
 }
 
 /// Who had a secret at an instant.

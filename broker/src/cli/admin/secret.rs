@@ -239,7 +239,14 @@ fn shown(answer: &Value) -> String {
     if let Some(object) = members.as_object_mut() {
         object.remove("versions");
     }
-    let columns = ["version", "state", "since", "reference", "data_key"];
+    let columns = [
+        "version",
+        "state",
+        "since",
+        "reference",
+        "data_key",
+        "exposed",
+    ];
     let versions = output::table(items(answer, "versions"), &columns);
     format!("{}\n{versions}", output::members(&members))
 }
@@ -275,7 +282,10 @@ fn who(answer: &Value) -> String {
         [] => had,
         uses => {
             let columns = ["gateway", "integration", "version", "calls", "last_at"];
-            format!("{had}\n\nused until now\n{}", output::table(uses, &columns))
+            format!(
+                "{had}\n\nused until now, whenever they had it\n{}",
+                output::table(uses, &columns)
+            )
         }
     }
 }

@@ -155,6 +155,8 @@ pub enum Fact {
     Alarmed { alarm: Alarm },
     /// An administrator wants it undone.
     Abandoned,
+    /// Somebody may have a copy of what it ends or put in force: both are good for no longer than they have to be.
+    Hurried { cause: RotationCause },
 }
 
 impl Fact {
@@ -183,6 +185,7 @@ impl Fact {
             Self::Swept => "swept",
             Self::Alarmed { .. } => "alarmed",
             Self::Abandoned => "abandoned",
+            Self::Hurried { .. } => "hurried",
         }
     }
 
@@ -196,6 +199,7 @@ impl Fact {
                 | Self::Alarmed { .. }
                 | Self::Disproved
                 | Self::Undead
+                | Self::Hurried { .. }
         )
     }
 }

@@ -35,6 +35,9 @@ pub enum Halted {
     /// A credential that is needed is not there, or cannot be opened.
     #[error("{0}")]
     Missing(String),
+    /// Another one goes first, before anything was done.
+    #[error("another rotation goes first")]
+    GivesWay,
 }
 
 /// A credential out of the vault.
@@ -58,12 +61,16 @@ impl Opened {
 pub trait Journal: Send + Sync {
     /// As far as it is.
     fn rotation(&self) -> Rotation;
-    /// Its numbers.
+    /// Its numbers, as of now: it may have become urgent.
     fn rules(&self) -> Rules;
-    /// Why it was begun.
+    /// Why it goes on, as of now.
     fn cause(&self) -> RotationCause;
     /// When the old version was used last, or its last lease ends.
     fn old_used(&self) -> Option<UnixMillis>;
+    /// Whether another one goes first, as long as nothing was done.
+    fn gives_way(&self) -> bool {
+        false
+    }
     /// Makes a fact durable, with what belongs to it: the value of a version that was made, the version that is
     /// in force from here on.
     fn record(&self, fact: Fact, made: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>>;
@@ -85,6 +92,9 @@ pub(super) async fn drive(
     let (mut compared, mut seen, mut asked_again) = (None, None, None);
     loop {
         let (rotation, rules) = (journal.rotation(), journal.rules());
+        if *rotation.step() == Step::Looking && journal.gives_way() {
+            return Err(Halted::GivesWay);
+        }
         let now = clock.now();
         if let Some(why) = patience.is_over(now)
             && !rotation.is_known_to_stand()

@@ -67,6 +67,7 @@ mod tests {
             added_at,
             reference: None,
             data_key: None,
+            exposed: None,
         };
         SecretView {
             id: NodeId::from_u64(1),

@@ -10,8 +10,10 @@ use lanyard_token::NodeId;
 use zeroize::Zeroizing;
 
 use super::drive::{Halted, Journal, Opened};
+use super::hurry::is_urgent;
 use super::machine::{Call, Creation, Fact, Reference, Rotation, Rules, Version};
 use super::state::{RotationState, Under};
+use super::turns::Turns;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
 use crate::store::Event;
@@ -32,6 +34,7 @@ pub(super) struct LogJournal {
     /// As it was when this began: no plan names another one while a rotation goes on.
     pub(super) manager: NodeId,
     pub(super) begun: Under,
+    pub(super) turns: Arc<Turns>,
     /// Who writes: the broker, or whoever abandons it.
     pub(super) by: By,
 }
@@ -176,11 +179,15 @@ impl Journal for LogJournal {
     }
 
     fn rules(&self) -> Rules {
-        self.begun.rules
+        self.under().rules
     }
 
     fn cause(&self) -> RotationCause {
-        self.begun.cause
+        self.under().cause
+    }
+
+    fn gives_way(&self) -> bool {
+        !is_urgent(self.under().cause) && self.turns.is_pressed(self.rotation)
     }
 
     fn old_used(&self) -> Option<UnixMillis> {

@@ -281,6 +281,11 @@ impl Rotation {
         self.abandoned
     }
 
+    /// Whether the one from before is in force again.
+    pub const fn is_reverted(&self) -> bool {
+        self.reverted
+    }
+
     /// How it ended.
     pub const fn outcome(&self) -> Option<Outcome> {
         match self.step {

@@ -7,7 +7,7 @@ const FIRST_PAUSE: u64 = 500;
 /// The longest pause. Retries never end; a third party that is back is noticed within it.
 const LONGEST_PAUSE: u64 = 30_000;
 /// How long nothing may move until somebody is told: with the longest pause within a minute.
-const TOLD_AFTER: u64 = 25_000;
+pub(super) const TOLD_AFTER: u64 = 25_000;
 
 /// What a try was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

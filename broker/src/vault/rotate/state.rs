@@ -8,7 +8,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::machine::Rotation;
+use super::hurry::rules_for;
+use super::machine::{Fact, Rotation};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Event, RotationBegun, RotationCause, RotationPlan, Rules};
 use crate::store::{DamagedRow, Projection, Record, Row};
@@ -51,7 +52,7 @@ impl Default for Inner {
 pub struct Under {
     /// Which secret.
     pub secret: NodeId,
-    /// Why.
+    /// Why: as it began, or a more urgent reason that came since.
     pub cause: RotationCause,
     /// Since when.
     pub begun: UnixMillis,
@@ -156,6 +157,10 @@ impl Inner {
                 let Some(under) = self.rotations.get_mut(rotation) else {
                     return;
                 };
+                if let Fact::Hurried { cause } = **fact {
+                    under.cause = cause;
+                    under.rules = rules_for(cause, under.rules);
+                }
                 under.rotation.apply(fact, &under.rules, at);
                 self.changed.insert(Key::Rotation(*rotation));
                 if under.rotation.outcome().is_some() {

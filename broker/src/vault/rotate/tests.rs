@@ -99,6 +99,13 @@ impl World {
         begun.await.unwrap()
     }
 
+    /// Somebody finds its first version.
+    async fn leak(&self, secret: &str) {
+        let vault = &self.rotations.vault;
+        let id = vault.find(secret).unwrap();
+        assert!(vault.leaked((id, Version(1)), None).await.unwrap());
+    }
+
     /// Carries it on as a process would that began just now, until it tells somebody or for a while.
     async fn is_told(&self, rotation: NodeId, for_so_long: Duration) -> bool {
         let told = async {
@@ -138,9 +145,7 @@ async fn a_secret_that_somebody_may_have_a_copy_of_is_waiting_even_when_nobody_p
     let rotations = &world.rotations;
     rotations.begin_what_is_due(NOW).await;
     assert_eq!(rotations.waiting(), []);
-    let secret = rotations.vault.find("key").unwrap();
-    let leaked = rotations.vault.leaked((secret, Version(1)), None).await;
-    assert!(leaked.unwrap());
+    world.leak("key").await;
     rotations.begin_what_is_due(NOW.plus_millis(60_000)).await;
     let [waiting] = &rotations.waiting()[..] else {
         panic!("{:?}", rotations.waiting());
@@ -152,7 +157,7 @@ async fn a_secret_that_somebody_may_have_a_copy_of_is_waiting_even_when_nobody_p
         "{waiting:?}"
     );
     assert_eq!(rotations.health(NOW).kept_waiting, 1);
-    // Another value in its place is as good.
+    // Another value in its place is as good, and what was found is still good at the third party.
     let new = NewVersion {
         name: "key".to_owned(),
         owner: None,
@@ -162,7 +167,10 @@ async fn a_secret_that_somebody_may_have_a_copy_of_is_waiting_even_when_nobody_p
     };
     rotations.vault.put(new, By::Broker).await.unwrap();
     rotations.begin_what_is_due(NOW.plus_millis(120_000)).await;
-    assert_eq!(rotations.waiting(), []);
+    let [waiting] = &rotations.waiting()[..] else {
+        panic!("{:?}", rotations.waiting());
+    };
+    assert!(waiting.why.contains("version 1"), "{waiting:?}");
 }
 
 #[tokio::test]
@@ -245,7 +253,7 @@ async fn where_credentials_are_listed_together_one_rotation_goes_on_at_a_time() 
         let planned = world.plan_for("another", base, &["127.0.0.0/8"]).await;
         planned.unwrap();
         let rotations = &world.rotations;
-        let begun = rotations.rotate("another", RotationCause::Leak, By::Broker);
+        let begun = rotations.rotate("another", RotationCause::Asked, By::Broker);
         begun.await.unwrap().id
     };
     // Nobody is there: whoever asks is worn.
@@ -271,4 +279,216 @@ async fn where_credentials_are_listed_together_one_rotation_goes_on_at_a_time() 
     // Elsewhere nobody waits.
     assert!(asks(world.begin().await.id).await);
     assert!(asks(begin("http://127.0.0.1:2").await).await);
+}
+
+#[tokio::test]
+async fn whoever_is_urgent_looks_first_and_whoever_waits_for_long_is_told_of() {
+    let world = World::new().await;
+    let usual = world.begin().await.id;
+    let rotations = &world.rotations;
+    let planned = world.plan_for("another", "http://127.0.0.1:1", &["127.0.0.0/8"]);
+    planned.await.unwrap();
+    let carry_on = |rotation| {
+        let rotations = Arc::clone(rotations);
+        tokio::spawn(async move { rotations.carry_on(rotation).await })
+    };
+    let waits_for = |rotation: NodeId| rotations.show(&rotation.to_string()).unwrap().waits_for;
+    let comes = async |is_so: &dyn Fn() -> bool| {
+        let mut looks = 0;
+        while !is_so() {
+            looks += 1;
+            assert!(looks < 2_000, "it does not come");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let first = carry_on(usual);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begun = rotations.rotate("another", RotationCause::Leak, By::Broker);
+    let urgent = begun.await.unwrap().id;
+    let second = carry_on(urgent);
+    comes(&|| waits_for(usual) == Some(urgent) && waits_for(urgent).is_none()).await;
+    // Nobody is there: whoever goes first is told of, and then who waits for it.
+    world.clock.set(NOW.plus_millis(40_000));
+    let why = |rotation: NodeId| match rotations.show(&rotation.to_string()).unwrap().alarm {
+        Some(Alarm::Stuck { why }) => why,
+        _ => String::new(),
+    };
+    comes(&|| !why(urgent).is_empty() && why(usual).contains(&urgent.to_string())).await;
+    for task in [first, second] {
+        task.abort();
+        let _ = task.await;
+    }
+    assert_eq!(waits_for(usual), None, "nobody waits any more");
+}
+
+#[tokio::test]
+async fn an_urgent_one_behind_one_that_has_looked_is_told_of_though_that_one_is_well() {
+    let world = World::new().await;
+    let first = world.begin().await.id;
+    let rotations = &world.rotations;
+    let looked = Fact::Looked {
+        before: std::collections::BTreeSet::new(),
+    };
+    let journal = rotations.journal(first, By::Broker).unwrap();
+    drive::Journal::record(&journal, looked, None)
+        .await
+        .unwrap();
+    let planned = world.plan_for("another", "http://127.0.0.1:1", &["127.0.0.0/8"]);
+    planned.await.unwrap();
+    for (cause, is_told) in [(RotationCause::Asked, false), (RotationCause::Drift, true)] {
+        let begun = rotations
+            .rotate("another", cause, By::Broker)
+            .await
+            .unwrap();
+        world.clock.advance_millis(26_000);
+        assert_eq!(
+            world.is_told(begun.id, Duration::from_secs(3)).await,
+            is_told,
+            "{}",
+            cause.word()
+        );
+        let aborted = rotations.abort(&begun.id.to_string(), By::Broker).await;
+        aborted.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_leak_hurries_what_is_under_way_and_one_that_comes_into_force_again_is_told_of() {
+    let world = World::new().await;
+    let rotations = &world.rotations;
+    let rotation = world.begin().await.id;
+    let secret = rotations.vault.find("key").unwrap();
+    let under = || rotations.state.rotation(rotation).unwrap();
+    let record = async |fact: Fact, made: Option<&str>| {
+        let journal = rotations.journal(rotation, By::Broker).unwrap();
+        let made = made.map(|made| SecretValue::parse(Zeroizing::new(made.to_owned())).unwrap());
+        drive::Journal::record(&journal, fact, made).await.unwrap();
+    };
+    let reference = |name: &str| machine::Reference(name.to_owned());
+    let before = [reference("key")].into();
+    record(Fact::Looked { before }, None).await;
+    let reference = reference("key-2");
+    record(Fact::Created { reference }, Some("sk_2")).await;
+    record(Fact::Proved, None).await;
+    record(Fact::Published, None).await;
+    rotations.hurry().await;
+    assert_eq!(under().cause, RotationCause::Asked);
+    let until = || match under().rotation.step() {
+        machine::Step::Overlapping { until } => *until,
+        step => panic!("{step:?}"),
+    };
+    assert_eq!(until(), NOW.plus_millis(120_000));
+    world.leak("key").await;
+    rotations.hurry().await;
+    let head = world.store.head();
+    rotations.hurry().await;
+    assert_eq!(world.store.head(), head, "once is enough");
+    assert_eq!(under().cause, RotationCause::Leak);
+    assert_eq!(until(), NOW.plus_millis(60_000));
+    let queued = || rotations.vault.show("key").unwrap().queued_because;
+    assert_eq!(queued(), None);
+    rotations.begin_what_is_due(NOW).await;
+    assert_eq!(rotations.waiting(), []);
+    // The new one dies, and the old one takes its place again.
+    record(Fact::Reverted, None).await;
+    assert_eq!(queued(), Some(RotationCause::Leak));
+    rotations.begin_what_is_due(NOW).await;
+    let [waiting] = &rotations.waiting()[..] else {
+        panic!("{:?}", rotations.waiting());
+    };
+    assert_eq!(waiting.cause, RotationCause::Leak);
+    assert!(waiting.why.contains("in force again"), "{waiting:?}");
+    for fact in [
+        Fact::Overlapped,
+        Fact::Drained,
+        Fact::Confirmed,
+        Fact::Revoked,
+        Fact::Buried,
+        Fact::Swept,
+    ] {
+        record(fact, None).await;
+    }
+    assert_eq!(rotations.state.under_way(secret), None);
+    rotations.begin_what_is_due(NOW).await;
+    let again = rotations.state.under_way(secret).unwrap();
+    assert_eq!(
+        rotations.state.rotation(again).unwrap().cause,
+        RotationCause::Leak
+    );
+}
+
+#[tokio::test]
+async fn a_leaked_version_that_is_not_in_force_waits_for_a_person_until_it_is_retired() {
+    let world = World::new().await;
+    let rotations = &world.rotations;
+    let new = NewVersion {
+        name: "key".to_owned(),
+        owner: None,
+        value: SecretValue::parse(Zeroizing::new("sk_2".to_owned())).unwrap(),
+        reference: None,
+        pending: false,
+    };
+    rotations.vault.put(new, By::Broker).await.unwrap();
+    world.leak("key").await;
+    rotations.begin_what_is_due(NOW).await;
+    let [waiting] = &rotations.waiting()[..] else {
+        panic!("{:?}", rotations.waiting());
+    };
+    assert!(
+        waiting.why.contains("lanyard secret retire key 1"),
+        "{waiting:?}"
+    );
+    let retired = rotations
+        .vault
+        .retire("key", Some(Version(1)), By::Broker, None);
+    retired.await.unwrap();
+    rotations.begin_what_is_due(NOW).await;
+    assert_eq!(rotations.waiting(), []);
+}
+
+#[tokio::test]
+async fn third_parties_that_do_not_answer_hold_up_neither_each_other_nor_the_end() {
+    let world = World::new().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    for secret in ["key", "another"] {
+        let planned = world.plan_for(secret, &base, &["127.0.0.0/8"]).await;
+        planned.unwrap();
+    }
+    for secret in ["key", "another"] {
+        world.leak(secret).await;
+    }
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(Arc::clone(&world.rotations).run(async {
+        let _ = stopped.await;
+    }));
+    let both_ask = async {
+        let mut asking = Vec::new();
+        while asking.len() < 2 {
+            asking.push(silent.accept().await.unwrap());
+        }
+        asking
+    };
+    // Neither gives up within the ten seconds that a call may take.
+    let asking = tokio::time::timeout(Duration::from_secs(5), both_ask).await;
+    assert!(asking.is_ok(), "one waits for the other");
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
+    ended.expect("it ends without an answer").unwrap();
+}
+
+#[tokio::test]
+async fn a_leak_is_no_matter_of_the_next_minute() {
+    let world = World::new().await;
+    let there = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", there.local_addr().unwrap());
+    let planned = world.plan(&base, &["127.0.0.0/8"]).await;
+    planned.unwrap();
+    let running = tokio::spawn(Arc::clone(&world.rotations).run(std::future::pending()));
+    let asks = async || tokio::time::timeout(Duration::from_millis(300), there.accept()).await;
+    assert!(asks().await.is_err(), "nothing is due");
+    world.clock.advance_millis(2_000);
+    world.leak("key").await;
+    assert!(asks().await.is_ok());
+    running.abort();
 }

@@ -45,6 +45,9 @@ pub struct RotationView {
     pub step: Step,
     /// Since when there.
     pub since: UnixMillis,
+    /// The rotation that has to be over before it looks, where credentials are listed together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<NodeId>,
     /// The version that it makes.
     pub version: Version,
     /// What was in force before.
@@ -81,6 +84,7 @@ impl Rotations {
             by: under.by.clone(),
             step: rotation.step().clone(),
             since: rotation.since(),
+            waits_for: self.turns.waits_for(id),
             version: rotation.version(),
             old: rotation.old().cloned(),
             alarm: rotation.alarm().cloned(),

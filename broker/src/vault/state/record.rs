@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
 use crate::store::event::{Reference, RotationCause, SecretVersion, Version, VersionState};
+use crate::vault::lease::may_be_leased;
 use crate::vault::place::data_key;
+use crate::vault::view::Exposure;
 
 /// A secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,11 +16,6 @@ pub(super) struct SecretRecord {
     pub(super) name: String,
     pub(super) owner: NodeId,
     pub(super) created_at: UnixMillis,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rotation_queued: Option<UnixMillis>,
-    /// Why; an owner that ended, where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    queued_because: Option<RotationCause>,
     /// Saved in rows of their own.
     #[serde(skip)]
     versions: Vec<(Version, VersionRecord)>,
@@ -37,11 +34,30 @@ pub(super) struct VersionRecord {
     /// As the log has it, until it is retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sealed: Option<String>,
+    /// Since when somebody may have a copy, and why. It stays with the version wherever that goes: one that comes into force
+    /// again is as bad as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) exposed: Option<Exposure>,
     /// Each move, in order.
     moves: Vec<(UnixMillis, VersionState)>,
 }
 
 impl VersionRecord {
+    /// Somebody may have a copy. That it was found somewhere is worse than that somebody could have one.
+    const fn expose(&mut self, exposure: Exposure) {
+        match (self.state, &self.exposed) {
+            (VersionState::Retired, _) => {}
+            (
+                _,
+                Some(Exposure {
+                    cause: RotationCause::Leak,
+                    ..
+                }),
+            ) => {}
+            _ => self.exposed = Some(exposure),
+        }
+    }
+
     /// Since when it is where it is.
     pub(super) fn since(&self) -> UnixMillis {
         self.moves.last().map_or(self.added_at, |(at, _)| *at)
@@ -61,22 +77,28 @@ impl SecretRecord {
             name,
             owner,
             created_at,
-            rotation_queued: None,
-            queued_because: None,
             versions: Vec::new(),
         }
     }
 
-    /// Somebody may have a copy. Every time counts: a version that was put since the last time may be the one.
-    pub(super) const fn queue(&mut self, cause: RotationCause, at: UnixMillis) {
-        self.rotation_queued = Some(at);
-        self.queued_because = Some(cause);
+    /// Somebody may have a copy of whatever there is; what comes afterwards is new to them.
+    pub(super) fn expose_all(&mut self, exposure: Exposure) {
+        for (_, record) in &mut self.versions {
+            record.expose(exposure);
+        }
     }
 
-    /// Since when it should be exchanged, and why.
-    pub(super) fn queued(&self) -> Option<(UnixMillis, RotationCause)> {
-        let cause = self.queued_because.unwrap_or(RotationCause::OwnerEnded);
-        self.rotation_queued.map(|at| (at, cause))
+    /// Somebody has a copy of a version; of one that is not there, nothing.
+    pub(super) fn expose(&mut self, version: Version, exposure: Exposure) {
+        let mut all = self.versions.iter_mut();
+        if let Some((_, record)) = all.find(|(known, _)| *known == version) {
+            record.expose(exposure);
+        }
+    }
+
+    /// Since when what is in force should be exchanged, and why.
+    pub(super) fn queued(&self) -> Option<Exposure> {
+        self.find(may_be_leased)?.1.exposed
     }
 
     pub(super) fn add(&mut self, added: &SecretVersion, at: UnixMillis) {
@@ -86,6 +108,7 @@ impl SecretRecord {
             reference: added.reference.clone(),
             data_key: data_key(&added.sealed),
             sealed: Some(added.sealed.clone()),
+            exposed: None,
             moves: Vec::new(),
         };
         self.put(added.version, version);
@@ -104,7 +127,6 @@ impl SecretRecord {
     }
 
     pub(super) fn move_to(&mut self, version: Version, state: VersionState, at: UnixMillis) {
-        let queued = self.rotation_queued;
         let Some((_, record)) = self
             .versions
             .iter_mut()
@@ -114,14 +136,8 @@ impl SecretRecord {
         };
         record.state = state;
         record.moves.push((at, state));
-        match state {
-            VersionState::Retired => record.sealed = None,
-            // Only what came afterwards is new to whoever may have kept a copy.
-            VersionState::Active if queued.is_some_and(|queued| record.added_at >= queued) => {
-                self.rotation_queued = None;
-                self.queued_because = None;
-            }
-            _ => {}
+        if state == VersionState::Retired {
+            record.sealed = None;
         }
     }
 

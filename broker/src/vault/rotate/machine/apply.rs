@@ -16,6 +16,11 @@ impl Rotation {
             }
             (Fact::Recovered, _) => self.alarm = None,
             (Fact::Kept, _) => self.abandoned = false,
+            // As if it had been published with these numbers: what has passed has passed.
+            (Fact::Hurried { .. }, Step::Overlapping { until }) => {
+                let until = (*until).min(self.since.plus_millis(rules.overlap));
+                self.step = Step::Overlapping { until };
+            }
             (Fact::Abandoned, _) => {
                 self.abandoned = true;
                 self.give_up_quietly(at);
