@@ -35,6 +35,12 @@ pub(super) fn register(pulse: &Pulse) {
             }
         })
         .build();
+    let alarmed = Arc::clone(pulse);
+    meter
+        .u64_observable_gauge("lanyard.rotations.alarmed")
+        .with_description("Exchanges of secrets under way that somebody has to look at")
+        .with_callback(move |observer| observer.observe(alarmed().alarmed, &[]))
+        .build();
     let waiting = Arc::clone(pulse);
     meter
         .u64_observable_gauge("lanyard.rotations.kept_waiting")

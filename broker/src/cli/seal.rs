@@ -53,6 +53,7 @@ pub fn run(command: &SealCommand, output: Output) -> Result<(), CliError> {
 }
 
 fn init(file: &Path, output: Output) -> Result<(), CliError> {
+    crate::broker::no_dumps();
     SealingRoot::generate(file).map_err(|error| CliError::failed(&error))?;
     output.print(&json!({"file": file}), |_| file.display().to_string());
     output::message(format_args!(

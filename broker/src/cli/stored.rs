@@ -12,7 +12,7 @@ use super::policy::requests::{self, RequestsArgs};
 use super::seal::{self, RotateArgs, StatusArgs};
 use super::store::{self, StoreArgs};
 use super::{CliError, config};
-use crate::broker::read_sealing_key;
+use crate::broker::{no_dumps, read_sealing_key};
 use crate::config::{ConfigError, SealKey, Settings};
 use crate::crypto::{HeldKey, SealingRoot, seal_ring};
 
@@ -183,6 +183,7 @@ impl Place {
                 "a log can only be read with its sealing key",
             )
         };
+        no_dumps();
         let source = self
             .seal_key
             .as_ref()

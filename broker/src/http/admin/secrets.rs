@@ -149,6 +149,8 @@ async fn transfer(
 struct Who {
     #[serde(flatten)]
     view: WhoView,
+    /// Uses are not told instant by instant: they are those until now, whenever `at` is.
+    uses_until: UnixMillis,
     uses: Vec<UseView>,
 }
 
@@ -170,13 +172,22 @@ async fn who(
         )
     };
     let Query(When { at }) = when.map_err(|_| refused())?;
-    let at = at
-        .as_deref()
-        .map_or_else(|| Some(rooms.clock.now()), instant);
-    let view = rooms.vault.who(&secret, at.ok_or_else(refused)?).await?;
+    let now = rooms.clock.now();
+    let at = at.as_deref().map_or(Some(now), instant);
+    let at = at.ok_or_else(refused)?;
+    if at > now {
+        return Err(Problem::invalid_request(
+            "`at` is still to come: who will have the secret then is not known",
+        ));
+    }
+    let view = rooms.vault.who(&secret, at).await?;
     let uses = rooms.integrations.uses(view.secret);
     let view = rooms.integrations.named(view);
-    ok(Who { view, uses })
+    ok(Who {
+        view,
+        uses_until: now,
+        uses,
+    })
 }
 
 /// A time as people or programs write it.

@@ -208,6 +208,7 @@ async fn documents_that_are_not_what_they_should_be_are_refused_at_the_door() {
         ("", 200),
         ("?at=0", 200),
         ("?at=noon", 400),
+        ("?at=9999999999999", 400),
         ("?at=1&at=2", 400),
         ("?when=1", 400),
     ] {
