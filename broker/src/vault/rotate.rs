@@ -163,7 +163,8 @@ impl Rotations {
         self.is_managed_by_its_own(&plan)?;
         let driver = self.driver(&plan, plan.rules.call)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
-        self.looks_at_credentials(&*driver, &creation, old.as_ref())
+        let discerning = self
+            .looks_at_credentials(&*driver, &creation, old.as_ref())
             .await?;
         let _changing = self.vault.changing.lock().await;
         self.is_left_alone(id)?;
@@ -182,6 +183,7 @@ impl Rotations {
             old,
             version: self.vault.state.next_version(id),
             rules: rules_for(cause, plan.rules),
+            discerning,
             by,
         }));
         self.vault
@@ -383,17 +385,18 @@ impl Rotations {
         Ok((creation, old))
     }
 
-    /// Whoever lets in what cannot be right proves nothing by letting in what is.
+    /// Whoever lets in what cannot be right proves nothing by letting in what is. Says whether it was refused; what could not
+    /// be asked now is asked before anything is published.
     async fn looks_at_credentials(
         &self,
         driver: &dyn Driver,
         creation: &Creation,
         old: Option<&Known>,
-    ) -> Result<(), RotateError> {
+    ) -> Result<bool, RotateError> {
         let reference = match (old, creation) {
             (Some(old), _) => &old.reference,
             (None, Creation::Proposed(reference)) => reference,
-            (None, _) => return Ok(()),
+            (None, _) => return Ok(false),
         };
         let wrong = journal::password()?;
         let credential = Credential {
@@ -402,7 +405,7 @@ impl Rotations {
         };
         match driver.verify(&credential).await {
             Answer::Works => Err(RotateError::LetsEverybodyIn),
-            _ => Ok(()),
+            answer => Ok(answer == Answer::Dead),
         }
     }
 

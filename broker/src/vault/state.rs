@@ -238,6 +238,17 @@ impl VaultState {
         known.is_some_and(|known| known.state != VersionState::Retired)
     }
 
+    /// What third parties call the versions of other secrets that are not retired.
+    pub(super) fn references_of_others(&self, secret: NodeId) -> BTreeSet<Reference> {
+        let inner = self.read();
+        let others = inner.secrets.iter().filter(|(other, _)| **other != secret);
+        others
+            .flat_map(|(_, record)| record.versions())
+            .filter(|(_, known)| known.state != VersionState::Retired)
+            .filter_map(|(_, known)| known.reference.clone())
+            .collect()
+    }
+
     /// Why somebody may have a copy of a version.
     pub(super) fn exposed(&self, secret: NodeId, version: Version) -> Option<RotationCause> {
         let inner = self.read();

@@ -74,6 +74,9 @@ pub struct RotationBegun {
     pub version: Version,
     /// How long its steps may take.
     pub rules: Rules,
+    /// A credential that cannot be right was refused before it began; absent: that is still to be seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discerning: bool,
     /// Who began it.
     pub by: By,
 }
@@ -101,6 +104,8 @@ pub enum Call {
     Create(Version),
     /// Does it work?
     Verify(Version),
+    /// Does one that cannot be right work in its name?
+    VerifyWrong(Version),
     /// Does the new one work, and does the old one?
     Compare { new: Version, old: Version },
     /// End it. One that is not there counts as ended.
@@ -129,6 +134,8 @@ pub enum Fact {
     Proved,
     /// The new one never worked: it goes, and another is made.
     Disproved,
+    /// A credential that cannot be right was refused, so that letting one in means something.
+    Discerned,
     /// From here on the new one is in force.
     Published,
     /// Everybody has had time to get the new one.
@@ -172,6 +179,7 @@ impl Fact {
             Self::Cleared { .. } => "cleared",
             Self::Proved => "proved",
             Self::Disproved => "disproved",
+            Self::Discerned => "discerned",
             Self::Published => "published",
             Self::Overlapped => "overlapped",
             Self::Drained => "drained",
@@ -218,6 +226,10 @@ pub enum Alarm {
     Undead,
     /// Somebody was logged in with the old one when it was not waited for any longer: those sessions are closed.
     StillUsed,
+    /// A credential that cannot be right is let in, so that nothing can be proved: the new one is not put in force.
+    LetsEverybodyIn,
+    /// These came while it went on, and are not ours: they are left alone. The first few of them.
+    Strangers { references: BTreeSet<Reference> },
 }
 
 impl Alarm {
@@ -229,6 +241,8 @@ impl Alarm {
             Self::NeverWorked => "never_worked",
             Self::Undead => "undead",
             Self::StillUsed => "still_used",
+            Self::LetsEverybodyIn => "lets_everybody_in",
+            Self::Strangers { .. } => "strangers",
         }
     }
 }

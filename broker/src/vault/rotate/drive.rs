@@ -6,11 +6,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use super::driver::{Credential, Driver, InUse, Made, Order};
+use super::journal::password;
 use super::machine::{
     Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Step, Todo, Version,
 };
@@ -67,6 +69,10 @@ pub trait Journal: Send + Sync {
     fn cause(&self) -> RotationCause;
     /// When the old version was used last, or its last lease ends.
     fn old_used(&self) -> Option<UnixMillis>;
+    /// What third parties call the versions of other secrets: none of it is ended, wherever it is found.
+    fn kept_elsewhere(&self) -> BTreeSet<Reference> {
+        BTreeSet::new()
+    }
     /// Whether another one goes first, as long as nothing was done.
     fn gives_way(&self) -> bool {
         false
@@ -152,6 +158,13 @@ pub(super) async fn drive(
                 }
                 (ask(journal, driver, &call).await?, None)
             }
+            // Somebody made it by hand for another secret, and gave it to the vault meanwhile.
+            Todo::Change(Call::Revoke(reference))
+                if clears(&rotation) && journal.kept_elsewhere().contains(&reference) =>
+            {
+                journal.record(Fact::Cleared { reference }, None).await?;
+                continue;
+            }
             Todo::Change(call) => {
                 journal
                     .record(Fact::Asked { call: call.clone() }, None)
@@ -185,6 +198,14 @@ pub(super) async fn drive(
     }
 }
 
+/// Whether what it ends was only found, and never ours for certain.
+const fn clears(rotation: &Rotation) -> bool {
+    matches!(
+        rotation.step(),
+        Step::Clearing { .. } | Step::Tidying { .. }
+    )
+}
+
 /// What came of a try.
 enum Came {
     /// It got on.
@@ -215,7 +236,27 @@ async fn ask(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<
     match call {
         Call::Find => {
             let manager = journal.manager()?;
-            Ok(driver.find(&manager.as_credential()).await)
+            let mut answer = driver.find(&manager.as_credential()).await;
+            if let Answer::Found(found) = &mut answer
+                && *journal.rotation().step() != Step::Looking
+            {
+                let others = journal.kept_elsewhere();
+                found.retain(|reference| !others.contains(reference));
+            }
+            Ok(answer)
+        }
+        Call::VerifyWrong(version) => {
+            let opened = journal.version(*version)?;
+            let wrong = password().map_err(|error| Halted::Missing(error.to_string()))?;
+            let credential = Credential {
+                reference: &opened.reference,
+                secret: &wrong,
+            };
+            Ok(match driver.verify(&credential).await {
+                Answer::Works => Answer::LetsEverybodyIn,
+                Answer::Dead => Answer::Discerned,
+                answer => answer,
+            })
         }
         Call::Verify(version) => verify(*version).await,
         Call::Compare { new, old } => {
@@ -268,7 +309,7 @@ async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Resu
             .revoke(&manager.as_credential(), reference)
             .await
             .into()),
-        Call::Find | Call::Verify(_) | Call::Compare { .. } => {
+        Call::Find | Call::Verify(_) | Call::VerifyWrong(_) | Call::Compare { .. } => {
             Ok(Answer::Unclear("it changes nothing".to_owned()).into())
         }
     }
@@ -289,11 +330,14 @@ fn why(answer: &Answer) -> String {
     match answer {
         Answer::Refused(why) | Answer::Unclear(why) => why.clone(),
         Answer::Dead => "the new credential does not work yet".to_owned(),
+        Answer::LetsEverybodyIn => "a credential that cannot be right is let in".to_owned(),
         Answer::Works => "the old credential still works".to_owned(),
         Answer::Compared { .. } => {
             "the credential in force does not work, or does not say".to_owned()
         }
         Answer::Found(_) => "what is there is not what should be there".to_owned(),
-        Answer::Created(_) | Answer::Revoked => "the answer belongs to another question".to_owned(),
+        Answer::Created(_) | Answer::Revoked | Answer::Discerned => {
+            "the answer belongs to another question".to_owned()
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! So no reader ever sees a new version in force whose publication is not known, or a key that was made and
 //! whose value was lost by ourselves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -184,6 +185,10 @@ impl Journal for LogJournal {
 
     fn cause(&self) -> RotationCause {
         self.under().cause
+    }
+
+    fn kept_elsewhere(&self) -> BTreeSet<Reference> {
+        self.vault.state.references_of_others(self.begun.secret)
     }
 
     fn gives_way(&self) -> bool {

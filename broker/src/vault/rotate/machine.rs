@@ -11,7 +11,8 @@
 //! **What it promises.** The version in force works, as far as anybody who asks can know: a new one is proved
 //! before it is published, and proved again right before the old one is ended. The old one is ended only when
 //! nobody has used it for a while. What was made there and nobody got to know is ended too; what was there
-//! before is never touched, whoever made it.
+//! before is never touched, whoever made it. What came meanwhile is ended only when it may be ours: after an answer to a
+//! create that was lost, or a no, or a new one that never worked. Else somebody else made it, and is told.
 //!
 //! **What an answer is worth.** "No" means that it did not happen. No answer, half an answer, nonsense and
 //! "internal error" all mean that nobody knows: then it is looked at, never guessed. The intention is
@@ -19,8 +20,9 @@
 //!
 //! **What it misses.** A request that a third party carries out long after it failed to answer, later than the
 //! last sweep: the next rotation sees it as a stranger's and says so. A use of the old credential that did not
-//! pass through egress. A third party that says "works" to everything: drivers show it a credential that cannot
-//! be right before they begin.
+//! pass through egress. After a lost create, a key that somebody made by hand meanwhile and that the vault does not have.
+//! A third party that says "works" to everything is shown a credential that cannot be right: nothing is published before
+//! that was refused.
 //!
 //! **Why not simpler.** Create, swap, delete in a row loses the only working key as soon as one answer is lost:
 //! after a create without an answer some third parties hold two keys of which one is known to nobody, and take
@@ -51,6 +53,10 @@ pub enum Answer {
     Works,
     /// It was refused as a credential, by the third party itself.
     Dead,
+    /// What cannot be right was refused.
+    Discerned,
+    /// What cannot be right works.
+    LetsEverybodyIn,
     /// Each works, is dead, or did not say.
     Compared {
         new: Option<bool>,
@@ -178,7 +184,20 @@ pub struct Rotation {
     reverted: bool,
     /// The end of the old one was asked for, so that it may come at any time.
     ending: bool,
+    /// What cannot be right was refused.
+    #[serde(default)]
+    discerning: bool,
+    /// Something may have been made that is not known by name. One from before this was kept may have.
+    #[serde(default = "may_be")]
+    doubtful: bool,
 }
+
+const fn may_be() -> bool {
+    true
+}
+
+/// Strangers that are named to somebody: enough to recognise where they come from.
+const NAMED: usize = 10;
 
 impl Rotation {
     /// Begins. `old` is what is in force, if anything is; `version` is the number that the new one will have.
@@ -197,7 +216,16 @@ impl Rotation {
             abandoned: false,
             reverted: false,
             ending: false,
+            discerning: false,
+            doubtful: false,
         }
+    }
+
+    /// Whether what cannot be right was refused before it began.
+    #[must_use]
+    pub const fn discerning(mut self, discerning: bool) -> Self {
+        self.discerning = discerning;
+        self
     }
 
     /// Where it stands.
@@ -222,7 +250,10 @@ impl Rotation {
 
     /// Whether somebody was told something that says that it stands still, or why it will.
     pub const fn is_known_to_stand(&self) -> bool {
-        !matches!(self.alarm, None | Some(Alarm::StillUsed))
+        !matches!(
+            self.alarm,
+            None | Some(Alarm::StillUsed | Alarm::Strangers { .. })
+        )
     }
 
     /// Whether a fact brings it forward. What it may go round in circles with does not: whoever counts how long
@@ -321,5 +352,15 @@ impl Rotation {
     /// What is there and should not be.
     fn unexpected(&self, found: &BTreeSet<Reference>) -> BTreeSet<Reference> {
         found.difference(&self.expected()).cloned().collect()
+    }
+
+    /// Of what should not be there, what is ours to end, and what is somebody else's.
+    fn ours_and_strangers(
+        &self,
+        found: &BTreeSet<Reference>,
+    ) -> (BTreeSet<Reference>, BTreeSet<Reference>) {
+        let old = self.old.as_ref().map(|old| &old.reference);
+        let is_ours = |reference: &Reference| self.doubtful || Some(reference) == old;
+        self.unexpected(found).into_iter().partition(is_ours)
     }
 }

@@ -174,7 +174,8 @@ impl Inner {
 
     fn begin(&mut self, begun: &RotationBegun, at: UnixMillis) {
         let rotation =
-            Rotation::begin(begun.creation.clone(), begun.old.clone(), begun.version, at);
+            Rotation::begin(begun.creation.clone(), begun.old.clone(), begun.version, at)
+                .discerning(begun.discerning);
         self.under_way.insert(begun.secret, begun.rotation);
         self.changed.insert(Key::Rotation(begun.rotation));
         self.rotations.insert(

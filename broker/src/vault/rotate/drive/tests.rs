@@ -35,6 +35,8 @@ struct World {
     in_use: fn(UnixMillis) -> InUse,
     /// Whether an end that is said ends nothing.
     is_undead: bool,
+    /// What other secrets have.
+    elsewhere: BTreeSet<Reference>,
     rotation: Mutex<Rotation>,
     facts: Mutex<Vec<(Fact, UnixMillis)>>,
     calls: Mutex<Vec<Call>>,
@@ -62,12 +64,10 @@ impl World {
             odd,
             in_use: |_| InUse::NotTold,
             is_undead: false,
-            rotation: Mutex::new(Rotation::begin(
-                Creation::Returned,
-                Some(old),
-                Version(2),
-                BEGAN,
-            )),
+            elsewhere: BTreeSet::new(),
+            rotation: Mutex::new(
+                Rotation::begin(Creation::Returned, Some(old), Version(2), BEGAN).discerning(true),
+            ),
             facts: Mutex::default(),
             calls: Mutex::default(),
             there: Mutex::new(BTreeMap::from([(role(1), 1)])),
@@ -143,6 +143,7 @@ impl World {
                 }
                 Answer::Revoked
             }
+            Call::VerifyWrong(_) => Answer::Discerned,
             Call::Compare { .. } => unreachable!("it is two calls"),
         }
     }
@@ -155,6 +156,10 @@ impl Journal for World {
 
     fn rules(&self) -> Rules {
         RULES
+    }
+
+    fn kept_elsewhere(&self) -> BTreeSet<Reference> {
+        self.elsewhere.clone()
     }
 
     fn cause(&self) -> RotationCause {
@@ -418,4 +423,24 @@ async fn an_old_key_that_works_although_it_was_ended_is_told_of_once() {
     let undead = world.when(|fact| *fact == Fact::Undead);
     assert!(undead.len() > 10, "{undead:?}");
     world.is_told_once_after(undead[0], "undead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_another_secret_has_by_now_is_not_ended_even_when_it_might_be_ours() {
+    for is_kept in [true, false] {
+        let mut world = World::new(|call, now| {
+            let is_lost = now.millis_since(BEGAN) < 5_000 && matches!(call, Call::Create(_));
+            is_lost.then(unclear).flatten()
+        });
+        if is_kept {
+            world.elsewhere.insert(role(9));
+        }
+        world.pass(60).await;
+        assert!(matches!(world.rotation().step(), Step::Overlapping { .. }));
+        world.there.lock().unwrap().insert(role(9), 9);
+        world.pass(3_600).await;
+        assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+        let is_there = world.there.lock().unwrap().contains_key(&role(9));
+        assert_eq!(is_there, is_kept, "a create was lost");
+    }
 }

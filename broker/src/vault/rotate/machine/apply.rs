@@ -16,6 +16,11 @@ impl Rotation {
             }
             (Fact::Recovered, _) => self.alarm = None,
             (Fact::Kept, _) => self.abandoned = false,
+            (Fact::Discerned, _) => {
+                self.discerning = true;
+                let let_in = |alarm: &mut Alarm| *alarm == Alarm::LetsEverybodyIn;
+                self.alarm.take_if(let_in);
+            }
             // As if it had been published with these numbers: what has passed has passed.
             (Fact::Hurried { .. }, Step::Overlapping { until }) => {
                 let until = (*until).min(self.since.plus_millis(rules.overlap));
@@ -44,8 +49,13 @@ impl Rotation {
                 self.step = Step::Revoking { asked: true };
                 self.ending = true;
             }
-            (Fact::Lost { .. }, Step::Creating { .. }) => self.step = Step::Probing { since: at },
+            (Fact::Lost { .. }, Step::Creating { .. }) => {
+                self.doubtful = true;
+                self.step = Step::Probing { since: at };
+            }
+            // A third party that says no after it did so is not unheard of.
             (Fact::Declined { .. }, Step::Creating { .. }) => {
+                self.doubtful = true;
                 self.step = Step::Creating { asked: false };
                 self.give_up_quietly(at);
             }
@@ -85,6 +95,7 @@ impl Rotation {
             }
             (Fact::Disproved, Step::Proving { .. }) => {
                 let useless = self.reference.take();
+                self.doubtful = true;
                 // Another number is another idempotency key: the same one would bring the same credential.
                 self.version = Version(self.version.0.saturating_add(1));
                 self.clear(useless.into_iter().collect(), at);
@@ -142,7 +153,11 @@ impl Rotation {
                 } else {
                     Outcome::Rotated
                 };
+                // Nobody else says who they belong to when it is over.
+                let is_of_strangers = |alarm: &mut Alarm| matches!(alarm, Alarm::Strangers { .. });
+                let strangers = self.alarm.take_if(is_of_strangers);
                 self.is_well();
+                self.alarm = strangers;
                 self.go(Step::Over(outcome), at);
             }
             _ => {}
@@ -194,6 +209,7 @@ impl Rotation {
             Step::Creating { asked: false } => self.go(Step::Sweeping, at),
             Step::Proving { .. } | Step::Publishing => {
                 let unwanted = self.reference.take();
+                self.doubtful = true;
                 self.clear(unwanted.into_iter().collect(), at);
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Alarm, Answer, Creation, Fact, Rotation, Rules, Step};
+use super::{Alarm, Answer, Creation, Fact, NAMED, Rotation, Rules, Step};
 use crate::clock::UnixMillis;
 
 impl Rotation {
@@ -13,11 +13,16 @@ impl Rotation {
                 before: found.clone(),
             }),
             (Step::Sweeping, Answer::Found(found)) => {
-                let orphans = self.unexpected(found);
-                Some(if orphans.is_empty() {
-                    Fact::Swept
-                } else {
+                let (orphans, strangers) = self.ours_and_strangers(found);
+                let is_told = matches!(self.alarm, Some(Alarm::Strangers { .. }));
+                Some(if !orphans.is_empty() {
                     Fact::Probed { orphans }
+                } else if !strangers.is_empty() && !is_told {
+                    let references = strangers.into_iter().take(NAMED).collect();
+                    let alarm = Alarm::Strangers { references };
+                    Fact::Alarmed { alarm }
+                } else {
+                    Fact::Swept
                 })
             }
 
@@ -54,6 +59,12 @@ impl Rotation {
             (Step::Proving { .. }, Answer::Works) => Some(Fact::Proved),
             (Step::Proving { since }, Answer::Dead) => {
                 (now.millis_since(*since) >= rules.spread).then_some(Fact::Disproved)
+            }
+
+            (Step::Publishing, Answer::Discerned) => Some(Fact::Discerned),
+            (Step::Publishing, Answer::LetsEverybodyIn) => {
+                let alarm = Alarm::LetsEverybodyIn;
+                (self.alarm.as_ref() != Some(&alarm)).then_some(Fact::Alarmed { alarm })
             }
 
             (

@@ -32,6 +32,7 @@ impl Rotation {
                 None => Todo::Nothing,
             },
             Step::Proving { .. } => Todo::Ask(Call::Verify(self.version)),
+            Step::Publishing if !self.discerning => Todo::Ask(Call::VerifyWrong(self.version)),
             Step::Publishing => Todo::Record(Fact::Published),
             Step::Overlapping { until } => self.while_both_are_good(rules, around, *until, now),
             Step::Draining => {

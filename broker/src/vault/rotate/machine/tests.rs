@@ -109,6 +109,7 @@ impl World {
             Call::Find => Answer::Found(self.there.keys().cloned().collect()),
             Call::Verify(version) if self.works(*version, now) => Answer::Works,
             Call::Verify(_) => Answer::Dead,
+            Call::VerifyWrong(_) => Answer::Discerned,
             Call::Compare { new, old } => Answer::Compared {
                 new: Some(self.works(*new, now)),
                 old: Some(self.works(*old, now)),
@@ -460,6 +461,85 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
     let told = run.alarmed["alarm"].millis_since(died);
     assert!(told <= 60_000, "somebody was told after {told} ms");
     assert_eq!(run.world.there.len(), 3, "nothing was ended");
+}
+
+/// Goes on until it stands at a step, without anything in the way.
+fn run_to(run: &mut Run, is_there: impl Fn(&Step) -> bool) {
+    for _ in 0..MOST_ACTIONS {
+        if is_there(run.rotation.step()) {
+            return;
+        }
+        let around = Around {
+            compared: run.compared,
+            ..Around::default()
+        };
+        match run.rotation.next(&RULES, around, run.now) {
+            Todo::Wait(until) => run.now = until,
+            Todo::Record(fact) => run.record(fact),
+            Todo::Ask(call) => run.answer(&call, None),
+            Todo::Change(call) => {
+                run.record(Fact::Asked { call: call.clone() });
+                run.answer(&call, None);
+            }
+            Todo::Nothing => panic!("it is over"),
+        }
+    }
+    panic!("it does not come there: {:?}", run.rotation);
+}
+
+#[test]
+fn what_somebody_else_made_meanwhile_is_told_of_and_left_alone() {
+    for creation in creations() {
+        let mut run = Run::new(&creation, true, &[]);
+        run_to(&mut run, |step| matches!(step, Step::Overlapping { .. }));
+        let by_hand = Reference("made by hand".to_owned());
+        run.world.there.insert(by_hand.clone(), 7);
+        assert_eq!(run.run_through(), Outcome::Rotated);
+        assert_eq!(run.world.there.get(&by_hand), Some(&7));
+        let references = BTreeSet::from([by_hand]);
+        let told = Alarm::Strangers { references };
+        assert_eq!(run.rotation.alarm(), Some(&told), "also when it is over");
+        let is_told = |(fact, _): &&(Fact, UnixMillis)| matches!(fact, Fact::Alarmed { .. });
+        assert_eq!(run.facts.iter().filter(is_told).count(), 1);
+    }
+    // What may be ours is ended: the answer to a create was lost.
+    let mut run = Run::new(&Creation::Returned, true, &[(1, Fault::Late)]);
+    run.ended_well();
+    assert!(
+        run.facts
+            .iter()
+            .any(|(fact, _)| matches!(fact, Fact::Lost { .. }))
+    );
+}
+
+#[test]
+fn nothing_is_published_where_everybody_is_let_in_until_that_ends() {
+    let mut run = Run::new(&Creation::Returned, false, &[]);
+    run_to(&mut run, |step| *step == Step::Publishing);
+    for told in [1, 1, 1] {
+        let todo = run.rotation.next(&RULES, Around::default(), run.now);
+        assert_eq!(todo, Todo::Ask(Call::VerifyWrong(Version(2))));
+        for answer in [
+            Answer::Unclear("not now".to_owned()),
+            Answer::LetsEverybodyIn,
+        ] {
+            if let Some(fact) = run.rotation.learn(&RULES, &answer, run.now) {
+                run.record(fact);
+            }
+        }
+        assert_eq!(run.rotation.alarm(), Some(&Alarm::LetsEverybodyIn));
+        let is_told = |(fact, _): &&(Fact, UnixMillis)| matches!(fact, Fact::Alarmed { .. });
+        assert_eq!(run.facts.iter().filter(is_told).count(), told);
+    }
+    run.ended_well();
+    assert_eq!(run.rotation.outcome(), Some(Outcome::Rotated));
+    assert_eq!(run.rotation.alarm(), None);
+    // And it can be given up.
+    let mut run = Run::new(&Creation::Returned, false, &[]);
+    run_to(&mut run, |step| *step == Step::Publishing);
+    run.record(Fact::Abandoned);
+    run.ended_well();
+    assert_eq!(run.rotation.outcome(), Some(Outcome::Abandoned));
 }
 
 proptest! {
