@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::administration::LOCAL_ADMINISTRATOR;
-use super::identity::{Approval, Book};
+use super::identity::{Approval, Book, Given};
 use crate::clock::UnixMillis;
 use crate::store::event::{ApprovalRequest, By, ContentHash};
 
@@ -28,8 +28,10 @@ use crate::store::event::{ApprovalRequest, By, ContentHash};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotApproved {
-    /// Another administrator must: whoever asked, or is asked for, has no say.
-    #[error("whoever asked, or gets it, cannot approve it: another administrator must")]
+    /// Another administrator must: whoever asked, is asked for, or made the key it was asked with has no say.
+    #[error(
+        "whoever asked, gets it, or made the key that it was asked with cannot approve it: another administrator must"
+    )]
     Self_,
     /// Look at it again: what was read is not what is asked.
     #[error("that is not the hash of what is shown: look at it again")]
@@ -94,7 +96,7 @@ impl Standing {
             .filter(|approval| stands(book, approval, now))
             .map(|approval| Approved {
                 request: approval.request.clone(),
-                by: approvers::names(book, &approval.given_by, now),
+                by: approvers::names(book, &approval.given, now),
             });
         Self(approved.collect())
     }
@@ -124,9 +126,11 @@ pub fn check(
         return Err(NotApproved::Over);
     }
     let who = person(book, by);
-    if who == person(book, &approval.asked_by)
+    let asked = person(book, &approval.asked_by);
+    if who.is_none()
+        || who == asked
         || who == Some(Person::Identity(approval.request.identity))
-        || who.is_none()
+        || who == maker(book, approval)
     {
         return Err(NotApproved::Self_);
     }
@@ -136,11 +140,12 @@ pub fn check(
     if is_stale(book, approval) {
         return Err(NotApproved::Changed);
     }
-    if approval
-        .given_by
+    // What counts no more can be said again.
+    let mut said = approval
+        .given
         .iter()
-        .any(|given| person(book, given) == who)
-    {
+        .filter(|given| counts(book, given, now));
+    if said.any(|given| person(book, &given.by) == who) {
         return Err(NotApproved::Already);
     }
     Ok(())
@@ -195,13 +200,16 @@ pub fn is_stale(book: &Book, approval: &Approval) -> bool {
     shown(book, &approval.request, &approval.asked_by).as_ref() != Some(&approval.shown)
 }
 
-/// An administrator as lists and policies name one; none who may do nothing now.
-pub fn name(book: &Book, by: &By, now: UnixMillis) -> Option<String> {
-    // Of the socket's users too whoever came with a token of its identity: that can be ended, the socket cannot.
-    if let By::Administrator { identity, .. } | By::Identity(identity) = by {
-        book.usable_identity(*identity, now).ok()?;
-    }
-    named(book, by)
+/// Whether somebody's yes stands on nothing that is ended or paused.
+pub fn counts(book: &Book, given: &Given, now: UnixMillis) -> bool {
+    !given.ended
+        && match given.by {
+            // Of the socket's users too whoever came with a token of its identity: that can be ended, the socket cannot.
+            By::Administrator { identity, .. } | By::Identity(identity) => {
+                book.usable_identity(identity, now).is_ok()
+            }
+            By::Socket { .. } | By::Broker | By::Verdict(_) => true,
+        }
 }
 
 /// An administrator as lists name one, whatever became of it.
@@ -221,6 +229,12 @@ enum Person {
     /// place, with a token of its own making.
     Local,
     Identity(NodeId),
+}
+
+/// Who made the key that the identity itself asked with, and so may have a copy of it.
+fn maker(book: &Book, approval: &Approval) -> Option<Person> {
+    let credential = book.credential(approval.asked_with?)?;
+    person(book, &credential.made_by)
 }
 
 fn person(book: &Book, by: &By) -> Option<Person> {
@@ -250,7 +264,7 @@ fn covers(request: &ApprovalRequest, wanted: Wanted<'_>) -> bool {
 }
 
 fn stands(book: &Book, approval: &Approval, now: UnixMillis) -> bool {
-    !approval.given_by.is_empty()
+    !approval.given.is_empty()
         && approval.refused_by.is_none()
         && now < approval.request.until
         && !is_stale(book, approval)

@@ -110,6 +110,11 @@ impl From<KeyError> for Refused {
 }
 
 impl Issue {
+    /// One more request of an identity, at whichever of its doors.
+    pub fn count_request(&self, identity: NodeId) -> Result<(), Refused> {
+        self.limits.identity(identity).map_err(Refused::TooMany)
+    }
+
     /// RFC 6749 section 4.4: a client asks for itself, from `address` as far as it is known.
     pub async fn client_credentials(
         &self,
@@ -117,9 +122,7 @@ impl Issue {
         request: &Request,
         address: Option<IpAddr>,
     ) -> Result<Issued, Refused> {
-        self.limits
-            .identity(client.identity)
-            .map_err(Refused::TooMany)?;
+        self.count_request(client.identity)?;
         let now = self.clock.now();
         let look = self.state.read(|book| {
             let lineage = client.lineage(book, now)?;

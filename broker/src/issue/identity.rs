@@ -1,6 +1,7 @@
 //! What the issue room knows: owners, identities, credentials, live tokens, signing keys, and what
 //! has been revoked. A projection of the log.
 
+mod approvals;
 mod book;
 mod rights;
 mod risk;
@@ -13,7 +14,8 @@ use tokio::sync::Notify;
 
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
-pub use book::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof, Unusable};
+pub use approvals::{Approval, Given};
+pub use book::{Acting, Book, Credential, Identified, LiveToken, Owner, Proof, Unusable};
 pub use rights::{Right, Rights};
 pub use usage::{Awake, Usage, quiet_days, whole_days};
 
@@ -53,7 +55,7 @@ impl IssueState {
 
 impl Projection for IssueState {
     fn name(&self) -> &'static str {
-        "issue-v5"
+        "issue-v6"
     }
 
     fn apply(&self, record: &Record) {

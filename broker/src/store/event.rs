@@ -116,6 +116,9 @@ pub enum Event {
         request: Box<ApprovalRequest>,
         shown: String,
         by: By,
+        /// With which credential, when the identity asked itself; absent in logs from before that was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<NodeId>,
     },
     /// An administrator approved what has this hash: SHA-256 of exactly what was shown.
     ApprovalGiven {

@@ -2,6 +2,7 @@
 
 mod administration;
 mod approvals;
+mod approvers;
 mod break_glass;
 mod exchange;
 mod federation;

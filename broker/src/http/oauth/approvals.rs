@@ -11,10 +11,12 @@ use http::{StatusCode, header};
 use lanyard_token::NodeId;
 use serde::Serialize;
 
+use super::answer::refused;
 use super::form::Submitted;
 use super::{Doors, client, token};
 use crate::clock::UnixMillis;
 use crate::http::problem::Problem;
+use crate::issue::Client;
 use crate::issue::administration::{ApprovalState, ApprovalView};
 use crate::store::event::ContentHash;
 
@@ -47,7 +49,7 @@ pub(super) async fn request(
     State(doors): State<Doors>,
     submitted: Submitted,
 ) -> Result<Response, Problem> {
-    let client = client::require(&doors.issue, &submitted).await?;
+    let client = asking(&doors, &submitted).await?;
     let form = &submitted.form;
     let wanted = token::request(form)?;
     let reason = form.require("reason")?;
@@ -66,7 +68,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     submitted: Submitted,
 ) -> Result<Response, Problem> {
-    let client = client::require(&doors.issue, &submitted).await?;
+    let client = asking(&doors, &submitted).await?;
     let id = id
         .parse()
         .map_err(|_| Problem::invalid_request("an id is 16 lower-case hexadecimal digits"))?;
@@ -74,6 +76,14 @@ pub(super) async fn show(
         StatusCode::OK,
         doors.issue.show_own_approval(&client, id)?,
     ))
+}
+
+/// Whoever asks, if not too often: asking and looking count like asking for a token.
+async fn asking(doors: &Doors, submitted: &Submitted) -> Result<Client, Problem> {
+    let client = client::require(&doors.issue, submitted).await?;
+    let counted = doors.issue.count_request(client.identity);
+    counted.map_err(|why| refused(&why))?;
+    Ok(client)
 }
 
 fn answer(status: StatusCode, view: ApprovalView) -> Response {

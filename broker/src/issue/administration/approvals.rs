@@ -77,7 +77,8 @@ pub struct ApprovalView {
     pub state: ApprovalState,
     /// When it is over, in Unix milliseconds.
     pub until: UnixMillis,
-    /// Who approved it, and could still.
+    /// Who approved it, and could still; of what does not stand, because it is refused, over or changed: who approved it, and
+    /// whose word has not ended with them.
     pub approved_by: BTreeSet<String>,
     /// Who approved it, and could not any more: ended, paused, or without the right.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -100,7 +101,7 @@ impl Issue {
     ) -> Result<ApprovalView, AdminError> {
         let _one_at_a_time = self.administration.lock().await;
         let request = self.approval_request(new, self.now())?;
-        self.ask_alone(request, by).await
+        self.ask_alone(request, by, None).await
     }
 
     /// A client asks for itself: administrators are shown exactly what it is going to ask for.
@@ -143,13 +144,15 @@ impl Issue {
             reason: input::reason(reason)?,
             until: until(now, seconds)?,
         };
-        self.ask_alone(request, By::Identity(client.identity)).await
+        let by = By::Identity(client.identity);
+        self.ask_alone(request, by, Some(client.credential)).await
     }
 
     async fn ask_alone(
         &self,
         request: ApprovalRequest,
         by: By,
+        credential: Option<NodeId>,
     ) -> Result<ApprovalView, AdminError> {
         let now = self.now();
         let task = request.task.as_ref().map(serde_json::to_string);
@@ -175,6 +178,7 @@ impl Issue {
             request: Box::new(request),
             shown,
             by,
+            credential,
         };
         self.store.append(vec![event]).await?;
         self.show_approval(id)
@@ -308,18 +312,12 @@ impl Issue {
 
     /// Everything that was asked and is not over for long, the newest first.
     pub fn list_approvals(&self) -> Vec<ApprovalView> {
-        let now = self.now();
-        let looked: Vec<Looked> = self.state().read(|book| {
-            let all = book.approvals();
-            all.map(|(id, asked)| self.look_at(book, id, asked, now))
-                .collect()
-        });
-        // Policies are asked when the book has been let go.
-        let bundle = self.policies();
-        let judged = looked.into_iter().map(|one| one.judged(&bundle, now));
-        let mut views: Vec<ApprovalView> = judged.collect();
-        views.sort_by_key(|view| std::cmp::Reverse(view.id));
-        views
+        let known = |book: &Book| book.approvals().map(|(id, _)| id).collect();
+        let mut known: Vec<NodeId> = self.state().read(known);
+        known.sort_unstable_by(|one, other| other.cmp(one));
+        // One at a time: records wait while the book is read. One that is forgotten meanwhile was over long since.
+        let shown = known.into_iter().map(|id| self.show_approval(id));
+        shown.filter_map(Result::ok).collect()
     }
 }
 
@@ -334,9 +332,8 @@ fn until(now: UnixMillis, seconds: u64) -> Result<UnixMillis, InvalidInput> {
 /// What was asked, and who approved it, before the policies are asked whose word counts.
 struct Looked {
     view: ApprovalView,
-    approvers: Approvers,
-    /// For whom; `None`: for nobody any more.
-    subject: Option<Seen>,
+    /// Who approved it, and for whom; `None`: it does not stand, whoever says what.
+    standing: Option<(Approvers, Seen)>,
 }
 
 impl Issue {
@@ -347,17 +344,21 @@ impl Issue {
             ApprovalState::Over
         } else if approval::is_stale(book, asked) {
             ApprovalState::Changed
-        } else if asked.given_by.is_empty() {
+        } else if asked.given.is_empty() {
             ApprovalState::Asked
         } else {
             ApprovalState::Approved
         };
-        let approved_by = approvers::names(book, &asked.given_by, now);
+        let approved_by = approvers::names(book, &asked.given, now);
         let all = asked
-            .given_by
+            .given
             .iter()
-            .filter_map(|by| approval::named(book, by));
+            .filter_map(|given| approval::named(book, &given.by));
         let identity = book.identity(asked.request.identity);
+        let standing = (state == ApprovalState::Approved)
+            .then(|| self.seen(book, asked.request.identity, now).ok())
+            .flatten()
+            .map(|subject| (self.approvers_of(book, asked, now), subject));
         let view = ApprovalView {
             id,
             identity: identity.map_or_else(String::new, |found| found.grant.name.clone()),
@@ -369,31 +370,23 @@ impl Issue {
             shown: asked.shown.clone(),
             hash: approval::hash_of(&asked.shown),
         };
-        Looked {
-            view,
-            approvers: self.approvers_of(book, asked, now),
-            subject: self.seen(book, asked.request.identity, now).ok(),
-        }
+        Looked { view, standing }
     }
 }
 
 impl Looked {
     fn judged(self, bundle: &Bundle, now: UnixMillis) -> ApprovalView {
-        let Self {
-            mut view,
-            approvers,
-            subject,
-        } = self;
-        let counts = |name: &String| {
-            let subject = subject.as_ref();
-            subject.is_some_and(|subject| approvers.counts(name, (subject, bundle), now))
+        let Self { mut view, standing } = self;
+        let Some((approvers, subject)) = standing else {
+            return view;
         };
+        let counts = |name: &String| approvers.counts(name, (&subject, bundle), now);
         let (approved_by, lapsed) = std::mem::take(&mut view.approved_by)
             .into_iter()
             .partition(counts);
         view.approved_by = approved_by;
         view.lapsed.extend(lapsed);
-        if view.state == ApprovalState::Approved && view.approved_by.is_empty() {
+        if view.approved_by.is_empty() {
             view.state = ApprovalState::Asked;
         }
         view

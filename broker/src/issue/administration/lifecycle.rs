@@ -1,9 +1,11 @@
 //! Whose an identity is, and what it may ask for, after it was made.
 //!
-//! What an identity holds when it gets another owner, or may ask for less, was obtained under what was
+//! What an identity holds when it gets another owner or other labels, or may ask for less, was obtained under what was
 //! true before: its tokens name the old owner, whose end would end them, and not the new one's, whose
 //! end would not. So they end in the very record that says what is true now; whoever uses the identity
 //! asks again with its key and loses milliseconds.
+
+use std::collections::BTreeSet;
 
 use lanyard_token::{NodeId, Rev};
 use serde::{Deserialize, Serialize};
@@ -128,7 +130,7 @@ impl Issue {
         })
     }
 
-    /// Changes what an identity is and may ask for. Where that is less than before, what it had obtained
+    /// Changes what an identity is and may ask for. Where that may be less than before, what it had obtained
     /// ends.
     pub async fn change_identity(
         &self,
@@ -164,7 +166,7 @@ impl Issue {
                 grant: Box::new(changed.clone()),
                 by: by.clone(),
             };
-            let events = if is_less(&changed, &grant) {
+            let events = if may_be_less(&changed, &grant) {
                 ending_what_it_holds(node, event, &by).into()
             } else {
                 vec![event]
@@ -239,12 +241,16 @@ fn wanted(grant: &Identity, change: ChangeIdentity) -> NewIdentity {
 }
 
 /// Whether a token of before could allow what a new one may not. A gateway's audiences are what it
-/// serves: no token of its own says them.
-fn is_less(new: &Identity, old: &Identity) -> bool {
+/// serves: no token of its own says them. What other labels take away only the policies know, and those of tomorrow too.
+fn may_be_less(new: &Identity, old: &Identity) -> bool {
     let audiences = new.kind != Kind::Gateway
         && old
             .audiences
             .iter()
             .any(|audience| !new.audiences.contains(audience));
-    audiences || !old.scopes.is_subset_of(&new.scopes) || new.max_lifetime < old.max_lifetime
+    let labels = |identity: &Identity| BTreeSet::from_iter(identity.tags.clone());
+    audiences
+        || labels(new) != labels(old)
+        || !old.scopes.is_subset_of(&new.scopes)
+        || new.max_lifetime < old.max_lifetime
 }

@@ -1,12 +1,13 @@
 //! Whose approval counts: as long as they could approve it.
 //!
-//! An approval is the word of somebody with a right. So whoever is ended or paused is not counted, and neither is
-//! whoever has lost the right since, by another role or by other policies ([`crate::policy::Bundle::could_still`]).
+//! An approval is the word of somebody with a right. So whoever is paused is not counted, what was said with something
+//! that has ended since counts no more, and neither does the word of whoever has lost the right since, by another role or by
+//! other policies ([`crate::policy::Bundle::could_still`]).
 //! Through the Unix socket no policy is asked, and what was approved there stands until it is taken back.
 
 use std::collections::BTreeSet;
 
-use super::{Approval, Book, By, Standing};
+use super::{Approval, Book, Given, Standing};
 use crate::clock::UnixMillis;
 use crate::issue::Issue;
 use crate::issue::administration::LOCAL_ADMINISTRATOR;
@@ -36,7 +37,7 @@ impl Issue {
         approval: &Approval,
         now: UnixMillis,
     ) -> Approvers {
-        let names = names(book, &approval.given_by, now);
+        let names = names(book, &approval.given, now);
         self.seen_approvers(book, names.iter().collect(), now)
     }
 
@@ -49,10 +50,12 @@ impl Issue {
     }
 }
 
-/// Those of them who may do something now, by name.
-pub(in crate::issue) fn names(book: &Book, given_by: &[By], now: UnixMillis) -> BTreeSet<String> {
-    let names = given_by.iter().filter_map(|by| super::name(book, by, now));
-    names.collect()
+/// Those of them whose word stands on nothing that is ended or paused, by name.
+pub(in crate::issue) fn names(book: &Book, given: &[Given], now: UnixMillis) -> BTreeSet<String> {
+    let standing = given.iter().filter(|given| super::counts(book, given, now));
+    standing
+        .filter_map(|given| super::named(book, &given.by))
+        .collect()
 }
 
 impl Approvers {

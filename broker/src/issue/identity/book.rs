@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lanyard_token::{Claims, KeyId, KeySet, Lineage, Liveness, NodeId, Rejection, Rev};
 use serde::{Deserialize, Serialize};
 
+use super::approvals::{Approval, Approvals};
 use super::rights::Rights;
 use super::risk::Seen;
 use super::row::RowKey;
@@ -15,9 +16,7 @@ use super::usage::{Awake, Usage};
 use crate::clock::UnixMillis;
 use crate::issue::proof::api_key;
 use crate::policy::Risk;
-use crate::store::event::{
-    ApprovalRequest, By, Identity, KeyHash, Pinned, SigningKey, TokenDigest,
-};
+use crate::store::event::{By, Identity, KeyHash, Pinned, SigningKey, TokenDigest};
 
 /// Somebody who answers for identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +69,8 @@ pub struct Credential {
     pub disabled: bool,
     /// Since when, and when last.
     pub usage: Usage,
+    /// Who made it, and so may have a copy.
+    pub made_by: By,
 }
 
 impl Credential {
@@ -115,23 +116,6 @@ pub struct Acting {
     pub nodes: Vec<NodeId>,
 }
 
-/// Something that was asked of administrators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// What for.
-    pub request: ApprovalRequest,
-    /// Exactly what whoever decides is shown.
-    pub shown: String,
-    /// Who asked.
-    pub asked_by: By,
-    /// Who said yes, to exactly that.
-    #[serde(default)]
-    pub given_by: Vec<By>,
-    /// Who said no, and why: that stands, whoever said yes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused_by: Option<(By, String)>,
-}
-
 /// Why a credential obtains nothing now. For the operator; outsiders are told one thing only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -167,9 +151,7 @@ pub struct Book {
     pub(super) suspended: HashMap<NodeId, UnixMillis>,
     /// What was seen of identities' behaviour in the last hour.
     pub(super) behaviour: HashMap<NodeId, Seen>,
-    pub(super) approvals: HashMap<NodeId, Approval>,
-    /// By the identity they are for: every decision asks.
-    pub(super) approvals_for: HashMap<NodeId, Vec<NodeId>>,
+    pub(super) approvals: Approvals,
     pub(super) awake: Awake,
     pub(super) signing_keys: HashMap<KeyId, SigningKey>,
     pub(super) mint_keys: Arc<KeySet>,
@@ -252,20 +234,17 @@ impl Book {
 
     /// What was asked of administrators and is not over for long, in no order.
     pub fn approvals(&self) -> impl Iterator<Item = (NodeId, &Approval)> {
-        self.approvals
-            .iter()
-            .map(|(node, approval)| (*node, approval))
+        self.approvals.all()
     }
 
     /// What was asked of administrators.
     pub fn approval(&self, node: NodeId) -> Option<&Approval> {
-        self.approvals.get(&node)
+        self.approvals.get(node)
     }
 
     /// What was asked of administrators for an identity, in no order.
     pub fn approvals_of(&self, identity: NodeId) -> impl Iterator<Item = &Approval> {
-        let nodes = self.approvals_for.get(&identity).into_iter().flatten();
-        nodes.filter_map(|node| self.approvals.get(node))
+        self.approvals.of(identity)
     }
 
     /// What counts of what was seen of an identity's behaviour.

@@ -106,7 +106,7 @@ fn value(book: &Book, key: RowKey) -> Option<Vec<u8>> {
         RowKey::Watermarks(block) => block.watermarks(|node| book.liveness.watermark(node)),
         RowKey::Suspension(node) => json(book.suspended.get(&node)),
         RowKey::Behaviour(node) => json(book.behaviour.get(&node)),
-        RowKey::Approval(node) => json(book.approvals.get(&node)),
+        RowKey::Approval(node) => json(book.approvals.get(node)),
         RowKey::SigningKey(key) => json(book.signing_keys.get(&key)),
     }
 }
@@ -140,7 +140,7 @@ pub(super) fn load(book: &mut Book, key: &[u8], value: &[u8]) -> Result<(), Dama
         RowKey::Behaviour(node) => {
             book.behaviour.insert(node, parse(value)?);
         }
-        RowKey::Approval(node) => book.put_approval(node, parse(value)?),
+        RowKey::Approval(node) => book.approvals.put(node, parse(value)?),
         RowKey::SigningKey(_) => book.put_signing_key(parse::<SigningKey>(value)?),
     }
     // What was just read is saved already.

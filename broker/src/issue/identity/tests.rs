@@ -326,6 +326,7 @@ fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
         request: Box::new(request),
         shown: "this".to_owned(),
         by: By::Broker,
+        credential: None,
     };
     append(&store, asked);
     let loaded = IssueState::new();

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::world::{ORDERS, STOCK, World};
 
-const ROOT: By = By::Socket { uid: 0 };
+pub(super) const ROOT: By = By::Socket { uid: 0 };
 
-fn asked() -> NewApproval {
+pub(super) fn asked() -> NewApproval {
     NewApproval {
         identity: "agent".to_owned(),
         audience: ORDERS.to_owned(),
@@ -42,7 +42,7 @@ pub(super) async fn administrator(world: &World, name: &str) -> By {
     }
 }
 
-fn why(refused: Result<ApprovalView, AdminError>) -> NotApproved {
+pub(super) fn why(refused: Result<ApprovalView, AdminError>) -> NotApproved {
     match refused {
         Err(AdminError::Approval(why)) => why,
         other => panic!("{other:?}"),
@@ -50,7 +50,7 @@ fn why(refused: Result<ApprovalView, AdminError>) -> NotApproved {
 }
 
 /// Who approved this, asked the way a decision asks.
-fn given(
+pub(super) fn given(
     world: &World,
     identity: NodeId,
     audience: &str,

@@ -1,13 +1,14 @@
 //! An identity asks for approval itself, with its own key.
 
 use lanyard::issue::administration::ApprovalState;
+use lanyard::issue::limits::LimitSettings;
 use lanyard::store::event::{By, ContentHash};
-use lanyard_token::NodeId;
+use lanyard_token::{Algorithm, NodeId};
 use serde_json::Value;
 
 use super::approvals::administrator;
 use super::policies::enforce;
-use super::world::{Answer, Holder, ORDERS, STOCK, World};
+use super::world::{Answer, Holder, NO_LIMITS, ORDERS, STOCK, World};
 
 const APPROVED_ONLY: &str = r#"
 @id("approved") @owner("team") @why("w")
@@ -125,6 +126,30 @@ async fn an_agent_asks_in_the_words_of_its_token_request_and_gets_it_once_somebo
         text(&look(&world, &agent, id).await.json(), "state"),
         "over"
     );
+}
+
+#[tokio::test]
+async fn whoever_looks_too_often_waits_like_whoever_asks_for_tokens_too_often() {
+    let limits = LimitSettings {
+        identity_per_second: 1,
+        identity_burst: 5,
+        ..NO_LIMITS
+    };
+    let world = World::with(limits, Algorithm::Es256).await;
+    let agent = world.identity("agent").await;
+    let asked = ask(&world, &agent, &[]).await.json();
+    let id = text(&asked, "id");
+    let mut refused = 0;
+    for _ in 0..30 {
+        let answer = look(&world, &agent, id).await;
+        if answer.status != 200 {
+            assert_eq!(answer.status, 429, "{answer:?}");
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused >= 10, "{refused} refused");
+    assert_eq!(ask(&world, &agent, &[]).await.status, 429);
 }
 
 #[tokio::test]

@@ -88,7 +88,12 @@ impl Ask {
         ));
         while text_of(&answer, "state") == "asked" {
             tokio::time::sleep(PERIOD).await;
-            answer = asking.post(&format!("oauth/approvals/{id}"), &[]).await?;
+            let looked = asking.post(&format!("oauth/approvals/{id}"), &[]).await;
+            answer = match looked {
+                // Something else of this identity asks too often; whoever waits can wait.
+                Err(CliError::Refused { status: 429, .. }) => continue,
+                looked => looked?,
+            };
         }
         output.print(&answer, shown);
         match text_of(&answer, "state") {

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use lanyard_token::{Actor, KeyId, NodeId, Rev};
+use lanyard_token::{Actor, Dead, KeyId, NodeId, Rev};
 
 use super::{Acting, Approval, Book, Credential, Identified, LiveToken, Owner, Proof};
 use crate::clock::UnixMillis;
+use crate::issue::identity::approvals::Given;
 use crate::issue::identity::rights::Rights;
 use crate::issue::identity::row::RowKey;
 use crate::issue::identity::usage::Usage;
 use crate::issue::keys;
 use crate::issue::proof::api_key;
 use crate::store::block::Block;
-use crate::store::event::{IssuedToken, KeyUse, SigningKey};
+use crate::store::event::{By, Cause, IssuedToken, KeyUse, SigningKey};
 use crate::store::{Event, Record};
 
 /// How long what was asked of administrators is listed after its time is over: a week, so that whoever
@@ -38,6 +39,9 @@ impl Book {
                     Rev::new(record.rev.epoch(), 0).unwrap_or(record.rev),
                     record.at,
                 );
+                // So is every yes: that it was taken back may be part of what is lost.
+                let ended = self.approvals.end_all();
+                self.touched(ended);
             }
             Event::OwnerCreated {
                 owner,
@@ -71,7 +75,7 @@ impl Book {
                 label,
                 hash,
                 expires_at,
-                ..
+                by,
             } => {
                 let row = Credential {
                     identity: *identity,
@@ -80,6 +84,7 @@ impl Book {
                     expires_at: *expires_at,
                     disabled: false,
                     usage: Usage::made(record.at),
+                    made_by: by.clone(),
                 };
                 self.put_credential(*credential, row);
             }
@@ -89,7 +94,7 @@ impl Book {
                 label,
                 pinned,
                 expires_at,
-                ..
+                by,
             } => {
                 let row = Credential {
                     identity: *identity,
@@ -98,6 +103,7 @@ impl Book {
                     expires_at: *expires_at,
                     disabled: false,
                     usage: Usage::made(record.at),
+                    made_by: by.clone(),
                 };
                 self.put_credential(*credential, row);
             }
@@ -113,6 +119,8 @@ impl Book {
                 if let Some(row) = self.identities.get_mut(identity) {
                     row.grant.owner = *owner;
                     self.changed.insert(RowKey::Identity(*identity));
+                    let said = self.approvals.transfer(*identity, *owner);
+                    self.touched(said);
                 }
             }
             Event::IdentityChanged {
@@ -141,6 +149,10 @@ impl Book {
             Event::Revoked { node, cause, .. } => {
                 self.liveness.apply_watermark(*node, record.rev);
                 self.changed.insert(RowKey::Watermarks(Block::of(*node)));
+                if self.ends_what_was_said(*node, cause) {
+                    let ended = self.approvals.end(*node);
+                    self.touched(ended);
+                }
                 if cause.disables() {
                     self.set_disabled(*node, true);
                 } else if !self.is_disabled(*node) {
@@ -169,32 +181,37 @@ impl Book {
                 request,
                 shown,
                 by,
+                credential,
             } => {
                 let asked = Approval {
                     request: (**request).clone(),
                     shown: shown.clone(),
                     asked_by: by.clone(),
-                    given_by: Vec::new(),
+                    asked_with: *credential,
+                    given: Vec::new(),
                     refused_by: None,
                 };
-                self.put_approval(*approval, asked);
-                self.changed.insert(RowKey::Approval(*approval));
+                self.approvals.put(*approval, asked);
+                self.touched([*approval]);
             }
             Event::ApprovalGiven { approval, by, .. } => {
-                if let Some(asked) = self.approvals.get_mut(approval) {
-                    asked.given_by.push(by.clone());
-                    self.changed.insert(RowKey::Approval(*approval));
-                }
+                let with = self.stands_on(by);
+                let given = Given {
+                    by: by.clone(),
+                    // The end may have come between the look at the token and this record.
+                    ended: self.is_ended(by, &with),
+                    with,
+                };
+                self.approvals.give(*approval, given);
+                self.touched([*approval]);
             }
             Event::ApprovalRefused {
                 approval,
                 by,
                 reason,
             } => {
-                if let Some(asked) = self.approvals.get_mut(approval) {
-                    asked.refused_by = Some((by.clone(), reason.clone()));
-                    self.changed.insert(RowKey::Approval(*approval));
-                }
+                self.approvals.refuse(*approval, by.clone(), reason.clone());
+                self.touched([*approval]);
             }
             // A lie about a token must not be held against whoever holds the genuine one.
             Event::Judged(judgement) if judgement.forged.is_none() => {
@@ -355,18 +372,10 @@ impl Book {
             }
             kept
         });
-        self.approvals.retain(|node, asked| {
-            let kept = asked.request.until.plus_millis(APPROVALS_REMEMBERED_MILLIS) > at;
-            if !kept {
-                changed.insert(RowKey::Approval(*node));
-            }
-            kept
-        });
-        let approvals = &self.approvals;
-        self.approvals_for.retain(|_, nodes| {
-            nodes.retain(|node| approvals.contains_key(node));
-            !nodes.is_empty()
-        });
+        let gone = self
+            .approvals
+            .retain(|asked| asked.request.until.plus_millis(APPROVALS_REMEMBERED_MILLIS) > at);
+        changed.extend(gone.into_iter().map(RowKey::Approval));
         let over: Vec<KeyId> = self
             .signing_keys
             .values()
@@ -378,11 +387,57 @@ impl Book {
         }
     }
 
-    pub(in crate::issue::identity) fn put_approval(&mut self, node: NodeId, approval: Approval) {
-        let identity = approval.request.identity;
-        if self.approvals.insert(node, approval).is_none() {
-            self.approvals_for.entry(identity).or_default().push(node);
+    fn touched(&mut self, approvals: impl IntoIterator<Item = NodeId>) {
+        let rows = approvals.into_iter().map(RowKey::Approval);
+        self.changed.extend(rows);
+    }
+
+    /// What an administrator's word stands on: what the end of would end their token.
+    fn stands_on(&self, by: &By) -> Vec<NodeId> {
+        let By::Administrator { identity, token } = by else {
+            return Vec::new();
+        };
+        let (mut nodes, mut whose) = (Vec::new(), vec![*identity]);
+        let mut next = Some(*token);
+        while let Some(token) = next {
+            nodes.push(token);
+            let row = self.tokens.get(&token);
+            next = row.and_then(|row| row.parent);
+            if let Some(row) = row {
+                nodes.push(row.credential);
+                // Who acts for an administrator loses the token with that one too.
+                whose.push(row.identity);
+                let acting = row.acting.iter();
+                nodes.extend(acting.flat_map(|acting| acting.nodes.iter().copied()));
+            }
         }
+        let owner = |node: &NodeId| self.identities.get(node).map(|found| found.grant.owner);
+        nodes.extend(whose.iter().filter_map(owner));
+        nodes.extend(whose);
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    /// A change ends tokens so that they are asked for again, and whoever puts away their own token takes back no word.
+    fn ends_what_was_said(&self, node: NodeId, cause: &Cause) -> bool {
+        match cause {
+            Cause::Changed => false,
+            Cause::Requested => !self.tokens.contains_key(&node),
+            _ => true,
+        }
+    }
+
+    /// Whether an administrator's token, which stands on these, is dead.
+    fn is_ended(&self, by: &By, with: &[NodeId]) -> bool {
+        let By::Administrator { identity, token } = by else {
+            return false;
+        };
+        let dead = |row: &LiveToken| {
+            let living = self.liveness.check(row.rev, with.iter().copied());
+            living == Err(Dead::Revoked)
+        };
+        self.is_disabled(*identity) || self.tokens.get(token).is_some_and(dead)
     }
 
     pub(in crate::issue::identity) fn put_signing_key(&mut self, key: SigningKey) {
