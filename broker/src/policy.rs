@@ -20,6 +20,7 @@ mod handle;
 pub mod lint;
 pub mod matrix;
 mod mentions;
+mod question;
 pub mod rehearsal;
 mod remembered;
 pub mod respond;

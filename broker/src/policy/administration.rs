@@ -23,6 +23,7 @@ use super::bundle::{Bundle, Effect, Rule};
 use super::words::Unfit;
 pub use action::{Action, UnknownAction};
 pub use lock_out::{ADMIN_SCOPE, Around, Hand, Hours, LockedOut, Mends};
+pub(super) use still::Could;
 
 /// What an administrator is about to do, over the network.
 #[derive(Clone, Copy, Debug)]

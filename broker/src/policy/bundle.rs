@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use lanyard_token::{Audience, Scope};
 
+use super::administration::Could;
 use super::annotations::{self, Annotations};
 use super::asked::Binding;
 use super::broken::Broken;
@@ -84,6 +85,7 @@ pub struct Bundle {
     /// What policies read of the circumstances that change; most read nothing of them.
     mentions: HashMap<PolicyId, Mentions>,
     pub(super) remembered: Remembered,
+    pub(super) could: Could,
 }
 
 impl Bundle {
@@ -174,6 +176,7 @@ impl Bundle {
             hash: sources.hash(),
             mentions,
             remembered: Remembered::default(),
+            could: Could::default(),
         })
     }
 

@@ -17,13 +17,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lanyard_token::{Audience, Scope, ScopeSet};
 use quick_cache::sync::Cache;
 use time::UtcOffset;
 
-use super::asked::{Asked, Party};
+use super::asked::Asked;
 use super::grant::{Given, NotGiven};
 use super::mentions::Mentions;
+use super::question::Question;
 
 /// So many questions are remembered: about a kibibyte each, made up of who asks and what is given.
 const REMEMBERED: usize = 16_384;
@@ -56,18 +56,18 @@ impl Remembered {
         asked: &Asked<'_>,
         decide: impl FnOnce() -> (Result<Given, NotGiven>, Mentions),
     ) -> Result<Given, NotGiven> {
-        let Some(mut question) = Question::of(asked) else {
+        let Some(mut question) = question(asked) else {
             return decide().0;
         };
-        let known = match self.0.get(question.0.as_slice()).as_deref() {
+        let known = match self.0.get(question.bytes()).as_deref() {
             Some(Known::Given(given)) => return Ok(given.clone()),
             Some(Known::Depends(mentions)) => *mentions,
             None => Mentions::default(),
         };
-        let plain = question.0.len();
+        let plain = question.bytes().len();
         if !known.is_none() && !known.time {
-            question.add_circumstances(known, asked);
-            if let Some(Known::Given(given)) = self.0.get(question.0.as_slice()).as_deref() {
+            add_circumstances(&mut question, known, asked);
+            if let Some(Known::Given(given)) = self.0.get(question.bytes()).as_deref() {
                 return Ok(given.clone());
             }
         }
@@ -77,131 +77,80 @@ impl Remembered {
         };
         // Another network may lead past other policies: what was known to matter still does.
         let mentions = mentions.and(known);
-        question.0.truncate(plain);
+        question.truncate(plain);
         if !mentions.is_none() {
             let depends = Arc::new(Known::Depends(mentions));
-            self.0.insert(question.0.as_slice().into(), depends);
-            question.add_circumstances(mentions, asked);
+            self.0.insert(question.bytes().into(), depends);
+            add_circumstances(&mut question, mentions, asked);
         }
         if !mentions.time {
-            let key = question.0.into_boxed_slice();
+            let key = question.into_bytes();
             self.0.insert(key, Arc::new(Known::Given(given.clone())));
         }
         Ok(given)
     }
 }
 
-/// Everything that policies can see, except what changes from one request to the next.
-struct Question(Vec<u8>);
-
-impl Question {
-    fn of(asked: &Asked<'_>) -> Option<Self> {
-        // Every member is named here, so that a new one is not forgotten.
-        let Asked {
-            subject,
-            actor,
-            audience,
-            scopes,
-            within,
-            partial,
-            lifetime,
-            grant,
-            proof,
-            oidc,
-            binding,
-            network: _,
-            risk,
-            task,
-            approvals,
-            time: _,
-        } = *asked;
-        if oidc.is_some() || task.is_some() || !approvals.is_empty() {
-            return None;
-        }
-        /// Longer than most questions, so that it is written without growing.
-        const USUAL_BYTES: usize = 512;
-        let mut question = Self(Vec::with_capacity(USUAL_BYTES));
-        question.party(&subject);
-        question.number(u64::from(actor.is_some()));
-        if let Some(actor) = actor {
-            question.party(&actor);
-        }
-        question.text(audience.as_str());
-        for set in [scopes, within] {
-            question.number(u64::from(set.is_some()));
-            question.scopes(set);
-        }
-        question.number(u64::from(partial));
-        question.number(lifetime);
-        for word in [grant.word(), proof.word(), binding.word(), risk.word()] {
-            question.text(word);
-        }
-        Some(question)
+/// Everything that policies can see, except what changes from one request to the next; `None`: it is not remembered.
+fn question(asked: &Asked<'_>) -> Option<Question> {
+    // Every member is named here, so that a new one is not forgotten.
+    let Asked {
+        subject,
+        actor,
+        audience,
+        scopes,
+        within,
+        partial,
+        lifetime,
+        grant,
+        proof,
+        oidc,
+        binding,
+        network: _,
+        risk,
+        task,
+        approvals,
+        time: _,
+    } = *asked;
+    if oidc.is_some() || task.is_some() || !approvals.is_empty() {
+        return None;
     }
-
-    fn party(&mut self, party: &Party<'_>) {
-        let Party {
-            name,
-            kind,
-            owner,
-            tags,
-            audiences,
-            scopes,
-            max_lifetime,
-            age_days,
-            unused_days,
-        } = *party;
-        for word in [name, kind, owner] {
-            self.text(word);
-        }
-        self.texts(tags.len(), tags.iter().map(String::as_str));
-        self.texts(audiences.len(), audiences.iter().map(Audience::as_str));
-        self.scopes(Some(scopes));
-        self.number(max_lifetime);
-        for days in [age_days, unused_days] {
-            self.number(u64::from(days.is_some()));
-            self.number(days.unwrap_or(0));
-        }
+    let mut question = Question::new();
+    question.party(&subject);
+    question.number(u64::from(actor.is_some()));
+    if let Some(actor) = actor {
+        question.party(&actor);
     }
-
-    fn scopes(&mut self, scopes: Option<&ScopeSet>) {
-        let count = scopes.map_or(0, |scopes| scopes.iter().count());
-        let scopes = scopes.into_iter().flat_map(ScopeSet::iter);
-        self.texts(count, scopes.map(Scope::as_str));
+    question.text(audience.as_str());
+    for set in [scopes, within] {
+        question.number(u64::from(set.is_some()));
+        question.scopes(set);
     }
-
-    fn texts<'t>(&mut self, count: usize, texts: impl Iterator<Item = &'t str>) {
-        self.number(count as u64);
-        texts.for_each(|text| self.text(text));
+    question.number(u64::from(partial));
+    question.number(lifetime);
+    for word in [grant.word(), proof.word(), binding.word(), risk.word()] {
+        question.text(word);
     }
+    Some(question)
+}
 
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
+/// Which circumstances matter, and how they are.
+fn add_circumstances(question: &mut Question, mentions: Mentions, asked: &Asked<'_>) {
+    question.number(u64::from(mentions.hour) | u64::from(mentions.network) << 1);
+    if mentions.hour {
+        let hour = asked.time.to_offset(UtcOffset::UTC).hour();
+        question.number(u64::from(hour));
     }
-
-    fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_le_bytes());
-    }
-
-    /// Which circumstances matter, and how they are.
-    fn add_circumstances(&mut self, mentions: Mentions, asked: &Asked<'_>) {
-        self.number(u64::from(mentions.hour) | u64::from(mentions.network) << 1);
-        if mentions.hour {
-            let hour = asked.time.to_offset(UtcOffset::UTC).hour();
-            self.number(u64::from(hour));
-        }
-        if mentions.network {
-            match asked.network {
-                None => self.0.push(0),
-                Some(IpAddr::V4(address)) => {
-                    self.0.push(4);
-                    self.0.extend_from_slice(&address.octets());
-                }
-                Some(IpAddr::V6(address)) => {
-                    self.0.push(6);
-                    self.0.extend_from_slice(&address.octets());
-                }
+    if mentions.network {
+        match asked.network {
+            None => question.raw(&[0]),
+            Some(IpAddr::V4(address)) => {
+                question.raw(&[4]);
+                question.raw(&address.octets());
+            }
+            Some(IpAddr::V6(address)) => {
+                question.raw(&[6]);
+                question.raw(&address.octets());
             }
         }
     }
@@ -211,11 +160,12 @@ impl Question {
 mod tests {
     use std::fs;
 
+    use lanyard_token::{Audience, ScopeSet};
     use proptest::prelude::*;
     use time::OffsetDateTime;
     use time::macros::datetime;
 
-    use crate::policy::{AskedBy, Binding, Bundle, Proof, Risk};
+    use crate::policy::{AskedBy, Binding, Bundle, Party, Proof, Risk};
 
     use super::*;
 

@@ -421,7 +421,29 @@ fn what_could_be_done_at_another_hour_from_elsewhere_could_still_be_done() {
             false,
         ),
     ] {
-        assert_eq!(by_day(conditions).could_still(&act), could, "{conditions}");
+        let bundle = by_day(conditions);
+        // What is remembered is what was found, from wherever and whenever it is asked.
+        for time in [act.time, act.time + time::Duration::hours(10)] {
+            for network in [None, Some([192, 0, 2, 7].into())] {
+                let act = Act {
+                    time,
+                    network,
+                    ..act
+                };
+                assert_eq!(bundle.could_still(&act), could, "{conditions}");
+            }
+        }
+    }
+    // Whoever lost the role is not who had it.
+    let by_role = by_day("when { principal.roles.contains(\"second\") }");
+    for _ in 0..2 {
+        assert!(by_role.could_still(&act));
+        assert!(!by_role.could_still(&hand(&["role.first"]).act(give, On::Owner("payments"))));
+        let other = second.act(Action::ApprovalsRead, On::Owner("payments"));
+        assert!(
+            !by_role.could_still(&other),
+            "another act is another question"
+        );
     }
     // Whose schema has no word of administration is as it was before there were roles.
     assert!(embedded().could_still(&hand(&[]).act(give, On::Owner("payments"))));
