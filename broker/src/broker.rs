@@ -179,6 +179,9 @@ impl Broker {
         )?);
         issue.keep_keys().await?;
         issue.check_administrators()?;
+        if let Some(stranger) = issue.stranger_under_our_names() {
+            tracing::warn!(name: "lanyard.names.taken", "{stranger}");
+        }
         issue.announce_policies(By::Broker).await?;
         let revoke = Arc::new(Revoke::new(
             revoke_state,

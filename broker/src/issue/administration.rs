@@ -7,6 +7,7 @@ mod approvals;
 mod federation;
 mod input;
 mod lifecycle;
+mod local;
 mod rights;
 mod unused;
 mod view;
@@ -29,6 +30,8 @@ pub use approvals::{ApprovalState, ApprovalView, NewApproval};
 pub use federation::NewTrust;
 pub use input::{InvalidInput, Name, NewGateway, NewIdentity, NewOwner};
 pub use lifecycle::{ChangeIdentity, ChangeOwner, Transferred};
+pub(in crate::issue) use local::LOCAL_ADMINISTRATOR;
+use local::LOCAL_OWNER;
 pub use rights::{AskedRights, RightKind, UnusedRight, Witness};
 pub use unused::{KeyAge, LOOK_FOR_UNUSED, REPORTED_AFTER_DAYS, Unused};
 pub use view::{CredentialKind, GatewayView, IdentityView, KeyView, OwnerView};
@@ -39,10 +42,6 @@ const GATEWAY_SCOPES: &str = "lanyard:feed lanyard:report";
 const EGRESS_SCOPE: &str = "lanyard:egress";
 /// Scopes of a gateway that is given secrets of third parties.
 const EGRESS_SCOPES: &str = "lanyard:egress lanyard:feed lanyard:report";
-/// The owner and the identity behind tokens that the Unix socket hands out.
-const LOCAL_OWNER: &str = "lanyard";
-pub(in crate::issue) const LOCAL_ADMINISTRATOR: &str = "local-administrator";
-
 /// Why nothing was administered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -105,6 +104,9 @@ impl Enrolment {
 impl Issue {
     /// Creates an owner.
     pub async fn create_owner(&self, new: NewOwner, by: By) -> Result<OwnerView, AdminError> {
+        if new.name == LOCAL_OWNER {
+            return Err(input::is_the_sockets().into());
+        }
         let _one_at_a_time = self.administration.lock().await;
         self.create_owner_alone(new, by).await
     }
@@ -260,38 +262,6 @@ impl Issue {
             client_secret,
             audiences: created.audiences,
         })
-    }
-
-    /// The identity behind tokens for administrators of this machine, made at its first use.
-    pub(super) async fn local_administrator(&self) -> Result<NodeId, AdminError> {
-        let _one_at_a_time = self.administration.lock().await;
-        if let Some(found) = self
-            .state()
-            .read(|book| book.find_identity(LOCAL_ADMINISTRATOR))
-        {
-            return Ok(found);
-        }
-        if self
-            .state()
-            .read(|book| book.find_owner(LOCAL_OWNER))
-            .is_none()
-        {
-            let owner = NewOwner {
-                name: LOCAL_OWNER.to_owned(),
-                contact: None,
-            };
-            self.create_owner_alone(owner, By::Broker).await?;
-        }
-        let identity = NewIdentity {
-            name: LOCAL_ADMINISTRATOR.to_owned(),
-            owner: LOCAL_OWNER.to_owned(),
-            kind: Kind::Administrator,
-            tags: Vec::new(),
-            audiences: Vec::new(),
-            scopes: String::new(),
-            max_lifetime: None,
-        };
-        Ok(self.create_identity_alone(identity, By::Broker).await?.id)
     }
 
     fn reserved(&self) -> input::Reserved<'_> {

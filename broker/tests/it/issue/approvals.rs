@@ -4,7 +4,9 @@ use lanyard::issue::administration::{
     AdminError, ApprovalState, ApprovalView, ChangeIdentity, NewApproval, NewIdentity, NewOwner,
 };
 use lanyard::issue::approval::{NotApproved, Standing, Wanted};
+use lanyard::issue::identity::Book;
 use lanyard::store::event::{By, ContentHash, Kind};
+use lanyard::store::{Event, Store};
 use lanyard_token::NodeId;
 use serde_json::json;
 
@@ -204,8 +206,50 @@ async fn nobody_but_the_broker_gives_the_name_of_the_sockets_identity() {
         refused.to_string().contains("is the Unix socket's"),
         "{refused}"
     );
+    let owner = NewOwner {
+        name: "lanyard".to_owned(),
+        contact: None,
+    };
+    let refused = world.issue.create_owner(owner, ROOT).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("is the Unix socket's"),
+        "{refused}"
+    );
     world.issue.local_admin_token(ROOT).await.unwrap();
     assert!(world.issue.find_identity("local-administrator").is_ok());
+    assert_eq!(world.issue.stranger_under_our_names(), None);
+}
+
+#[tokio::test]
+async fn whoever_had_the_sockets_names_before_they_were_kept_is_told_of() {
+    let world = World::new().await;
+    let owner = NodeId::from_u64(77);
+    let by = || By::Socket { uid: 0 };
+    let made = Event::OwnerCreated {
+        owner,
+        name: "lanyard".to_owned(),
+        contact: None,
+        by: by(),
+    };
+    world.store.append(vec![made]).await.unwrap();
+    let told = world.issue.stranger_under_our_names().unwrap();
+    assert!(told.contains("the owner `lanyard`"), "{told}");
+    // A service under the other name gets no administrator's token, and the socket says why.
+    let mut grant = {
+        let billing = world.identity("billing").await.id;
+        let grant = |book: &Book| book.identity(billing).unwrap().grant.clone();
+        world.issue.state().read(grant)
+    };
+    grant.name = "local-administrator".to_owned();
+    let made = Event::IdentityCreated {
+        identity: NodeId::from_u64(78),
+        grant: Box::new(grant),
+        by: by(),
+    };
+    world.store.append(vec![made]).await.unwrap();
+    let told = world.issue.stranger_under_our_names().unwrap();
+    assert!(told.contains("is no administrator"), "{told}");
+    assert!(world.issue.local_admin_token(ROOT).await.is_err());
 }
 
 #[tokio::test]
