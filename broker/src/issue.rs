@@ -107,6 +107,8 @@ pub struct Issue {
     denials: Mutex<denials::Denials>,
     /// One exchange of policies at a time, so that the last announced ones are in force.
     activation: tokio::sync::Mutex<()>,
+    /// What may leave no administrator is done one at a time: ending one, and other policies.
+    endings: tokio::sync::Mutex<()>,
     /// Since when the policies in force are.
     activated: Mutex<Option<policies::Since>>,
     /// Identities nobody used for long, as of the last look.
@@ -145,6 +147,7 @@ impl Issue {
             policies_refused: AtomicU64::new(0),
             denials: Mutex::default(),
             activation: tokio::sync::Mutex::default(),
+            endings: tokio::sync::Mutex::default(),
             activated: Mutex::default(),
             unused: AtomicUsize::new(0),
             administration: tokio::sync::Mutex::default(),

@@ -89,7 +89,11 @@ impl Issue {
         self.store
             .append(vec![activated(&bundle, by.clone())])
             .await?;
-        self.activated(by, None);
+        let warning = bundle.crowded();
+        if let Some(warning) = &warning {
+            tracing::warn!(name: "lanyard.policy.warned", "{warning}");
+        }
+        self.activated(by, warning);
         Ok(())
     }
 
@@ -111,6 +115,8 @@ impl Issue {
         let read = tokio::task::spawn_blocking(move || policies.read())
             .await
             .map_err(|_| ReloadError::Ended)?;
+        // Only now: a slow disk keeps nobody from ending a stolen administrator.
+        let _nobody_is_ended = self.one_ending_at_a_time().await;
         let (bundle, warning) = match read.and_then(|read| self.without_lock_out(read, reader)) {
             Ok((bundle, warning)) => (Arc::new(bundle), warning),
             Err(broken) => {
@@ -158,13 +164,15 @@ impl Issue {
             return Err(broken);
         }
         let closed = before.remote.without(after.remote);
-        let warning = (!closed.is_empty()).then(|| {
+        let shut = (!closed.is_empty()).then(|| {
             let why = after.locked_out(&before).map(|why| why.words);
             let why = why.unwrap_or_default();
             format!(
                 "nobody can mend the policies over the network at some hours (UTC: {closed}): {why}"
             )
         });
+        let warnings: Vec<String> = shut.into_iter().chain(bundle.crowded()).collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Ok((bundle, warning))
     }
 

@@ -9,6 +9,8 @@
 //! Ending or pausing an owner ends or pauses its administrators. So then the policies are asked about each of them
 //! besides the owner: whoever may touch no administrator touches none by way of its owner.
 //!
+//! Whatever an ended or paused owner has works again when it is another's: giving it away takes `identities:enable` besides.
+//!
 //! Whoever looks after a team's identities could still give them what another team guards. So a policy is told
 //! whether an identity would become [wider](Deed::wider) than all that its owner has.
 
@@ -115,18 +117,21 @@ impl Issue {
     pub fn may(&self, by: Administering<'_>, deed: &Deed) -> Result<(), Forbidden> {
         let now = self.now();
         let bundle = self.policies();
-        let (who, targets, takes_more, serves, wider) = self.state().read(|book| {
+        let (who, targets, takes_more, serves, revives, wider) = self.state().read(|book| {
             (
                 self.seen(book, by.who, now).ok(),
                 self.targets(book, deed, now),
                 deed.is_about_administrators(book),
                 deed.is_about_what_a_gateway_serves(book),
+                deed.lets_work_again(book, now),
                 deed.is_wider(book, self.settings.lifetimes.longest),
             )
         });
         let more = takes_more.then_some(Action::AdministratorsWrite);
         let serves = serves.then_some(Action::GatewaysWrite);
-        for action in std::iter::once(deed.action).chain(more).chain(serves) {
+        let revives = revives.then_some(Action::IdentitiesEnable);
+        let besides = more.into_iter().chain(serves).chain(revives);
+        for action in std::iter::once(deed.action).chain(besides) {
             for target in &targets {
                 let forbidden = |wider| Forbidden {
                     action,
@@ -222,6 +227,19 @@ impl Deed {
                 .is_some_and(|found| found.grant.kind == Kind::Gateway)
         };
         change.audiences.is_some() && self.to.iter().any(is_gateway)
+    }
+
+    /// Whether it takes something away from an owner who is ended or paused.
+    fn lets_work_again(&self, book: &Book, now: UnixMillis) -> bool {
+        let of_whom = |node: &NodeId| {
+            book.identity(*node)
+                .map_or(*node, |found| found.grant.owner)
+        };
+        let still = |owner: NodeId| {
+            book.owner(owner).is_some_and(|found| found.disabled)
+                || book.suspended_until(owner, now).is_some()
+        };
+        matches!(self.change, Change::Transferred(_)) && self.to.iter().map(of_whom).any(still)
     }
 
     /// Whether an identity would get what none of its owner's has: no enabled one of the same kind, with exactly its

@@ -19,7 +19,7 @@ use super::mentions::Mentions;
 use super::remembered::Remembered;
 use super::respond::Responses;
 use super::respond::marks::Marks;
-use super::slices::{Slices, actions};
+use super::slices::{MOST_WITHIN_REACH, Slices, actions};
 use super::sources::{Sources, Text};
 use super::words::Words;
 use crate::store::event::ContentHash;
@@ -249,6 +249,18 @@ impl Bundle {
     /// How many policies one decision can come to look at, as far as their heads tell.
     pub fn within_reach(&self) -> usize {
         self.slices.within_reach()
+    }
+
+    /// That a decision can come to look at too many, in words, and where most of them stand.
+    pub fn crowded(&self) -> Option<String> {
+        let within_reach = self.within_reach();
+        (within_reach > MOST_WITHIN_REACH).then(|| {
+            let fullest = self.slices.fullest().unwrap_or_default();
+            format!(
+                "a decision can look at {within_reach} policies, about a microsecond each ({fullest}): say in their heads for \
+                 whom they are, or for which audience"
+            )
+        })
     }
 }
 

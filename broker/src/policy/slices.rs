@@ -24,6 +24,9 @@ use cedar_policy::{
 
 use super::words::Words;
 
+/// The most policies that a decision should look at: each takes about a microsecond for every scope.
+pub(super) const MOST_WITHIN_REACH: usize = 100;
+
 /// All slices of a bundle.
 #[derive(Debug, Default)]
 pub(super) struct Slices {
@@ -99,6 +102,33 @@ impl Slices {
     /// How many policies the largest has.
     pub(super) fn largest(&self) -> usize {
         self.sizes().max().unwrap_or(0)
+    }
+
+    /// The largest, in words: what its policies are about.
+    pub(super) fn fullest(&self) -> Option<String> {
+        fn entries<T>(shelf: &Shelf<T>) -> impl Iterator<Item = (Option<&EntityUid>, &T)> {
+            let named = shelf.named.iter().map(|(name, of_it)| (Some(name), of_it));
+            std::iter::once((None, &shelf.any)).chain(named)
+        }
+        let all = self.actions.iter().flat_map(|(action, resources)| {
+            entries(resources).flat_map(move |(resource, principals)| {
+                let sets = entries(principals);
+                sets.map(move |(principal, set)| {
+                    (set.num_of_policies(), action, resource, principal)
+                })
+            })
+        });
+        // Of equal ones always the same.
+        let (size, action, resource, principal) =
+            all.max_by_key(|(size, action, ..)| (*size, std::cmp::Reverse(action.to_string())))?;
+        let named = |name: Option<&EntityUid>, else_: &str| {
+            name.map_or_else(|| else_.to_owned(), ToString::to_string)
+        };
+        Some(format!(
+            "{size} of them about {action} are for {} on {}",
+            named(principal, "everybody"),
+            named(resource, "everything"),
+        ))
     }
 
     /// How many policies one decision can come to look at: of each kind of slice the largest. Somebody who is named by

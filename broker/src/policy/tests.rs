@@ -222,6 +222,24 @@ fn a_forbid_wins_in_whatever_slice_it_stands() {
 }
 
 #[test]
+fn policies_that_stand_too_close_together_are_told_with_their_slice() {
+    let crowd = |number: usize| -> String {
+        let policy = |id| {
+            format!(
+                "@id(\"p{id}\") permit(principal, action == Lanyard::Action::\"issue\", resource in \
+                 Lanyard::Audience::\"https://a.example\") when {{ resource.name == \"s{id}\" }};\n"
+            )
+        };
+        (0..number).map(policy).collect()
+    };
+    assert_eq!(load(&crowd(100)).unwrap().crowded(), None);
+    let told = load(&crowd(101)).unwrap().crowded().unwrap();
+    for words in ["101", "issue", "https://a.example", "everybody"] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}
+
+#[test]
 fn a_policy_for_somebody_else_is_not_even_looked_at() {
     let bundle = load(
         r#"@id("a") permit(principal == Lanyard::Identity::"other", action == Lanyard::Action::"issue", resource);

@@ -145,9 +145,9 @@ fn a_case_that_comes_out_otherwise_is_named_with_what_was_expected() {
         "policies/database-migration/cases.json: at night, approved by somebody else\n  \
          lifetime: expected 1800, got 1200\n\
          policies/database-migration/policy.cedar:1: `database-migration`: no case is allowed by it\n\
-         97 cases, 96 as expected; 1 policy untested\n"
+         98 cases, 97 as expected; 1 policy untested\n"
     );
-    assert!(said.contains("1 of 97 cases differ"), "{said}");
+    assert!(said.contains("1 of 98 cases differ"), "{said}");
 }
 
 #[test]

@@ -10,9 +10,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::policy::lint::{Shut, administrators, lint, over};
 use crate::policy::{Bundle, Effect};
 
-/// The most policies that a decision should look at: each takes about a microsecond for every scope.
-const MOST_WITHIN_REACH: usize = 100;
-
 /// Runs it.
 pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
     let bundle = folder.bundle()?;
@@ -46,11 +43,8 @@ pub(super) fn run(folder: &Folder, output: Output) -> Result<(), CliError> {
             "warning: no policy permits `use`: gateways are given no secrets (policies/egress is a beginning)"
         ));
     }
-    if within_reach > MOST_WITHIN_REACH {
-        output::message(format_args!(
-            "warning: a decision can look at {within_reach} policies, about a microsecond each: say in their heads for whom \
-             they are, or for which audience"
-        ));
+    if let Some(crowded) = bundle.crowded() {
+        output::message(format_args!("warning: {crowded}"));
     }
     output.print(&answer, |_| {
         let mut text = String::new();

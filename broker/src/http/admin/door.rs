@@ -13,7 +13,6 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, R
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use tokio::sync::Mutex;
 
 use super::deed;
 use super::ending::LONGEST_REVOCATION;
@@ -31,8 +30,6 @@ pub const ADMIN_SCOPE: &str = "lanyard:admin";
 struct Guard {
     issue: Arc<Issue>,
     table: Arc<Table>,
-    /// What may end the last administrator is done one at a time, so that two of them do not end each other.
-    endings: Arc<Mutex<()>>,
 }
 
 /// Lets in administrators' tokens for what the policies let their holders do, and names them to the handlers.
@@ -41,7 +38,6 @@ pub fn remote_administrators(duties: Duties, issue: Arc<Issue>) -> Router {
     let guard = Guard {
         issue,
         table: Arc::new(table),
-        endings: Arc::default(),
     };
     routes.layer(middleware::from_fn_with_state(guard, door))
 }
@@ -81,7 +77,7 @@ async fn door(State(guard): State<Guard>, request: Request, next: Next) -> Respo
     }
     request.extensions_mut().insert(Administrator(caller.by()));
     let mut response = if guard.issue.may_end_administrators(&deed) {
-        let _one_at_a_time = guard.endings.lock().await;
+        let _one_at_a_time = guard.issue.one_ending_at_a_time().await;
         match guard.issue.leaves_an_administrator(&deed) {
             Ok(()) => next.run(request).await,
             Err(last) => Problem::from(last).into_response(),

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use lanyard_token::NodeId;
+use tokio::sync::MutexGuard;
 
 use super::super::Issue;
 use super::super::administration::LOCAL_ADMINISTRATOR;
@@ -78,6 +79,12 @@ struct Candidate {
 type Keys = HashMap<NodeId, Vec<Proof>>;
 
 impl Issue {
+    /// Held while somebody looks whether an administrator is left, and until what they looked at is done: two that end each
+    /// other, or one that ends whom the policies being read rely on, come one after the other.
+    pub async fn one_ending_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.endings.lock().await
+    }
+
     /// Whether a deed can leave fewer administrators.
     pub fn may_end_administrators(&self, deed: &Deed) -> bool {
         let concerned = |book: &Book| deed.to.iter().any(|node| has_administrators(book, *node));

@@ -171,6 +171,75 @@ async fn a_deployer_makes_the_fleet_and_touches_no_administrator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_lets_nothing_work_again_that_whoever_answers_alarms_ended() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    let deployer = world.administrator("pipeline", "deployer").await;
+    let responder = world.administrator("alarm", "security-responder").await;
+    for name in ["parcel", "letter", "stamp"] {
+        world.settle("orders", name, Kind::Service, &["prod"]).await;
+    }
+    let issue = world.broker.issue();
+    let (key, _) = issue
+        .add_key("letter", None, None, By::Broker)
+        .await
+        .unwrap();
+    done(&world, &root, "/v1/owners", json!({"name": "heirs"})).await;
+    // What is nobody's alarm is part of the fleet.
+    let to_heirs = || json!({"to": "heirs"});
+    done(
+        &world,
+        &deployer,
+        "/v1/identities/stamp/transfer",
+        to_heirs(),
+    )
+    .await;
+
+    done(
+        &world,
+        &responder,
+        "/v1/identities/parcel/disable",
+        json!({}),
+    )
+    .await;
+    done(
+        &world,
+        &responder,
+        &format!("/v1/keys/{key}/revoke"),
+        json!({}),
+    )
+    .await;
+    done(&world, &responder, "/v1/owners/orders/disable", json!({})).await;
+    for (path, body, right) in [
+        (
+            "/v1/identities/parcel/enable",
+            json!({}),
+            "identities:enable",
+        ),
+        (
+            &format!("/v1/keys/{key}/enable"),
+            json!({}),
+            "identities:enable",
+        ),
+        ("/v1/owners/orders/enable", json!({}), "owners:enable"),
+        (
+            "/v1/identities/letter/transfer",
+            to_heirs(),
+            "identities:enable",
+        ),
+    ] {
+        lacks(&world, &deployer, path, body, right).await;
+    }
+    done(&world, &root, "/v1/owners/orders/enable", json!({})).await;
+    let orders = issue.find_owner("orders").unwrap();
+    let pause = json!({"node": orders, "seconds": 60});
+    done(&world, &responder, "/v1/suspend", pause).await;
+    let path = "/v1/identities/letter/transfer";
+    lacks(&world, &deployer, path, to_heirs(), "identities:enable").await;
+    done(&world, &root, path, to_heirs()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_ends_by_way_of_its_owner_an_administrator_that_they_may_not_end() {
     let world = World::new().await;
     let root = world.administrator("root", "none").await;
@@ -553,6 +622,36 @@ async fn two_last_administrators_cannot_end_each_other_at_once() {
         .filter(|status| status.is_success())
         .count();
     assert_eq!(ended, 1, "{first} {second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_that_rely_on_somebody_are_not_put_in_force_while_that_one_is_ended() {
+    let world = World::new().await;
+    let root = world.administrator("root", "none").await;
+    world.administrator("second", "none").await;
+    let issue = world.broker.issue();
+    let good = issue.policies().hash();
+    let only_second = WHOLE.replace(
+        "principal.kind == \"administrator\"",
+        "principal.name == \"second\"",
+    );
+    issue.read_policies_from(Some(&bundle(&world, &format!("{only_second};"))));
+
+    // Somebody has looked: there are two. Before they are done, the policies are read again.
+    let looked = issue.one_ending_at_a_time().await;
+    let reloading = {
+        let issue = issue.clone();
+        tokio::spawn(async move { issue.reload_policies(By::Broker, None).await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let second = issue.find_identity("second").unwrap();
+    let ended = issue.disable(second, By::Broker, "left").await;
+    ended.unwrap();
+    drop(looked);
+    let refused = reloading.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("locked out"), "{refused}");
+    assert_eq!(issue.policies().hash(), good);
+    done(&world, &root, "/v1/owners", json!({"name": "orders"})).await;
 }
 
 const WHOLE: &str = r#"@id("all") permit(principal, action in Lanyard::Action::"administer", resource) when { principal.kind == "administrator" }"#;
