@@ -3,14 +3,17 @@
 //! An enrolment holds a key, and a key is shown once. So its file is made first, empty: when there is no place for it, no
 //! key is made. It is never printed, and an older file is never written over.
 
+use std::borrow::Cow;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, output};
 
 /// Refuses what would have no place, before anything is done.
 pub(super) fn check<'p>(files: impl Iterator<Item = &'p Path>) -> Result<(), CliError> {
@@ -27,7 +30,7 @@ pub(super) fn check<'p>(files: impl Iterator<Item = &'p Path>) -> Result<(), Cli
     Ok(())
 }
 
-/// Refuses to go on where an earlier run ended between the file and the answer: an enrolled gateway whose file is empty.
+/// Refuses to go on where an earlier run ended before the file was whole: an enrolled gateway whose file holds no key.
 ///
 /// Looked for at every run: else such a gateway would look enrolled for ever, with a key that nobody has.
 pub(super) fn check_kept<'n>(
@@ -36,18 +39,41 @@ pub(super) fn check_kept<'n>(
 ) -> Result<(), CliError> {
     for name in enrolled {
         let file = folder.join(format!("{name}.json"));
-        if file
-            .metadata()
-            .is_ok_and(|found| found.is_file() && found.len() == 0)
-        {
+        // What cannot be read, or is something else, is somebody's own affair.
+        let kept = file.metadata().is_ok_and(|found| found.is_file());
+        let Ok(text) = std::fs::read(&file).map(Zeroizing::new) else {
+            continue;
+        };
+        if kept && !holds_a_key(&text) {
             return Err(CliError::Failed(format!(
-                "`{}` is empty: an earlier run ended before the enrolment of `{name}` was written down, and nobody has its \
-                 key: remove the file, and `lanyard key add {name}` makes another; nothing was done",
-                file.display()
+                "`{}` is not whole: an earlier run ended before the enrolment of `{name}` was written down, and nobody has \
+                 its key. Remove the file. {}; nothing was done",
+                file.display(),
+                another(name)
             )));
         }
     }
     Ok(())
+}
+
+fn holds_a_key(text: &[u8]) -> bool {
+    /// The key stays where it was read into: it has no escapes.
+    #[derive(Deserialize)]
+    struct Kept<'t> {
+        #[serde(borrow)]
+        client_secret: Cow<'t, str>,
+    }
+    let kept = serde_json::from_slice::<Kept<'_>>(text);
+    kept.is_ok_and(|kept| !kept.client_secret.is_empty())
+}
+
+/// How a gateway whose key is lost gets another enrolment: the broker makes one once.
+fn another(name: &str) -> String {
+    format!(
+        "`lanyard key add {name}` makes another key: put it as `client_secret` into a copy of another gateway's enrolment, \
+         whose `issuer` and `root` are the same, with `client_id` and `audiences` as `lanyard identity show {name}` says. \
+         Where there is no other, disable it and enrol one under another name"
+    )
 }
 
 /// An empty file for one enrolment.
@@ -86,21 +112,28 @@ impl Place {
         })
     }
 
-    /// Writes the enrolment down.
+    /// Writes the enrolment of a gateway down.
     pub(super) fn keep(mut self, enrolment: &Value) -> Result<(), CliError> {
         let written = serde_json::to_string_pretty(enrolment)
             .map_err(std::io::Error::other)
-            .and_then(|text| writeln!(self.file, "{text}"))
-            .and_then(|()| self.file.sync_all())
-            .and_then(|()| self.sync_folder());
+            .map(Zeroizing::new)
+            .and_then(|text| writeln!(self.file, "{}", *text))
+            .and_then(|()| self.file.sync_all());
         written.map_err(|error| {
             let what = format_args!(
-                "write `{}`: the gateway is enrolled, and its key is lost; `lanyard key add` makes it another, and what else \
-                 an enrolment says is no secret",
-                self.path.display()
+                "write `{}`: the gateway is enrolled, and its key is lost. Remove the file. {}",
+                self.path.display(),
+                another(&self.name())
             );
             CliError::cannot(what, &error)
-        })
+        })?;
+        if let Err(error) = self.sync_folder() {
+            output::message(format_args!(
+                "warning: `{}` is written whole, but its folder would not be synced ({error}): after a power cut it may be gone",
+                self.path.display()
+            ));
+        }
+        Ok(())
     }
 
     /// Without it a file that is new can be gone after a power cut, and the broker keeps its half.
@@ -112,6 +145,12 @@ impl Place {
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
+    /// The gateway's: the file is called after it.
+    fn name(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+
     /// Puts it away again, and says what may have come of it: only a refusal says that nothing has.
     pub(super) fn give_up(self, error: CliError) -> CliError {
         // It is empty, and whoever finds it in the way is told so.
@@ -119,7 +158,8 @@ impl Place {
         let told = |words: String| {
             format!(
                 "{words}; the gateway may be enrolled all the same, with a key that nobody has: `lanyard identity show` says \
-                 whether, and `lanyard key add` makes it another"
+                 whether, and then: {}",
+                another(&self.name())
             )
         };
         match error {
@@ -193,7 +233,29 @@ mod tests {
             panic!("it is empty")
         };
         assert!(words.contains("lanyard key add door"), "{words}");
-        left.keep(&json!({"client_id": "07"})).unwrap();
+        left.keep(&json!({"client_id": "07", "client_secret": "s"}))
+            .unwrap();
         check_kept(&folder, enrolled()).unwrap();
+        // The disk was full.
+        let text = std::fs::read(&path).unwrap();
+        for length in 0..text.len() - 2 {
+            std::fs::write(&path, &text[..length]).unwrap();
+            let Err(CliError::Failed(words)) = check_kept(&folder, enrolled()) else {
+                panic!("{length} bytes of it are not whole")
+            };
+            assert!(words.contains("is not whole"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_folder_cannot_be_synced_is_whole_and_its_key_is_not_lost() {
+        let home = tempfile::tempdir().unwrap();
+        let (folder, moved) = (home.path().join("new"), home.path().join("moved"));
+        let place = Place::reserve(&folder.join("door.json")).unwrap();
+        std::fs::rename(&folder, &moved).unwrap();
+        let enrolment = json!({"client_secret": "s"});
+        place.keep(&enrolment).unwrap();
+        let text = std::fs::read(moved.join("door.json")).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), enrolment);
     }
 }
