@@ -4,6 +4,8 @@
 //! A case is reconciled when the rotation came to its end. Where the third party ended every credential of ours, also
 //! when somebody was told within a minute and nothing was destroyed here.
 //!
+//! Every second one of the cases tried begins because the value was found elsewhere, the others because somebody asks.
+//!
 //! Cases wait for most of their time, so that many are tried at once, each with a broker that has no other one. A broker
 //! whose rotation came to its end takes the next case; one whose rotation goes on does not.
 //!

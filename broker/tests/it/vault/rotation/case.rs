@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lanyard::clock::{Clock, SystemClock, UnixMillis};
 use serde_json::{Value, json};
 
+use super::ONE_OF;
 use super::broker::Broker;
 use super::samples::{Look, Span};
 use super::third::{Servers, Third};
@@ -16,6 +17,8 @@ use crate::vault::faults::Fault;
 const LONGEST: Duration = Duration::from_secs(300);
 /// Until when somebody has to be told that nothing works any more.
 const TOLD: Duration = Duration::from_secs(60);
+/// What may be told then: neither works, or the new one never did.
+const FITTING: [&str; 2] = ["both_dead", "never_worked"];
 /// How many looks of a span are judged beside the first and the last one. The log is asked for each.
 const BETWEEN: u64 = 32;
 /// How often a broker is asked how far it is. It costs a machine with many of them more than it tells.
@@ -44,6 +47,15 @@ pub(super) struct Came {
 }
 
 impl Case {
+    /// What begins it: every second time somebody asks, and else the value was found somewhere.
+    fn beginning(self, key: &str, value: &str) -> (String, Value) {
+        if (self.number / ONE_OF).is_multiple_of(2) {
+            return (format!("/v1/secrets/{key}/rotate"), json!({}));
+        }
+        let found = json!({ "tokens": [value], "url": "https://git.example/shop" });
+        ("/v1/leaks".to_owned(), found)
+    }
+
     /// Whose it is at the third party.
     pub(super) fn whose(number: u16) -> String {
         format!("shop{number}")
@@ -98,9 +110,9 @@ impl Case {
             let Some(id) = rotation.clone() else {
                 rotation = known(broker, &key).await;
                 if rotation.is_none() {
-                    let path = format!("/v1/secrets/{key}/rotate");
+                    let (path, body) = self.beginning(&key, &value);
                     let is_to_be_killed = tokio::select! {
-                        _ = broker.post(&path, json!({})) => false,
+                        _ = broker.post(&path, body) => false,
                         () = proxy.shared.kill.notified() => true,
                     };
                     if is_to_be_killed {
@@ -116,7 +128,8 @@ impl Case {
                 break Some(outcome.to_owned());
             }
             if let Some((ended, _)) = ended.get() {
-                let is_told = !shown["alarm"].is_null();
+                // Whatever else is told, what is wrong is that nothing works.
+                let is_told = FITTING.iter().any(|word| shown["alarm"]["alarm"] == **word);
                 if is_told && ended.elapsed() <= TOLD {
                     break Some("told".to_owned());
                 } else if ended.elapsed() > TOLD {
@@ -129,8 +142,7 @@ impl Case {
         let secret = broker.get(&format!("/v1/secrets/{key}")).await.unwrap();
         let reconciled = match outcome.as_deref() {
             Some("rotated" | "reverted") => true,
-            // What was in force before is still kept, whatever the third party did to it.
-            Some("told") => secret["versions"][0]["state"] != "retired",
+            Some("told") => is_everything_kept(&secret),
             _ => false,
         };
         let goes_on = outcome.as_deref() == Some("told") || outcome.is_none();
@@ -151,6 +163,16 @@ impl Case {
             goes_on,
         }
     }
+}
+
+/// Whether nothing was destroyed here: of whatever may come to life again at the third party the value is still kept. Only
+/// what never worked is not, and then what was in force is so still.
+fn is_everything_kept(secret: &Value) -> bool {
+    let versions = secret["versions"].as_array().unwrap();
+    let is_kept = |version: &Value| version["state"] != "retired";
+    let never_worked = versions.iter().filter(|version| !is_kept(version));
+    let first_is_in_force = versions[0]["state"] == "active";
+    is_kept(&versions[0]) && (never_worked.count() == 0 || first_is_in_force)
 }
 
 /// Whether it was begun, a broker that was killed meanwhile says in its list.
