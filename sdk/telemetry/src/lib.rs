@@ -17,6 +17,7 @@
 pub mod caller;
 mod fields;
 mod lines;
+mod spans;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -41,6 +42,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use fields::Fields;
 use lines::Lines;
+use spans::Spans;
 
 /// Where telemetry goes.
 #[derive(Clone, Debug, Default)]
@@ -228,19 +230,18 @@ where
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(Lines { colours })
         .with_ansi(colours);
-    let layer = if settings.log_spans && !exports(settings) {
-        layer.with_span_events(FmtSpan::CLOSE)
-    } else {
-        layer
-    };
-    let quiet = speaking_targets();
+    let tells_spans = settings.log_spans && !exports(settings);
+    let filter = filter.and(speaking_targets());
     Ok(if settings.log_json {
         let json = layer.json().with_span_list(!settings.log_spans);
-        json.fmt_fields(Fields::default())
-            .with_filter(filter.and(quiet))
-            .boxed()
+        let json = json.fmt_fields(Fields::default());
+        let spans = tells_spans.then_some(Spans(Lines { colours }));
+        json.and_then(spans).with_filter(filter).boxed()
+    } else if tells_spans {
+        let layer = layer.with_span_events(FmtSpan::CLOSE);
+        layer.with_filter(filter).boxed()
     } else {
-        layer.with_filter(filter.and(quiet)).boxed()
+        layer.with_filter(filter).boxed()
     })
 }
 
