@@ -23,6 +23,8 @@ mod deploy;
 mod drift;
 mod hold;
 mod http_2;
+mod kept_back;
+mod leases;
 mod process;
 mod smuggling;
 mod support;
