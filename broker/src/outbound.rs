@@ -201,6 +201,14 @@ impl Caller {
         Self::new(self.reach.with(private))
     }
 
+    /// The same, to servers that these certificates vouch for and no others.
+    pub fn believing(&self, pem: &[u8]) -> Result<Self, reqwest::Error> {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem)?;
+        Self::built(self.reach.clone(), |builder| {
+            builder.tls_certs_only(certificates)
+        })
+    }
+
     /// Where it may call.
     pub const fn reach(&self) -> &Reach {
         &self.reach

@@ -10,6 +10,7 @@
 pub mod aws_iam;
 mod base;
 mod begin;
+mod certificates;
 pub mod drive;
 pub mod driver;
 mod due;
@@ -74,6 +75,12 @@ pub enum RotateError {
     /// Wait for it, or abort it.
     #[error("`{secret}` is being exchanged already: `lanyard rotation show {rotation}`")]
     UnderWay { secret: String, rotation: NodeId },
+    /// Wait for it, or abort it.
+    #[error(
+        "`{secret}` is being exchanged by this plan (`lanyard rotation show {rotation}`): until that is over only `private`, \
+         `ca_file`, `every_days` and the numbers of it change"
+    )]
+    PlanInUse { secret: String, rotation: NodeId },
     /// Put it again, with its name there.
     #[error(
         "version {version} of `{secret}` does not say what the third party calls it, so it could not be ended: put \

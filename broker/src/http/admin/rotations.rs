@@ -113,7 +113,9 @@ impl From<RotateError> for Problem {
             RotateError::Unknown(_) => Self::not_found(words),
             RotateError::Unsuitable(_) => Self::invalid_request(words).because("rotation_plan"),
             RotateError::NoPlan { .. } => Self::conflict(words).because("no_rotation_plan"),
-            RotateError::UnderWay { .. } => Self::conflict(words).because("rotation_under_way"),
+            RotateError::UnderWay { .. } | RotateError::PlanInUse { .. } => {
+                Self::conflict(words).because("rotation_under_way")
+            }
             RotateError::NoReference { .. } => Self::conflict(words).because("no_reference"),
             RotateError::LetsEverybodyIn => Self::conflict(words).because("nothing_provable"),
             RotateError::TooLate(_) => Self::conflict(words).because("rotation_too_late"),

@@ -51,6 +51,9 @@ pub struct Settings {
     /// The region that requests are signed for; IAM has one for each partition.
     #[serde(default = "usual_region")]
     pub region: String,
+    /// Certificates to believe instead of those of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<std::path::PathBuf>,
 }
 
 #[expect(clippy::expect_used, reason = "a constant that a test reads")]
@@ -78,6 +81,7 @@ impl Settings {
             region: table
                 .optional("region", "a region such as `us-east-1`")?
                 .unwrap_or_else(usual_region),
+            ca_file: table.optional("ca_file", "the path of a file")?,
         };
         table.finish()?;
         settings.check()?;

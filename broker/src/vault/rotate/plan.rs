@@ -147,6 +147,16 @@ fn private(table: &mut Table) -> Result<Vec<Network>, Unsuitable> {
     Err(Unsuitable::Settings(why))
 }
 
+impl RotateError {
+    /// What of a plan may change while it is used.
+    fn about_a_plan(self) -> Self {
+        match self {
+            Self::UnderWay { secret, rotation } => Self::PlanInUse { secret, rotation },
+            error => error,
+        }
+    }
+}
+
 impl Rotations {
     /// Says how a secret is exchanged from here on.
     pub async fn plan(&self, secret: &str, new: NewPlan, by: By) -> Result<PlanView, RotateError> {
@@ -175,7 +185,7 @@ impl Rotations {
         let goes_on = self.state.under_way(id).is_some();
         // What is under way would go on at another third party, and take what it finds there for its own.
         if !goes_on || !self.is_at_the_same(&plan) {
-            self.is_left_alone(id)?;
+            self.is_left_alone(id).map_err(RotateError::about_a_plan)?;
             self.is_managed_by_its_own(&plan)?;
         }
         self.vault

@@ -235,7 +235,11 @@ async fn what_is_under_way_goes_on_by_the_plan_of_an_earlier_version_once_its_ne
     assert!(!goes_on().await, "its network is not named");
     let elsewhere = world.plan("http://127.0.0.1:2", &["127.0.0.0/8"]).await;
     let refused = elsewhere.unwrap_err();
-    assert!(matches!(refused, RotateError::UnderWay { .. }), "{refused}");
+    assert!(
+        matches!(refused, RotateError::PlanInUse { .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("`ca_file`"), "{refused}");
     let shown = world.plan("http://127.0.0.1:1", &["127.0.0.0/8"]).await;
     assert_eq!(shown.unwrap().private, named);
     assert!(goes_on().await);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::aws_iam::{self, AwsIam};
+use super::certificates::believing;
 use super::driver::{Driver, Unsuitable};
 use super::http::{self, Described};
 use super::plan::Table;
@@ -54,11 +55,13 @@ impl ThirdParty {
                 Box::new(Postgres::new(settings, reach, longest_call)?)
             }
             Self::AwsIam(settings) => {
-                let (outside, clock) = (outside.clone(), Arc::clone(clock));
+                let outside = believing(outside, settings.ca_file.as_deref())?;
+                let clock = Arc::clone(clock);
                 Box::new(AwsIam::new(settings, outside, clock, longest_call)?)
             }
             Self::Http(settings) => {
-                Box::new(Described::new(*settings, outside.clone(), longest_call)?)
+                let outside = believing(outside, settings.ca_file.as_deref())?;
+                Box::new(Described::new(*settings, outside, longest_call)?)
             }
         })
     }

@@ -86,6 +86,7 @@ impl Account {
         let at: url::Url = accounts.server.url().parse().unwrap();
         let driver = AwsIam::new(
             Settings {
+                ca_file: None,
                 user: user.to_owned(),
                 iam: at.clone(),
                 sts: at,

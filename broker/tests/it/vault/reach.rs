@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum_server::tls_rustls::RustlsConfig;
 use futures::future::BoxFuture;
 use lanyard::clock::{Clock, SystemClock};
 use lanyard::outbound::names::{Names, System};
@@ -397,4 +398,54 @@ async fn a_server_is_known_by_its_name_at_the_address_that_was_judged() {
     usual["ca_file"] = Value::Null;
     let usual = driver(&usual, &outside).unwrap_or_else(|why| panic!("{why:?}"));
     assert!(matches!(usual.verify(&manager).await, Answer::Unclear(_)));
+}
+
+#[tokio::test]
+async fn certificates_that_a_plan_names_are_believed_alone() {
+    let made = rcgen::generate_simple_self_signed(["vendor.example".to_owned()]).unwrap();
+    let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = RustlsConfig::from_pem(pem.clone().into_bytes(), key.into_bytes());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = axum_server::from_tcp_rustls(listener, config.await.unwrap()).unwrap();
+    let came = Arc::new(AtomicUsize::new(0));
+    let seen = came.clone();
+    let routes = Router::new().fallback(move || {
+        seen.fetch_add(1, Ordering::SeqCst);
+        async { StatusCode::IM_A_TEAPOT }
+    });
+    tokio::spawn(server.serve(routes.into_make_service()));
+    let folder = tempfile::tempdir().unwrap();
+    let (right, other) = (folder.path().join("right"), folder.path().join("other"));
+    std::fs::write(&right, pem).unwrap();
+    let another = rcgen::generate_simple_self_signed(["vendor.example".to_owned()]).unwrap();
+    std::fs::write(&other, another.cert.pem()).unwrap();
+    let named = ["127.0.0.0/8".parse().unwrap()];
+    let reach = Reach::asking(Changing::new(&[[127, 0, 0, 1]])).with(&named);
+    let outside = Caller::new(reach).unwrap();
+    let plans = |host: &str| {
+        let url = format!("https://{host}:{port}/");
+        let aws = json!({"kind": "aws_iam", "user": "shop", "iam": url, "sts": url});
+        [vendor(&url), aws]
+    };
+    for (host, ca_file, is_believed) in [
+        ("vendor.example", json!(right), true),
+        ("vendor.example", json!(other), false),
+        ("vendor.example", Value::Null, false),
+        ("elsewhere.example", json!(right), false),
+    ] {
+        for mut plan in plans(host) {
+            plan["ca_file"] = ca_file.clone();
+            let before = came.load(Ordering::SeqCst);
+            let driver = driver(&plan, &outside).unwrap_or_else(|why| panic!("{why:?}"));
+            call(&*driver).await;
+            let calls = came.load(Ordering::SeqCst) - before;
+            assert_eq!(calls > 0, is_believed, "{host} by {ca_file}: {plan}");
+        }
+    }
+    let mut plan = vendor("https://vendor.example/");
+    plan["ca_file"] = json!(folder.path().join("missing"));
+    assert!(driver(&plan, &outside).is_err());
 }

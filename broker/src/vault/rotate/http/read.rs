@@ -22,6 +22,7 @@ impl Settings {
             create: Create::read(table.table("create")?)?,
             verify: Verify::read(table.table("verify")?)?,
             revoke: Revoke::read(table.table("revoke")?)?,
+            ca_file: table.optional("ca_file", "the path of a file")?,
         };
         table.finish()?;
         settings.check()?;

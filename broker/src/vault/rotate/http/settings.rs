@@ -1,6 +1,7 @@
 //! The description of an HTTP interface.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +25,9 @@ pub struct Settings {
     pub verify: Verify,
     /// Ends one.
     pub revoke: Revoke,
+    /// Certificates to believe instead of those of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How a credential is shown.

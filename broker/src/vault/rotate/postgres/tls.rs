@@ -14,11 +14,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::certificates::LONGEST_FILE;
+
 /// `SSLRequest`: its length, and the code that is no version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-
-/// The longest file of certificates: all that browsers believe have a quarter of it.
-const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// TLS over a connection, or nothing: in clear a password would be anybody's.
 pub(super) async fn begin(
