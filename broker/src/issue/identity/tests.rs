@@ -309,9 +309,7 @@ fn saved_rows_give_the_same_state() {
     assert_eq!(IssueState::new().load_row(b"h", b"{"), Err(DamagedRow));
 }
 
-#[test]
-fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
-    let (state, store) = world();
+fn asked() -> Event {
     let request = ApprovalRequest {
         identity: node(2),
         audience: "https://a.example".parse().unwrap(),
@@ -321,14 +319,19 @@ fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
         reason: "refund 4711".to_owned(),
         until: UnixMillis(2_000_000),
     };
-    let asked = Event::ApprovalRequested {
+    Event::ApprovalRequested {
         approval: node(5),
         request: Box::new(request),
         shown: "this".to_owned(),
         by: By::Broker,
         credential: None,
-    };
-    append(&store, asked);
+    }
+}
+
+#[test]
+fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
+    let (state, store) = world();
+    append(&store, asked());
     let loaded = IssueState::new();
     for row in state.changed_rows() {
         loaded.load_row(&row.key, &row.value.unwrap()).unwrap();
@@ -336,6 +339,74 @@ fn an_approval_is_found_by_its_identity_from_the_log_and_from_saved_rows() {
     for state in [&*state, &loaded] {
         let count = |of| state.read(|book| book.approvals_of(of).count());
         assert_eq!((count(node(2)), count(node(3))), (1, 0));
+    }
+}
+
+#[test]
+fn a_yes_ends_with_everything_its_token_stands_on_also_when_it_was_read_from_saved_rows() {
+    // The owner, identity and key of whose token it is, the token, and whoever acts with it.
+    for end in [1, 2, 3, 9, 20, 21] {
+        let (state, store) = world();
+        append(
+            &store,
+            Event::OwnerCreated {
+                owner: node(21),
+                name: "others".to_owned(),
+                contact: None,
+                by: By::Broker,
+            },
+        );
+        let grant = Identity {
+            name: "second".to_owned(),
+            owner: node(21),
+            ..state.read(|book| book.identity(node(2)).unwrap().grant.clone())
+        };
+        append(
+            &store,
+            Event::IdentityCreated {
+                identity: node(20),
+                grant: Box::new(grant),
+                by: By::Broker,
+            },
+        );
+        let issued = token(9, store.head());
+        append(&store, Event::TokenIssued(Box::new(issued)));
+        append(&store, asked());
+        let by = By::Administrator {
+            identity: node(20),
+            token: node(9),
+        };
+        let given = Event::ApprovalGiven {
+            approval: node(5),
+            hash: crate::store::event::ContentHash([0; 32]),
+            by,
+        };
+        append(&store, given);
+        let loaded = IssueState::new();
+        for row in state.changed_rows() {
+            loaded.load_row(&row.key, &row.value.unwrap()).unwrap();
+        }
+        let ended = |state: &IssueState| {
+            let look = |book: &Book| book.approval(node(5)).map(|asked| asked.given[0].ended);
+            state.read(look)
+        };
+        assert_eq!((ended(&state), ended(&loaded)), (Some(false), Some(false)));
+        let before = store.head();
+        append(
+            &store,
+            Event::Revoked {
+                node: node(end),
+                cause: Cause::Unused,
+                by: By::Broker,
+            },
+        );
+        let records = store.read(before, 10).unwrap();
+        loaded.apply(records.last().unwrap());
+        assert_eq!(
+            (ended(&state), ended(&loaded)),
+            (Some(true), Some(true)),
+            "{end}"
+        );
     }
 }
 
