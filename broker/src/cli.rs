@@ -21,6 +21,7 @@ pub mod store;
 pub mod stored;
 pub mod token_file;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -224,6 +225,13 @@ fn parsed() -> Cli {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
+    if error.kind() == ErrorKind::UnknownArgument && is_of_a_value(std::env::args_os()) {
+        let output = Output {
+            json: std::env::args_os().any(|argument| argument == "--json"),
+        };
+        output.error(NO_ARGUMENT, None);
+        std::process::exit(2);
+    }
     // The usage line repeats what was given, and a variable counts as given there: said without them.
     let error = match without_variables(Cli::command()).try_get_matches() {
         Err(plain) if plain.kind() == error.kind() => plain,
@@ -238,6 +246,18 @@ fn parsed() -> Cli {
         std::process::exit(2);
     }
     error.exit()
+}
+
+/// What was given may be the value itself, and is not said again.
+const NO_ARGUMENT: &str = "`lanyard secret put` takes a name and options, and no value: whoever lists processes would see it. Put the value \
+                           by `--file FILE` or standard input (`lanyard secret put --help`); if one was just typed, exchange it";
+
+/// Whether somebody may have given the value of a secret as an argument.
+fn is_of_a_value(arguments: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<OsString> = arguments.collect();
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, [secret, put] if secret == "secret" && put == "put"))
 }
 
 fn without_variables(command: clap::Command) -> clap::Command {

@@ -33,7 +33,10 @@ pub use signing::{SigningKeyPair, delegated_key, open_signing_key, seal_signing_
 #[non_exhaustive]
 pub enum CryptoError {
     /// The key file is missing or cannot be read.
-    #[error("cannot read the sealing key `{path}`: make one with `lanyard seal init {path}`")]
+    #[error(
+        "cannot read the sealing key `{path}`: a broker that has data needs the one it had (a new one opens nothing of it); for a \
+         new broker `lanyard seal init {path}` makes one"
+    )]
     KeyFile {
         path: PathBuf,
         source: std::io::Error,

@@ -63,8 +63,8 @@ pub enum Change {
     Gateway,
     /// `to` would change.
     Changed(Box<ChangeIdentity>),
-    /// `to`, or everything of it, would be this owner's.
-    Transferred(NodeId),
+    /// `to`, or everything of it, would be this owner's; `None`: of nobody yet, who may come before it is done.
+    Transferred(Option<NodeId>),
 }
 
 /// It may not be done; which right it takes is no secret.

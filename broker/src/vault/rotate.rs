@@ -22,6 +22,7 @@ pub mod machine;
 mod patience;
 mod plan;
 pub mod postgres;
+mod shared;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -83,7 +84,7 @@ pub enum RotateError {
     PlanInUse { secret: String, rotation: NodeId },
     /// Put it again, with its name there.
     #[error(
-        "version {version} of `{secret}` does not say what the third party calls it, so it could not be ended: put \
+        "version {version} of `{secret}` does not say what the third party calls it, so it can neither be shown there nor ended: put \
          it again with --reference"
     )]
     NoReference { secret: String, version: u32 },
@@ -106,6 +107,16 @@ pub enum RotateError {
         "`{manager}` answers to another owner than `{secret}`, so it is not sent on its behalf"
     )]
     ManagerOfAnother { manager: String, secret: String },
+    /// Keep it in one secret, or make another one there.
+    #[error(
+        "`{other}` is the same credential at the same third party (`{reference}`), and exchanging `{secret}` would end it: keep \
+         it in one secret, or make roles or a key of its own for each"
+    )]
+    Shared {
+        secret: String,
+        other: String,
+        reference: String,
+    },
     /// This machine lets nobody connect.
     #[error("no connections to third parties can be made")]
     Outbound(#[from] reqwest::Error),
@@ -168,6 +179,7 @@ impl Rotations {
         let id = self.vault.find(secret)?;
         let plan = self.planned(id)?;
         self.is_managed_by_its_own(&plan)?;
+        self.is_nobody_elses(&plan)?;
         let driver = self.driver(&plan, plan.rules.call)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
         let discerning = self

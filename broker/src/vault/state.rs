@@ -238,15 +238,34 @@ impl VaultState {
         known.is_some_and(|known| known.state != VersionState::Retired)
     }
 
-    /// What third parties call the versions of other secrets that are not retired.
-    pub(super) fn references_of_others(&self, secret: NodeId) -> BTreeSet<Reference> {
+    /// What third parties call the versions of other secrets that are not retired, but for those secrets, and for what a version
+    /// of this one was ever called: that is its own.
+    pub(super) fn references_of_others(
+        &self,
+        secret: NodeId,
+        but: &BTreeSet<NodeId>,
+    ) -> BTreeSet<Reference> {
         let inner = self.read();
-        let others = inner.secrets.iter().filter(|(other, _)| **other != secret);
-        others
+        let others = inner
+            .secrets
+            .iter()
+            .filter(|(other, _)| **other != secret && !but.contains(other));
+        let mut references: BTreeSet<Reference> = others
             .flat_map(|(_, record)| record.versions())
             .filter(|(_, known)| known.state != VersionState::Retired)
             .filter_map(|(_, known)| known.reference.clone())
-            .collect()
+            .collect();
+        for (_, known) in inner
+            .secrets
+            .get(&secret)
+            .into_iter()
+            .flat_map(|own| own.versions())
+        {
+            if let Some(reference) = &known.reference {
+                references.remove(reference);
+            }
+        }
+        references
     }
 
     /// Why somebody may have a copy of a version.

@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::cli::{CliError, output};
 
+/// A longer file is no enrolment of ours: those have less than 4 KiB.
+const LONGEST: u64 = 64 * 1024;
+
 /// Refuses what would have no place, before anything is done.
 pub(super) fn check<'p>(files: impl Iterator<Item = &'p Path>) -> Result<(), CliError> {
     for file in files {
@@ -40,11 +43,14 @@ pub(super) fn check_kept<'n>(
     for name in enrolled {
         let file = folder.join(format!("{name}.json"));
         // What cannot be read, or is something else, is somebody's own affair.
-        let kept = file.metadata().is_ok_and(|found| found.is_file());
+        let is_one = |found: std::fs::Metadata| found.is_file() && found.len() <= LONGEST;
+        if !file.metadata().is_ok_and(is_one) {
+            continue;
+        }
         let Ok(text) = std::fs::read(&file).map(Zeroizing::new) else {
             continue;
         };
-        if kept && !holds_a_key(&text) {
+        if !holds_a_key(&text) {
             return Err(CliError::Failed(format!(
                 "`{}` is not whole: an earlier run ended before the enrolment of `{name}` was written down, and nobody has \
                  its key. Remove the file. {}; nothing was done",

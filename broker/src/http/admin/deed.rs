@@ -44,11 +44,11 @@ fn about(issue: &Issue, about: About, name: &str, body: &[u8]) -> Option<(Vec<No
         })),
         About::OwnerTransfer => {
             let Transfer { to, .. } = document(body)?;
-            Some((vec![owner(name)?], transferred(owner(&to))))
+            Some((vec![owner(name)?], Change::Transferred(owner(&to))))
         }
         About::IdentityTransfer => {
             let Transfer { to, .. } = document(body)?;
-            Some((vec![identity(name)?], transferred(owner(&to))))
+            Some((vec![identity(name)?], Change::Transferred(owner(&to))))
         }
         About::NewIdentity => {
             let new: NewIdentity = document(body)?;
@@ -67,10 +67,6 @@ fn about(issue: &Issue, about: About, name: &str, body: &[u8]) -> Option<(Vec<No
         About::Nodes => Some((ending::nodes(issue, &document(body)?), Change::None)),
         About::OneNode => Some((vec![ending::node(body)?], Change::None)),
     }
-}
-
-fn transferred(to: Option<NodeId>) -> Change {
-    to.map_or(Change::None, Change::Transferred)
 }
 
 pub(super) fn document<T: DeserializeOwned>(body: &[u8]) -> Option<T> {

@@ -49,7 +49,8 @@ impl Issue {
         self.state().read(|book| {
             let owner = book.find_owner(LOCAL_OWNER);
             let local = book.find_identity(LOCAL_ADMINISTRATOR);
-            let Some(local) = local.and_then(|node| book.identity(node)) else {
+            let found = local.and_then(|node| Some((node, book.identity(node)?)));
+            let Some((node, local)) = found else {
                 return owner.map(|_| {
                     format!(
                         "somebody made the owner `{LOCAL_OWNER}`, and whoever may end it would end tokens of the Unix \
@@ -64,10 +65,19 @@ impl Issue {
                      is done at the socket itself goes on"
                 ));
             }
-            (Some(local.grant.owner) != owner).then(|| {
-                format!(
+            if Some(local.grant.owner) != owner {
+                return Some(format!(
                     "the identity `{LOCAL_ADMINISTRATOR}` is not the owner `{LOCAL_OWNER}`'s: tokens of the Unix socket end \
                      with another owner"
+                ));
+            }
+            // It has none: whoever may use the socket needs none.
+            let mut credentials = book.credentials();
+            let has_a_key = credentials.any(|(_, credential)| credential.identity == node);
+            has_a_key.then(|| {
+                format!(
+                    "the identity `{LOCAL_ADMINISTRATOR}` has a key, and whoever has it is taken for the Unix socket, of whom no \
+                     policy asks: `lanyard identity show {LOCAL_ADMINISTRATOR}`, and `lanyard key revoke` of what it shows"
                 )
             })
         })

@@ -236,7 +236,8 @@ impl Issue {
                 left
             }
             Change::Transferred(to) => {
-                let name = book.owner(*to).map(|owner| owner.name.clone());
+                let owner = to.and_then(|to| book.owner(to));
+                let name = owner.map(|owner| owner.name.clone());
                 let mut left = self.candidates(book, now);
                 for candidate in &mut left {
                     let (node, owner) = candidate.seen.nodes();

@@ -14,6 +14,7 @@ use super::drive::{Halted, Journal, Opened};
 use super::hurry::is_urgent;
 use super::machine::{Call, Creation, Fact, Reference, Rotation, Rules, Version};
 use super::state::{RotationState, Under};
+use super::third_party::listed_at;
 use super::turns::Turns;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
@@ -188,7 +189,14 @@ impl Journal for LogJournal {
     }
 
     fn kept_elsewhere(&self) -> BTreeSet<Reference> {
-        self.vault.state.references_of_others(self.begun.secret)
+        let secret = self.begun.secret;
+        let here = self.state.plan(secret).as_ref().and_then(listed_at);
+        // Names are alike at many places, and what is called the same at another one is another credential. Where a secret
+        // without a plan is kept, nobody knows.
+        let plans = self.state.plans();
+        let elsewhere = plans.iter().filter(|plan| listed_at(plan) != here);
+        let elsewhere = elsewhere.map(|plan| plan.secret).collect();
+        self.vault.state.references_of_others(secret, &elsewhere)
     }
 
     fn gives_way(&self) -> bool {

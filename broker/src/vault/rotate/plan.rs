@@ -187,6 +187,7 @@ impl Rotations {
         if !goes_on || !self.is_at_the_same(&plan) {
             self.is_left_alone(id).map_err(RotateError::about_a_plan)?;
             self.is_managed_by_its_own(&plan)?;
+            self.is_nobody_elses(&plan)?;
         }
         self.vault
             .store
@@ -222,12 +223,24 @@ impl Rotations {
     pub(super) fn is_managed_by_its_own(&self, plan: &RotationPlan) -> Result<(), RotateError> {
         let owner = |secret| self.vault.state.owner_of(secret);
         if owner(plan.manager) == owner(plan.secret) {
-            return Ok(());
+            return self.is_called_something(plan);
         }
         Err(RotateError::ManagerOfAnother {
             manager: self.vault.state.name_of(plan.manager),
             secret: self.vault.state.name_of(plan.secret),
         })
+    }
+
+    /// Whoever is sent to a third party needs a name there; the secret itself is asked for its own when it is exchanged.
+    fn is_called_something(&self, plan: &RotationPlan) -> Result<(), RotateError> {
+        let shown = self.vault.state.kept(plan.manager, None);
+        match shown.filter(|shown| plan.manager != plan.secret && shown.reference.is_none()) {
+            None => Ok(()),
+            Some(shown) => Err(RotateError::NoReference {
+                secret: shown.name,
+                version: shown.version.0,
+            }),
+        }
     }
 
     /// Leaves a secret alone from here on. While it is being exchanged this is refused.

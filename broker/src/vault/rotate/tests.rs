@@ -8,7 +8,7 @@ use crate::clock::ManualClock;
 use crate::crypto::SealingRoot;
 use crate::outbound::Reach;
 use crate::store::Store;
-use crate::store::event::{RotationPlan, SecretUse, Version};
+use crate::store::event::{Reference, RotationPlan, SecretUse, Version};
 use crate::store::memory::MemoryStore;
 use crate::vault::{NewVersion, SecretValue, VaultState};
 
@@ -97,6 +97,18 @@ impl World {
             .rotations
             .rotate("key", RotationCause::Asked, By::Broker);
         begun.await.unwrap()
+    }
+
+    /// Another version, with what the third party calls it.
+    async fn put(&self, secret: &str, reference: &str) {
+        let new = NewVersion {
+            name: secret.to_owned(),
+            owner: None,
+            value: SecretValue::parse(Zeroizing::new("sk-2".to_owned())).unwrap(),
+            reference: Some(reference.to_owned()),
+            pending: false,
+        };
+        self.rotations.vault.put(new, By::Broker).await.unwrap();
     }
 
     /// Somebody finds its first version.
@@ -495,4 +507,99 @@ async fn a_leak_is_no_matter_of_the_next_minute() {
     world.leak("key").await;
     assert!(asks().await.is_ok());
     running.abort();
+}
+
+#[tokio::test]
+async fn one_credential_in_two_secrets_is_exchanged_by_neither() {
+    let (here, there) = ("http://127.0.0.1:1", "http://127.0.0.1:2");
+    let world = World::new().await;
+    let plan = async |secret, base| world.plan_for(secret, base, &["127.0.0.0/8"]).await;
+    plan("key", here).await.unwrap();
+    plan("another", here).await.unwrap();
+    world.put("another", "key").await;
+    let is_shared = |refused: Result<_, RotateError>| {
+        let refused = refused.map(|_: ()| ()).unwrap_err();
+        let words = refused.to_string();
+        assert!(matches!(refused, RotateError::Shared { .. }), "{words}");
+        words
+    };
+    for secret in ["key", "another"] {
+        let begun = world
+            .rotations
+            .rotate(secret, RotationCause::Asked, By::Broker);
+        let words = is_shared(begun.await.map(drop));
+        assert!(
+            words.contains("`key`") && words.contains("`another`"),
+            "{words}"
+        );
+    }
+    is_shared(plan("another", here).await.map(drop));
+    // What is called the same at another place is another credential.
+    plan("another", there).await.unwrap();
+    plan("key", here).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_of_two_plans_is_refused_at_the_second() {
+    let world = World::new().await;
+    let plan = |port: u16| {
+        let plan = json!({
+            "third_party": {
+                "kind": "postgres", "host": "127.0.0.1", "port": port, "database": "shop",
+                "roles": ["shop_a", "shop_b"], "plain": true,
+            },
+            "manager": "keeper",
+            "private": ["127.0.0.0/8"],
+        });
+        NewPlan::read(Written(plan)).unwrap()
+    };
+    let planned = async |secret, port| world.rotations.plan(secret, plan(port), By::Broker).await;
+    world.put("key", "shop_a").await;
+    world.put("another", "shop_b").await;
+    planned("key", 5_432).await.unwrap();
+    let refused = planned("another", 5_432).await.unwrap_err();
+    assert!(matches!(refused, RotateError::Shared { .. }), "{refused}");
+    planned("another", 5_433).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_have_is_what_they_have_at_this_place_and_never_its_own() {
+    let world = World::new().await;
+    let begun = world.begin().await;
+    let journal = world.rotations.journal(begun.id, By::Broker).unwrap();
+    let others = || {
+        let others = journal.kept_elsewhere();
+        ["another", "keeper", "key"].map(|name| others.contains(&Reference(name.to_owned())))
+    };
+    // Nobody knows where a secret without a plan is kept.
+    assert_eq!(others(), [true, true, false]);
+    let elsewhere = world.plan_for("another", "http://127.0.0.1:2", &["127.0.0.0/8"]);
+    elsewhere.await.unwrap();
+    assert_eq!(others(), [false, true, false]);
+    world.put("keeper", "key").await;
+    assert_eq!(
+        others(),
+        [false, true, false],
+        "it is its own, whoever has it too"
+    );
+}
+
+#[tokio::test]
+async fn a_manager_that_is_called_nothing_is_refused_at_the_plan() {
+    let world = World::new().await;
+    let new = NewVersion {
+        name: "keeper".to_owned(),
+        owner: None,
+        value: SecretValue::parse(Zeroizing::new("sk-3".to_owned())).unwrap(),
+        reference: None,
+        pending: false,
+    };
+    let vault = &world.rotations.vault;
+    vault.put(new, By::Broker).await.unwrap();
+    let refused = world.plan("http://127.0.0.1:1", &["127.0.0.0/8"]).await;
+    let words = refused.unwrap_err().to_string();
+    assert!(
+        words.contains("`keeper`") && words.contains("--reference"),
+        "{words}"
+    );
 }

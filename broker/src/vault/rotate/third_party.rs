@@ -9,10 +9,32 @@ use super::aws_iam::{self, AwsIam};
 use super::certificates::believing;
 use super::driver::{Driver, Unsuitable};
 use super::http::{self, Described};
+use super::machine::Reference;
 use super::plan::Table;
 use super::postgres::{self, Postgres};
 use crate::clock::Clock;
 use crate::outbound::Caller;
+use crate::store::event::RotationPlan;
+
+/// Where a plan's credentials are listed; nobody knows it of a plan that cannot be read.
+pub(super) fn listed_at(plan: &RotationPlan) -> Option<String> {
+    let third_party: ThirdParty = serde_json::from_value(plan.third_party.clone()).ok()?;
+    Some(third_party.listed_at().to_string())
+}
+
+/// What a plan can change at which server: references there, beside the one that is in force.
+pub(super) fn touched_at(plan: &RotationPlan) -> Option<(String, Vec<Reference>)> {
+    let third_party: ThirdParty = serde_json::from_value(plan.third_party.clone()).ok()?;
+    Some(match third_party {
+        ThirdParty::Postgres(settings) => {
+            let server = format!("{}:{}", settings.host, settings.port);
+            let roles = settings.roles.map(Reference);
+            (server, roles.into())
+        }
+        ThirdParty::AwsIam(settings) => (format!("{} {}", settings.iam, settings.user), Vec::new()),
+        ThirdParty::Http(settings) => (settings.base.to_string(), Vec::new()),
+    })
+}
 
 /// A third party and how it is spoken to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,7 +90,7 @@ impl ThirdParty {
 
     /// Where its credentials are listed. Of two that are listed at the same place each would take what the other one makes
     /// meanwhile for its own.
-    pub(super) fn listed_at(&self) -> serde_json::Value {
+    fn listed_at(&self) -> serde_json::Value {
         match self {
             Self::Postgres(settings) => {
                 let mut roles = settings.roles.clone();

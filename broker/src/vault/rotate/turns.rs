@@ -19,7 +19,7 @@ use super::hurry::is_urgent;
 use super::machine::{Alarm, Fact, Step};
 use super::patience::TOLD_AFTER;
 use super::state::Under;
-use super::third_party::ThirdParty;
+use super::third_party::listed_at;
 use super::{LOOK, LogJournal, Rotations};
 
 /// Who goes on and who waits, in this process.
@@ -132,9 +132,7 @@ impl Rotations {
     }
 
     fn listed_at(&self, under: &Under) -> Option<String> {
-        let plan = self.state.plan(under.secret)?;
-        let third_party: ThirdParty = serde_json::from_value(plan.third_party).ok()?;
-        Some(third_party.listed_at().to_string())
+        listed_at(&self.state.plan(under.secret)?)
     }
 
     /// Somebody is told when waiting is no matter of time: it is urgent, or whoever goes first does not get on.

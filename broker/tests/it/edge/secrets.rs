@@ -101,6 +101,24 @@ fn a_secret_goes_in_and_stands_in_numbered_versions_of_which_one_is_in_force() {
 }
 
 #[test]
+fn a_value_that_was_given_as_an_argument_is_refused_and_not_said_again() {
+    for more in [
+        &["team/key", "sk_live_in_argv"][..],
+        &["team/key", "--value", "sk_live_in_argv"],
+        &["team/key", "--value=sk_live_in_argv", "--json"],
+    ] {
+        let run = told(&[&["secret", "put"], more].concat(), b"");
+        assert_eq!(run.status.code(), Some(2));
+        let said = format!("{}{}", words(&run.stdout), words(&run.stderr));
+        assert!(!said.contains("sk_live"), "{said}");
+        assert!(
+            said.contains("--file") && said.contains("standard input"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_kept_is_refused_without_being_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path());

@@ -1,5 +1,6 @@
 //! `lanyard secret rotate`: begins rotations, and with `--wait` shows how they get on.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::Method;
@@ -92,6 +93,7 @@ async fn wait_for(client: &AdminClient, begun: Vec<Value>) -> Result<Vec<Value>,
         bar.set_style(style);
     }
     let mut rotations = begun;
+    let mut told = BTreeSet::new();
     loop {
         let mut over = 0;
         for rotation in &mut rotations {
@@ -111,7 +113,21 @@ async fn wait_for(client: &AdminClient, begun: Vec<Value>) -> Result<Vec<Value>,
             if is_over(rotation) {
                 over += 1;
             } else if let Some(alarm) = rotation.get("alarm").filter(|alarm| !alarm.is_null()) {
-                bar.set_message(format!("somebody has to look: {alarm}"));
+                let member = |name: &str| alarm.get(name).and_then(Value::as_str);
+                let words = [member("alarm"), member("why")];
+                let words: Vec<&str> = words.into_iter().flatten().collect();
+                let id = rotation
+                    .get("id")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let line = format!(
+                    "{}: somebody has to look (`lanyard rotation show {id}`); it is tried on",
+                    output::line(&words.join(": "))
+                );
+                // Once, also where no bar is drawn.
+                if told.insert(line.clone()) {
+                    bar.suspend(|| output::message(format_args!("{line}")));
+                }
             }
         }
         bar.set_position(over);
