@@ -4,6 +4,7 @@
 //! the time that others had the processor; the two sides take turns in short rounds, and each round gives one ratio;
 //! the report shows the lowest, the median and the highest of them.
 
+mod absent;
 mod allocations;
 mod asked;
 mod broker;
@@ -23,6 +24,7 @@ mod target;
 mod turns;
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub use allocations::SeenPath;
 
 use crate::broker::BrokerArgs;
 use crate::load::machine_load;
+use crate::writable;
+use absent::Absent;
 use curve::Curve;
 use report::Report;
 use target::Target;
@@ -45,17 +49,17 @@ pub struct BenchArgs {
     what: What,
     /// Rounds of each case; default: 60 short ones for `micro`, 5 of a second for servers.
     #[arg(long)]
-    rounds: Option<usize>,
+    rounds: Option<NonZeroUsize>,
     /// Connections to a server.
-    #[arg(long, default_value_t = 16)]
-    connections: usize,
+    #[arg(long, default_value = "16")]
+    connections: NonZeroUsize,
     /// Tokens that are tracked, and that a restarted broker had issued. A million is what is asked for; it takes
     /// minutes and gigabytes.
-    #[arg(long, default_value_t = 100_000)]
-    tokens: usize,
+    #[arg(long, default_value = "100000")]
+    tokens: NonZeroUsize,
     /// Nodes of the storm of revocations.
-    #[arg(long, default_value_t = 1_000_000)]
-    nodes: usize,
+    #[arg(long, default_value = "1000000")]
+    nodes: NonZeroUsize,
     /// Writes the figures as JSON as well: every target that is asked for, measured or not.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -107,7 +111,7 @@ struct Findings {
     targets: Vec<Target>,
     curves: Vec<Curve>,
     notes: Vec<String>,
-    missing: Vec<String>,
+    missing: Vec<Absent>,
 }
 
 impl Findings {
@@ -137,6 +141,12 @@ struct Ratio {
 /// Runs the benchmarks and prints tables.
 #[expect(clippy::print_stdout, reason = "the tables are this command's answer")]
 pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
+    if let Some(file) = &args.json {
+        writable::check_file(file)?;
+    }
+    if let Some(folder) = &args.svg {
+        writable::check_folder(folder)?;
+    }
     if cfg!(debug_assertions) {
         println!("note: this is a debug build; figures of a release build differ");
     }
@@ -147,25 +157,25 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     if let Some(load) = report.machine_load {
         println!("note: {load} threads wanted to run on this machine when it began");
     }
-    let whole = args.rounds.unwrap_or(5).max(1);
+    let whole = args.rounds.map_or(5, NonZeroUsize::get);
     // First, before anything else has used memory.
     if args.what.includes(What::Memory) {
-        let found = memory::measure(&args.broker, whole, args.tokens.max(1)).await;
+        let found = memory::measure(&args.broker, whole, args.tokens.get()).await;
         report.part(What::Memory, found, Report::add);
     }
     if args.what.includes(What::Micro) {
-        let found = micro::measure(args.rounds.unwrap_or(60).max(3));
-        report.part(What::Micro, found, |report, (checks, targets)| {
+        let rounds = args.rounds.map_or(60, NonZeroUsize::get).max(3);
+        let found = micro::measure(rounds).await;
+        report.part(What::Micro, found, |report, (checks, findings)| {
             micro::print(&checks);
             report.checks = checks;
-            report.targets.extend(targets);
+            report.add(findings);
         });
-        report.part(What::Micro, guard::measure(), Report::add);
     }
     let turns = Turns {
         rounds: whole,
         lasting: Duration::from_secs(1),
-        connections: args.connections.max(1),
+        connections: args.connections.get(),
     };
     if args.what.includes(What::Gateway) {
         let found = gateway::measure(&args.broker, turns).await;
@@ -177,7 +187,7 @@ pub async fn run(args: &BenchArgs) -> Result<(), Box<dyn Error>> {
     }
     if args.what.includes(What::Revocation) {
         let mut findings = Findings::default();
-        let nodes = args.nodes.max(1);
+        let nodes = args.nodes.get();
         let found = revocation::measure(&args.broker, whole, nodes, &mut findings).await;
         report.add(findings);
         report.part(What::Revocation, found, |_, ()| {});

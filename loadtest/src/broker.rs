@@ -18,9 +18,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::load::{ProcessorTime, Question, resident_bytes};
+use crate::started::Started;
 
 pub use mortal::Mortal;
 
@@ -28,13 +29,13 @@ pub use mortal::Mortal;
 #[derive(Debug, Clone, clap::Args)]
 pub struct BrokerArgs {
     /// A broker that runs already: its admin URL. Without it `lanyard dev` is started here.
-    #[arg(long, env = "LANYARD_ADMIN_URL", requires = "issuer")]
+    #[arg(long, env = "LANYARD_ADMIN_URL", requires_all = ["issuer", "admin_token_file"])]
     admin_url: Option<String>,
     /// The issuer of that broker.
-    #[arg(long, env = "LANYARD_ISSUER")]
+    #[arg(long, env = "LANYARD_ISSUER", requires_all = ["admin_url", "admin_token_file"])]
     issuer: Option<String>,
     /// A file with an administrator's token for it.
-    #[arg(long, env = "LANYARD_ADMIN_TOKEN_FILE")]
+    #[arg(long, env = "LANYARD_ADMIN_TOKEN_FILE", requires_all = ["admin_url", "issuer"])]
     admin_token_file: Option<PathBuf>,
     /// The `lanyard` program; default: beside this program, else on the PATH.
     #[arg(long, env = "LANYARD_PROGRAM")]
@@ -61,7 +62,7 @@ pub struct Broker {
     token: Secret,
     http: reqwest::Client,
     // Ended when this is dropped.
-    process: Option<(Child, tempfile::TempDir)>,
+    process: Option<Started>,
 }
 
 /// An identity made for a measurement.
@@ -135,6 +136,7 @@ impl Broker {
                     process: None,
                 })
             }
+            // Some of the three are refused where they are read.
             _ => Self::start(args, variables).await,
         }
     }
@@ -146,7 +148,7 @@ impl Broker {
             source,
         };
         let folder = tempfile::tempdir().map_err(unstartable)?;
-        let mut process = Command::new(&program)
+        let process = Command::new(&program)
             .args([
                 "dev",
                 "--json",
@@ -164,7 +166,9 @@ impl Broker {
             .kill_on_drop(true)
             .spawn()
             .map_err(unstartable)?;
-        let stdout = process.stdout.take().ok_or(BrokerError::NotReady)?;
+        let mut started = Started::new(process, Some(folder));
+        let stdout = started.process.stdout.take();
+        let stdout = stdout.ok_or(BrokerError::NotReady)?;
         let line = BufReader::new(stdout)
             .lines()
             .next_line()
@@ -178,25 +182,23 @@ impl Broker {
             admin_url: ready.admin_url,
             token: Secret::new(ready.admin_token),
             http: http()?,
-            process: Some((process, folder)),
+            process: Some(started),
         })
     }
 
     /// Processor time it has used; nothing of a broker that was not started here.
     pub fn processor_time(&self) -> Option<Duration> {
-        let (process, _) = self.process.as_ref()?;
-        ProcessorTime::of(process.id()?).used()
+        ProcessorTime::of(self.process()?).used()
     }
 
     /// Memory it has resident; nothing of a broker that was not started here.
     pub fn resident_bytes(&self) -> Option<u64> {
-        let (process, _) = self.process.as_ref()?;
-        resident_bytes(process.id()?)
+        resident_bytes(self.process()?)
     }
 
     /// Its process; nothing of a broker that was not started here.
     pub fn process(&self) -> Option<u32> {
-        self.process.as_ref()?.0.id()
+        self.process.as_ref()?.id()
     }
 
     /// Stops it as a frozen machine stops, until [`Broker::go_on`].
@@ -225,7 +227,7 @@ impl Broker {
 
     /// Where it keeps its data; nothing of a broker that was not started here.
     pub fn folder(&self) -> Option<&Path> {
-        self.process.as_ref().map(|(_, folder)| folder.path())
+        self.process.as_ref()?.folder()
     }
 
     /// Somebody who answers for identities.
@@ -408,4 +410,39 @@ pub(crate) fn beside_this_program() -> PathBuf {
         .and_then(|path| path.parent().map(|folder| folder.join("lanyard")))
         .filter(|path| path.exists())
         .unwrap_or_else(|| PathBuf::from("lanyard"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        _broker: BrokerArgs,
+    }
+
+    #[test]
+    fn a_running_broker_is_named_with_all_it_takes_or_not_at_all() {
+        let said = |arguments: &[&str]| {
+            let program = std::iter::once(&"loadtest");
+            let parsed = Arguments::try_parse_from(program.chain(arguments));
+            parsed.err().map(|error| error.to_string())
+        };
+        let url = ["--admin-url", "http://127.0.0.1:1"];
+        let issuer = ["--issuer", "http://127.0.0.1:2"];
+        let file = ["--admin-token-file", "token"];
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[url, issuer, file].concat()), None);
+        for (given, missing) in [
+            ([url, issuer], file[0]),
+            ([url, file], issuer[0]),
+            ([issuer, file], url[0]),
+        ] {
+            let said = said(&given.concat()).unwrap();
+            assert!(said.contains(missing), "{said}");
+        }
+    }
 }

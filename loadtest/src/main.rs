@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lanyard_loadtest::{
-    bench, drift_eval, drift_sim, fleet_rights, golden, replay, replay_policy, run, server,
+    bench, drift_eval, drift_sim, ended, fleet_rights, golden, replay, replay_policy, run, server,
 };
 
 /// Replays and measurements for Lanyard. Traffic goes to loopback only.
@@ -44,18 +44,18 @@ fn main() -> ExitCode {
     // A program may choose the process-wide TLS provider; a library may not. It fails only if chosen before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match arguments.command {
-        Command::Replay(args) => runtime().and_then(|runtime| runtime.block_on(replay::run(&args))),
-        Command::Bench(args) => runtime().and_then(|runtime| runtime.block_on(bench::run(&args))),
-        Command::Run(args) => runtime().and_then(|runtime| runtime.block_on(run::run(&args))),
-        Command::DriftEval(args) => drift_eval::run(&args),
-        Command::DriftSim(args) => drift_sim::run(&args),
-        Command::FleetRights(args) => fleet_rights::run(&args),
-        Command::Golden(args) => runtime().and_then(|runtime| runtime.block_on(golden::run(&args))),
-        Command::ReplayPolicy(args) => replay_policy::run(&args),
-        Command::Serve(args) => server::run(&args),
+        Command::Replay(args) => ended::unless_ended(replay::run(&args)),
+        Command::Bench(args) => ended::unless_ended(bench::run(&args)),
+        Command::Run(args) => ended::unless_ended(run::run(&args)),
+        Command::DriftEval(args) => drift_eval::run(&args).map(success),
+        Command::DriftSim(args) => drift_sim::run(&args).map(success),
+        Command::FleetRights(args) => fleet_rights::run(&args).map(success),
+        Command::Golden(args) => ended::unless_ended(golden::run(&args)),
+        Command::ReplayPolicy(args) => replay_policy::run(&args).map(success),
+        Command::Serve(args) => server::run(&args).map(success),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             explain(&*error);
             ExitCode::FAILURE
@@ -63,10 +63,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Box<dyn std::error::Error>> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?)
+const fn success(_done: ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 #[expect(

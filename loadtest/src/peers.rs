@@ -23,9 +23,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::load::{ProcessorTime, resident_bytes};
+use crate::started::Started;
 
 /// The slowest (Node, a fresh OpenBao) needs about two seconds here.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -64,25 +65,23 @@ pub enum Missing {
 pub struct Peer {
     /// Where it listens.
     pub address: SocketAddr,
-    process: Child,
-    // Its files, as long as it runs.
-    _folder: Option<tempfile::TempDir>,
+    started: Started,
 }
 
 impl Peer {
     /// Processor time it has used.
     pub fn processor_time(&self) -> Option<Duration> {
-        ProcessorTime::of(self.process.id()?).used()
+        ProcessorTime::of(self.started.id()?).used()
     }
 
     /// Its process, while it runs.
     pub fn process(&self) -> Option<u32> {
-        self.process.id()
+        self.started.id()
     }
 
     /// Memory it has resident.
     pub fn resident_bytes(&self) -> Option<u64> {
-        resident_bytes(self.process.id()?)
+        resident_bytes(self.started.id()?)
     }
 
     /// Starts a program and waits until something accepts connections there.
@@ -101,8 +100,7 @@ impl Peer {
             .map_err(|source| Missing::Start { name, source })?;
         let peer = Self {
             address,
-            process,
-            _folder: folder,
+            started: Started::new(process, folder),
         };
         let began = Instant::now();
         while TcpStream::connect(address).await.is_err() {

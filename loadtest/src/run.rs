@@ -24,6 +24,8 @@ use std::time::Duration;
 use crate::broker::BrokerArgs;
 use crate::load::machine_load;
 use crate::progress::Progress;
+use crate::writable;
+use clap::ValueEnum;
 use happening::Happening;
 use outcome::Outcome;
 use stage::{Sampler, Stage};
@@ -89,6 +91,12 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
+    /// As the command line has it.
+    fn word(self) -> String {
+        let named = self.to_possible_value();
+        named.map_or_else(String::new, |named| named.get_name().to_owned())
+    }
+
     /// What an attacker may cost others: twice the wait of one in a hundred, and 64 MiB.
     const fn is_attack(self) -> bool {
         matches!(
@@ -101,6 +109,9 @@ impl Scenario {
 /// Runs a scenario and prints what came of it.
 #[expect(clippy::print_stdout, reason = "the table is this command's answer")]
 pub async fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
+    if let Some(file) = &args.json {
+        writable::check_file(file)?;
+    }
     if let Some(load) = machine_load() {
         println!("note: {load} threads wanted to run on this machine when it began");
     }
@@ -136,7 +147,7 @@ pub async fn run(args: &RunArgs) -> Result<(), Box<dyn Error>> {
     };
     println!("{outcome}");
     if let Some(file) = &args.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&outcome.json())?)?;
+        writable::write(file, &serde_json::to_vec_pretty(&outcome.json())?)?;
     }
     Ok(())
 }

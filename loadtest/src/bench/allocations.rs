@@ -1,15 +1,19 @@
 //! Whether the path of a seen token allocates: counted by another program, whose allocator counts.
 
 use std::error::Error;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use lanyard_token::Algorithm;
+use tokio::process::Command;
 
+use super::Findings;
+use super::absent::Absent;
 use super::micro::COMMAND;
 use super::seen::Subject;
 use super::target::{Goal, Target};
 
 const PROGRAM: &str = "lanyard-allocations";
+const ID: &str = "P1-allocations";
 
 /// One token that was seen before, for whoever counts what its path does.
 pub struct SeenPath(Subject);
@@ -32,19 +36,24 @@ impl SeenPath {
 }
 
 /// Allocations of one call; nothing, and a word about it, when the program is not there.
-#[expect(clippy::print_stdout, reason = "what is missing is told aloud")]
-pub(super) fn measure() -> Result<Option<Target>, Box<dyn Error>> {
+pub(super) async fn measure(findings: &mut Findings) -> Result<(), Box<dyn Error>> {
     let program = std::env::current_exe()?.with_file_name(PROGRAM);
     if !program.exists() {
-        println!("missing: P1-allocations: build `{PROGRAM}` beside this program");
-        return Ok(None);
+        let why = format!("P1-allocations: build `{PROGRAM}` beside this program");
+        findings.missing.push(Absent::of(why, &[ID]));
+        return Ok(());
     }
-    let ran = Command::new(program).stdin(Stdio::null()).output()?;
+    let ran = Command::new(program)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
     if !ran.status.success() {
         return Err(format!("{PROGRAM} failed: {}", String::from_utf8_lossy(&ran.stderr)).into());
     }
     let counts = String::from_utf8(ran.stdout)?;
     let counts: Vec<f64> = counts.lines().map(str::parse).collect::<Result<_, _>>()?;
     let goal = Goal::AtMost(0.0);
-    Ok(Target::of("P1-allocations", "", COMMAND, goal, counts))
+    findings.add(Target::of(ID, "", COMMAND, goal, counts));
+    Ok(())
 }

@@ -4,10 +4,11 @@
 use serde::Serialize;
 
 use super::What;
+use super::absent::Absent;
 use super::target::Target;
 
 /// A target, the part of the benchmarks that measures it, and the unit of its figure.
-const ASKED: [(&str, What, &str); 29] = [
+const ASKED: [(&str, What, &str); 30] = [
     ("P1-hot", What::Micro, "x"),
     ("P1-10k", What::Micro, "x"),
     ("P1-100k", What::Micro, "x"),
@@ -19,6 +20,7 @@ const ASKED: [(&str, What, &str); 29] = [
     ("P5-flood", What::Micro, "x"),
     ("P6-rps", What::Gateway, "%"),
     ("P6-cpu", What::Gateway, "us"),
+    ("P6-cpu-ext-authz", What::Gateway, "x"),
     ("P8-openbao", What::Broker, "x"),
     ("P8-openbao-cpu", What::Broker, "x"),
     ("P8-oidc-provider", What::Broker, "x"),
@@ -61,7 +63,7 @@ pub(super) struct Unmeasured {
 }
 
 /// All that is asked for in its order, then what was measured besides.
-pub(super) fn all(ran: What, measured: &[Target], missing: &[String]) -> Vec<Listed> {
+pub(super) fn all(ran: What, measured: &[Target], missing: &[Absent]) -> Vec<Listed> {
     let mut listed: Vec<Listed> = ASKED
         .iter()
         .map(|(id, part, unit)| {
@@ -79,15 +81,26 @@ pub(super) fn all(ran: What, measured: &[Target], missing: &[String]) -> Vec<Lis
     listed
 }
 
+/// The targets of a part.
+pub(super) fn of(part: What) -> Vec<&'static str> {
+    let all = ASKED.iter().filter(|(_, asked, _)| part.includes(*asked));
+    all.map(|(id, ..)| *id).collect()
+}
+
 fn unmeasured(
     ran: What,
     (id, part, unit): (&'static str, What, &'static str),
-    missing: &[String],
+    missing: &[Absent],
 ) -> Unmeasured {
-    let reason = match (ran.includes(part), missing.is_empty()) {
-        (false, _) => "not a part of this run".to_owned(),
-        (true, true) => "no benchmark measures it yet".to_owned(),
-        (true, false) => missing.join("; "),
+    let reason = match ran.includes(part) {
+        false => "not a part of this run".to_owned(),
+        true => {
+            let mut reasons = missing.iter().filter_map(|absent| absent.reason_of(id));
+            reasons
+                .next()
+                .unwrap_or("this run gave no figure")
+                .to_owned()
+        }
     };
     Unmeasured {
         id,
@@ -127,11 +140,16 @@ mod tests {
 
     #[test]
     fn a_target_without_a_figure_is_null_and_says_why() {
-        let missing = ["OpenBao is not installed".to_owned()];
+        let missing = [
+            Absent::of("oidc-provider is not installed", &["P8-oidc-provider"]),
+            Absent::of("OpenBao is not installed", &["P8-openbao"]),
+        ];
         let listed = serde_json::to_value(all(What::Broker, &[], &missing)).unwrap();
         assert!(listed[0]["measured"].is_null());
         assert_eq!(listed[0]["reason"], "not a part of this run");
-        assert_eq!(listed[11]["id"], "P8-openbao");
-        assert_eq!(listed[11]["reason"], "OpenBao is not installed");
+        assert_eq!(listed[12]["id"], "P8-openbao");
+        assert_eq!(listed[12]["reason"], "OpenBao is not installed");
+        assert_eq!(listed[16]["id"], "P8-p99-fsync");
+        assert_eq!(listed[16]["reason"], "this run gave no figure");
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::absent::present;
 use super::curve::{Curve, Line};
 use super::target::{Goal, Target};
 use super::turns::{self, Case, Measured, Outcome, Turns, beside};
@@ -51,11 +52,23 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
     }
     let bare = peers::home(Kind::Mint, [""; 0]).await?;
     let mut missing = Vec::new();
-    let openbao = peers::openbao().await.map_err(|why| missing.push(why)).ok();
-    let oidc = peers::oidc_provider()
-        .await
-        .map_err(|why| missing.push(why))
-        .ok();
+    let openbao = present(
+        &mut missing,
+        peers::openbao().await,
+        &[BAO_LOGIN, BAO_LOOKUP],
+        &["P8-openbao", "P8-openbao-cpu", "P9-openbao", "P10-openbao"],
+    );
+    let oidc = present(
+        &mut missing,
+        peers::oidc_provider().await,
+        &[OIDC_TOKEN, OIDC_INTROSPECT],
+        &[
+            "P8-oidc-provider",
+            "P8-oidc-provider-cpu",
+            "P9-oidc-provider",
+            "P10-oidc-provider",
+        ],
+    );
 
     let ours = |name, questions: &[Question]| Case {
         name,

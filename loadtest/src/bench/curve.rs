@@ -2,6 +2,19 @@
 
 use serde::Serialize;
 
+use super::What;
+
+/// Every picture, and the part of the benchmarks that draws it.
+pub(super) const DRAWN: [(&str, What); 7] = [
+    ("gateway-connections", What::Gateway),
+    ("gateway-waits", What::Gateway),
+    ("broker-connections", What::Broker),
+    ("broker-policies", What::Broker),
+    ("revocation-waits", What::Revocation),
+    ("revocation-gateways", What::Revocation),
+    ("seen-tokens", What::Memory),
+];
+
 /// A picture's worth of figures.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Curve {

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::absent::present;
 use super::curve::{Curve, Line};
 use super::target::{Goal, Target};
 use super::turns::{self, Case, Measured, Outcome, Turns, beside};
@@ -46,18 +47,27 @@ pub(super) async fn measure(args: &BrokerArgs, turns: Turns) -> Result<Outcome, 
     let layer = Guarded::start(&broker, &owner, "bench-gateway").await?;
 
     let mut missing = Vec::new();
-    let mut present = |peer: Result<Peer, Missing>| peer.map_err(|why| missing.push(why)).ok();
+    let mut there = |name, peer: Result<Peer, Missing>| {
+        let targets: &[&'static str] = match name {
+            ENVOY | ENVOY_ASKS => &["P6-cpu-ext-authz"],
+            _ => &[],
+        };
+        present(&mut missing, peer, &[name], targets)
+    };
     let authn = |cache| Filter::JwtAuthn {
         issuer: &broker.issuer,
         jwks: &jwks,
         cache,
     };
-    let envoy = present(Envoy::start(Filter::None).await);
-    let envoy_jwt = present(Envoy::start(authn(false)).await);
-    let envoy_cache = present(Envoy::start(authn(true)).await);
-    let envoy_asks = present(Envoy::start(Filter::ExtAuthz(door.address)).await);
-    let nginx = present(peers::nginx(Auth::None).await);
-    let nginx_asks = present(peers::nginx(Auth::Request(door.address)).await);
+    let envoy = there(ENVOY, Envoy::start(Filter::None).await);
+    let envoy_jwt = there(ENVOY_JWT, Envoy::start(authn(false)).await);
+    let envoy_cache = there(ENVOY_CACHE, Envoy::start(authn(true)).await);
+    let envoy_asks = there(
+        ENVOY_ASKS,
+        Envoy::start(Filter::ExtAuthz(door.address)).await,
+    );
+    let nginx = there(NGINX, peers::nginx(Auth::None).await);
+    let nginx_asks = there(NGINX_ASKS, peers::nginx(Auth::Request(door.address)).await);
 
     let questions: Arc<[Question]> = Arc::from([question(&token)]);
     let mut cases = vec![

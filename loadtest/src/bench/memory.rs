@@ -79,7 +79,12 @@ fn tracked(tokens: usize) -> Result<Option<Target>, Box<dyn Error>> {
     }
     let each = (used - text as f64) / tokens.max(1) as f64;
     let goal = Goal::AtMost(384.0);
-    Ok(Target::of("P11-bytes", "B", COMMAND, goal, [each]))
+    Ok(Target::of("P11-bytes", "B", command(tokens), goal, [each]))
+}
+
+/// With the number that was measured.
+fn command(tokens: usize) -> String {
+    format!("{COMMAND} --tokens {tokens}")
 }
 
 fn resident() -> Option<u64> {

@@ -8,11 +8,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::absent::Absent;
 use super::asked::{self, Listed};
-use super::curve::Curve;
+use super::curve::{Curve, DRAWN};
 use super::target::Target;
 use super::turns::{self, Measured, Outcome};
 use super::{Findings, Ratio, What};
+use crate::writable;
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -26,7 +28,7 @@ pub(super) struct Report {
     /// What limits the figures, such as a smaller number than was asked for.
     pub(super) notes: Vec<String>,
     /// Peers that were not there, and why: their figures are missing.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: Vec<Absent>,
     /// Parts that did not get to their end, and why. What others found out is not lost with them.
     pub(super) broken: Vec<String>,
 }
@@ -37,7 +39,7 @@ struct Written<'a> {
     machine_load: Option<f64>,
     targets: Vec<Listed>,
     notes: &'a [String],
-    missing: &'a [String],
+    missing: Vec<String>,
     checks: &'a [Ratio],
     servers: &'a [Measured],
     curves: &'a [Curve],
@@ -55,7 +57,7 @@ impl Report {
             Ok(found) => take(self, found),
             Err(error) => {
                 let why = format!("`bench {}` did not get to its end: {error}", part.word());
-                self.missing.push(why.clone());
+                self.missing.push(Absent::of(why.clone(), &asked::of(part)));
                 self.broken.push(why);
             }
         }
@@ -63,8 +65,7 @@ impl Report {
 
     pub(super) fn add_servers(&mut self, outcome: Outcome) {
         turns::print(&outcome.measured);
-        self.missing
-            .extend(outcome.missing.iter().map(ToString::to_string));
+        self.missing.extend(outcome.missing);
         self.servers.extend(outcome.measured);
         self.targets.extend(outcome.targets);
         self.curves.extend(outcome.curves);
@@ -83,13 +84,19 @@ impl Report {
             machine_load: self.machine_load,
             targets: asked::all(ran, &self.targets, &self.missing),
             notes: &self.notes,
-            missing: &self.missing,
+            missing: self.said_missing().collect(),
             checks: &self.checks,
             servers: &self.servers,
             curves: &self.curves,
         };
-        std::fs::write(file, serde_json::to_vec_pretty(&written)?)?;
-        Ok(())
+        Ok(writable::write(
+            file,
+            &serde_json::to_vec_pretty(&written)?,
+        )?)
+    }
+
+    fn said_missing(&self) -> impl Iterator<Item = String> {
+        self.missing.iter().map(ToString::to_string)
     }
 
     /// A picture for each curve, and `report.md` which has them and the tables.
@@ -98,8 +105,8 @@ impl Report {
         for curve in &self.curves {
             picture::draw(&folder.join(format!("{}.svg", curve.id)), curve)?;
         }
-        std::fs::write(folder.join("report.md"), self.markdown(ran))?;
-        Ok(())
+        let file = folder.join("report.md");
+        Ok(writable::write(&file, self.markdown(ran).as_bytes())?)
     }
 
     fn markdown(&self, ran: What) -> String {
@@ -128,8 +135,18 @@ impl Report {
                 }
             }
         }
-        for note in self.notes.iter().chain(&self.missing) {
+        for note in self.notes.iter().cloned().chain(self.said_missing()) {
             line(format_args!("\n- {note}"));
+        }
+        if !self.checks.is_empty() {
+            line(format_args!(
+                "\n## Checks beside a baseline\n\n\
+                 | | ours, ns | baseline, ns | times cheaper, lowest | middle | highest |\n\
+                 | --- | --- | --- | --- | --- | --- |"
+            ));
+        }
+        for check in &self.checks {
+            line(format_args!("{}", check.row()));
         }
         if !self.servers.is_empty() {
             line(format_args!(
@@ -144,6 +161,17 @@ impl Report {
             line(format_args!(
                 "\n## {}\n\n![]({}.svg)",
                 curve.title, curve.id
+            ));
+        }
+        let drawn = |id: &str| self.curves.iter().any(|curve| curve.id == id);
+        let others: Vec<_> = DRAWN.iter().filter(|(id, _)| !drawn(id)).collect();
+        if !others.is_empty() {
+            line(format_args!("\n## Curves that are not in this report\n"));
+        }
+        for (id, part) in others {
+            let part = part.word();
+            line(format_args!(
+                "- `{id}`: `lanyard-loadtest bench {part} --svg DIR` draws it"
             ));
         }
         text
@@ -178,5 +206,18 @@ mod tests {
         assert!(target("P12-storm-p99-ms")["measured"].is_null());
         let reason = target("P12-storm-p99-ms")["reason"].as_str().unwrap();
         assert!(reason.contains("the broker went away"), "{reason}");
+    }
+
+    #[test]
+    fn the_report_for_people_has_the_checks_and_says_who_draws_the_curves() {
+        let report = Report {
+            checks: vec![Ratio::of("a seen token".to_owned(), &[(10.0, 40.0)])],
+            ..Report::default()
+        };
+        let text = report.markdown(What::Micro);
+        let row = "| a seen token | 10 | 40 | 4.0 | 4.0 | 4.0 |";
+        assert!(text.contains(row), "{text}");
+        let curve = "`gateway-waits`: `lanyard-loadtest bench gateway --svg DIR`";
+        assert!(text.contains(curve), "{text}");
     }
 }

@@ -18,6 +18,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::{Ratio, processor_time};
+use crate::progress::Progress;
 
 const ISSUER: &str = "https://broker.example";
 const AUDIENCE: &str = "https://orders.example";
@@ -36,7 +37,7 @@ const FIRST_NUMBER: u64 = 1_000;
 
 /// How many tokens take turns, and with which algorithm they are signed. What many tokens cost is the way to
 /// memory, and that is the same for both algorithms.
-const CASES: [(Algorithm, usize); 4] = [
+pub(super) const CASES: [(Algorithm, usize); 4] = [
     (Algorithm::Es256, 1),
     (Algorithm::EdDsa, 1),
     (Algorithm::EdDsa, 10_000),
@@ -44,10 +45,11 @@ const CASES: [(Algorithm, usize); 4] = [
 ];
 
 /// One ratio for each case.
-pub(super) fn measure(rounds: usize) -> Result<Vec<Ratio>, Box<dyn Error>> {
+pub(super) fn measure(rounds: usize, bar: &Progress) -> Result<Vec<Ratio>, Box<dyn Error>> {
     install_reference_provider();
     let mut ratios = Vec::new();
     for (algorithm, count) in CASES {
+        bar.begin(format!("{count} seen tokens, {algorithm}"));
         let subject = Subject::new(algorithm, count)?;
         let reference = Reference::new(&subject.issuer);
         // It works before it is measured.
@@ -73,6 +75,7 @@ pub(super) fn measure(rounds: usize) -> Result<Vec<Ratio>, Box<dyn Error>> {
             format!("seen token{tokens}, all checks, beside jsonwebtoken ({algorithm})"),
             &pairs,
         ));
+        bar.done();
     }
     Ok(ratios)
 }

@@ -1,5 +1,6 @@
 //! Figures beside what they are to reach.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -18,7 +19,7 @@ pub(super) struct Target {
     /// The highest of the rounds.
     pub(super) maximum: f64,
     /// What measures it again.
-    pub(super) command: &'static str,
+    pub(super) command: Cow<'static, str>,
     /// What was asked for.
     #[serde(skip)]
     pub(super) goal: Goal,
@@ -38,7 +39,7 @@ impl Target {
     pub(super) fn of(
         id: &'static str,
         unit: &'static str,
-        command: &'static str,
+        command: impl Into<Cow<'static, str>>,
         goal: Goal,
         rounds: impl IntoIterator<Item = f64>,
     ) -> Option<Self> {
@@ -50,7 +51,7 @@ impl Target {
         Some(Self {
             id,
             unit,
-            command,
+            command: command.into(),
             goal,
             measured: *values.get(values.len() / 2)?,
             minimum: *values.first()?,

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::absent::Absent;
 use super::curve::Curve;
 use super::target::Target;
 use crate::load::{Answers, Question, closed};
-use crate::peers::Missing;
 use crate::progress::Progress;
 
 /// What is asked of one server.
@@ -46,7 +46,7 @@ pub(super) struct Measured {
 pub(super) struct Outcome {
     pub(super) measured: Vec<Measured>,
     pub(super) targets: Vec<Target>,
-    pub(super) missing: Vec<Missing>,
+    pub(super) missing: Vec<Absent>,
     pub(super) curves: Vec<Curve>,
 }
 

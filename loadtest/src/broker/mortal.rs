@@ -10,17 +10,19 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Broker, BrokerError, Ready, beside_this_program, http};
+use crate::started::Started;
 
 /// The folder of the index, which is made anew from the log when it is missing.
 const INDEX: &str = "index";
 
 /// `lanyard dev`, again and again.
 pub struct Mortal {
+    // Before the folder: it is ended before that is removed.
+    started: Started,
     program: PathBuf,
     folder: TempDir,
     listen: String,
     admin_listen: String,
-    process: Child,
 }
 
 impl Mortal {
@@ -39,7 +41,7 @@ impl Mortal {
             folder,
             listen,
             admin_listen,
-            process,
+            started: Started::new(process, None),
         };
         let broker = mortal.door().await?;
         Ok((mortal, broker))
@@ -47,7 +49,7 @@ impl Mortal {
 
     /// Ends it as a power cut ends a process: without a word.
     pub async fn kill(&mut self) -> std::io::Result<()> {
-        self.process.kill().await
+        self.started.process.kill().await
     }
 
     /// Throws the index away, as if its disk had failed; only while it is dead.
@@ -58,16 +60,18 @@ impl Mortal {
     /// Starts it again; and its administrator's door, which has a new token.
     pub async fn revive(&mut self) -> Result<Broker, BrokerError> {
         let addresses = (self.listen.as_str(), self.admin_listen.as_str());
-        self.process =
+        let process =
             spawn(&self.program, &self.folder, addresses).map_err(|source| BrokerError::Start {
                 program: self.program.clone(),
                 source,
             })?;
+        self.started = Started::new(process, None);
         self.door().await
     }
 
     async fn door(&mut self) -> Result<Broker, BrokerError> {
-        let stdout = self.process.stdout.take().ok_or(BrokerError::NotReady)?;
+        let stdout = self.started.process.stdout.take();
+        let stdout = stdout.ok_or(BrokerError::NotReady)?;
         let mut lines = BufReader::new(stdout).lines();
         let line = lines.next_line().await.ok().flatten();
         let ready: Ready = line

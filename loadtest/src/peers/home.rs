@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::{Missing, Peer};
 use crate::server::Kind;
+use crate::started::Started;
 
 /// Starts one, with whatever else it needs to know.
 pub async fn home<S: AsRef<OsStr>>(
@@ -16,7 +17,7 @@ pub async fn home<S: AsRef<OsStr>>(
 ) -> Result<Peer, Missing> {
     let name = kind.word();
     let failed = |source| Missing::Start { name, source };
-    let mut process = Command::new(std::env::current_exe().map_err(failed)?)
+    let process = Command::new(std::env::current_exe().map_err(failed)?)
         .args(["serve", name])
         .args(arguments)
         .stdin(Stdio::null())
@@ -25,15 +26,13 @@ pub async fn home<S: AsRef<OsStr>>(
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let stdout = process.stdout.take().ok_or(Missing::NotReady(name))?;
+    let mut started = Started::new(process, None);
+    let stdout = started.process.stdout.take();
+    let stdout = stdout.ok_or(Missing::NotReady(name))?;
     let mut lines = BufReader::new(stdout).lines();
     let line = lines.next_line().await.map_err(failed)?;
     let address = line
         .and_then(|line| line.parse().ok())
         .ok_or(Missing::NotReady(name))?;
-    Ok(Peer {
-        address,
-        process,
-        _folder: None,
-    })
+    Ok(Peer { address, started })
 }

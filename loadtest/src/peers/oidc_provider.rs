@@ -36,18 +36,21 @@ pub async fn oidc_provider() -> Result<OidcProvider, Missing> {
     let failed = |source| Missing::Start { name: NAME, source };
     let address = free_address(NAME)?;
     // Node looks for packages beside the program.
-    let file = npm.join(format!("lanyard-{}.mjs", address.port()));
-    std::fs::write(&file, PROGRAM).map_err(failed)?;
+    let file = tempfile::Builder::new()
+        .prefix("lanyard-")
+        .suffix(".mjs")
+        .tempfile_in(&npm)
+        .map_err(failed)?;
+    std::fs::write(file.path(), PROGRAM).map_err(failed)?;
     let mut command = Command::new("node");
     command
-        .arg(&file)
+        .arg(file.path())
         .arg(address.port().to_string())
         .arg(AUDIENCE)
         .arg(SCOPE)
         .env("NODE_ENV", "production");
-    let started = Peer::start(NAME, command, address, None).await;
-    std::fs::remove_file(&file).map_err(failed)?;
-    let peer = started?;
+    let peer = Peer::start(NAME, command, address, None).await?;
+    file.close().map_err(failed)?;
     let host = format!("localhost:{}", address.port());
     let basic = [("authorization", "Basic Y2xpZW50OnNlY3JldA==")];
     let resource = url::form_urlencoded::byte_serialize(AUDIENCE.as_bytes()).collect::<String>();

@@ -47,6 +47,15 @@ impl Row<'_> {
         let (base, highest) = (self.base?, self.highest?);
         Some((highest as f64 - base as f64) / MIB)
     }
+
+    fn waits_within(&self) -> bool {
+        self.times() <= MOST_TIMES
+    }
+
+    /// Nothing where nobody knows.
+    fn memory_within(&self) -> Option<bool> {
+        Some(self.grown()? <= MOST_MIB)
+    }
 }
 
 impl Outcome {
@@ -70,6 +79,7 @@ impl Outcome {
     }
 
     pub(super) fn json(&self) -> Value {
+        let limited = self.scenario.is_attack();
         let doors = self.rows().map(|row| {
             json!({
                 "door": row.name,
@@ -79,6 +89,8 @@ impl Outcome {
                 "base_bytes": row.base,
                 "highest_bytes": row.highest,
                 "grown_mib": row.grown(),
+                "p99_within": limited.then(|| row.waits_within()),
+                "memory_within": limited.then(|| row.memory_within()).flatten(),
             })
         });
         let storms = self.happened.storms.iter().map(|(name, answers)| {
@@ -86,7 +98,8 @@ impl Outcome {
                    "broken": answers.broken})
         });
         json!({
-            "scenario": format!("{:?}", self.scenario),
+            "scenario": self.scenario.word(),
+            "limits": limited.then(|| json!({"p99_times": MOST_TIMES, "grown_mib": MOST_MIB})),
             "doors": doors.collect::<Vec<_>>(),
             "happened": storms.collect::<Vec<_>>(),
             "thrown_out": self.happened.slow.map(|(thrown_out, _)| thrown_out),
@@ -137,9 +150,10 @@ impl fmt::Display for Outcome {
                 let base = row.base.map_or(0.0, |base| base as f64 / MIB);
                 format!("{base:.1} MiB and {grown:+.1}")
             });
-            let within = row.times() <= MOST_TIMES && row.grown().unwrap_or(0.0) <= MOST_MIB;
+            let within = row.waits_within() && row.memory_within() != Some(false);
             let word = match (self.scenario.is_attack(), within) {
                 (false, _) => String::new(),
+                (true, true) if row.grown().is_none() => format!(" (within {MOST_TIMES} x)"),
                 (true, true) => format!(" (within {MOST_TIMES} x and {MOST_MIB} MiB)"),
                 (true, false) => format!(" (BEYOND {MOST_TIMES} x or {MOST_MIB} MiB)"),
             };

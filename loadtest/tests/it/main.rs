@@ -4,6 +4,7 @@
 
 mod drift_eval;
 mod drift_sim;
+mod ending;
 mod fleet_rights;
 mod golden;
 mod replay;

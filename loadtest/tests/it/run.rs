@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Built beside the tests when the whole workspace is tested.
-fn lanyard() -> Option<PathBuf> {
+pub(super) fn lanyard() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_BIN_EXE_lanyard-loadtest")).with_file_name("lanyard");
     if beside.exists() {
         return Some(beside);
@@ -70,6 +70,14 @@ fn good_callers_are_served_whatever_happens_beside_them() {
     ] {
         let told = run(&lanyard, scenario);
         assert_nobody_was_refused(&told);
+        assert_eq!(told["scenario"], scenario);
+        let limited = ["junk-flood", "cardinality-bomb", "slow-clients"].contains(&scenario);
+        assert_eq!(told["limits"]["p99_times"].is_f64(), limited, "{told}");
+        assert_eq!(
+            told["doors"][0]["p99_within"].is_boolean(),
+            limited,
+            "{told}"
+        );
         for storm in told["happened"].as_array().unwrap() {
             let came =
                 storm["as_expected"].as_u64().unwrap() + storm["otherwise"].as_u64().unwrap();

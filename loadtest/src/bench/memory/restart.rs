@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{ASKED, COMMAND};
+use super::{ASKED, command};
 use crate::bench::Findings;
 use crate::bench::target::{Goal, Target};
 use crate::broker::{Broker, BrokerArgs, Mortal};
@@ -48,7 +48,13 @@ pub(super) async fn measure(
         ),
     );
     let goal = Goal::AtMost(2.0);
-    findings.add(Target::of("P14-restart-s", "s", COMMAND, goal, seconds));
+    findings.add(Target::of(
+        "P14-restart-s",
+        "s",
+        command(tokens),
+        goal,
+        seconds,
+    ));
     Ok(())
 }
 

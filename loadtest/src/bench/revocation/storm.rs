@@ -26,6 +26,8 @@ const WITHIN: Duration = Duration::from_secs(1);
 const LEVEL_WITHIN: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8;
 const GATEWAYS: usize = 8;
+/// What is asked for.
+const ASKED: usize = 1_000_000;
 
 pub(super) async fn measure(
     broker: &Broker,
@@ -48,12 +50,13 @@ pub(super) async fn measure(
     fleet.come_back().await?;
     let missed = missed(&fleet, before, &all).await;
 
+    let command = format!("{} --nodes {nodes}", super::COMMAND);
     let millis = [told.millis_at(0.99)];
     let goal = Goal::AtMost(2_000.0);
     findings.add(Target::of(
         "P12-storm-p99-ms",
         "ms",
-        super::COMMAND,
+        command.clone(),
         goal,
         millis,
     ));
@@ -61,19 +64,17 @@ pub(super) async fn measure(
     findings.add(Target::of(
         "P12-storm-bytes",
         "B",
-        super::COMMAND,
+        command.clone(),
         goal,
         [bytes],
     ));
     let goal = Goal::AtMost(0.0);
     let count = [(missed + told.unheard) as f64];
-    findings.add(Target::of(
-        "P12-storm-missed",
-        "",
-        super::COMMAND,
-        goal,
-        count,
-    ));
+    findings.add(Target::of("P12-storm-missed", "", command, goal, count));
+    findings.note(
+        nodes < ASKED,
+        format!("storm: with {nodes} nodes and not {ASKED}, see --nodes"),
+    );
     findings.note(
         true,
         format!(
