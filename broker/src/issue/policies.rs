@@ -89,7 +89,7 @@ impl Issue {
         self.store
             .append(vec![activated(&bundle, by.clone())])
             .await?;
-        let warning = bundle.crowded();
+        let warning = joined(bundle.warnings());
         if let Some(warning) = &warning {
             tracing::warn!(name: "lanyard.policy.warned", "{warning}");
         }
@@ -171,9 +171,8 @@ impl Issue {
                 "nobody can mend the policies over the network at some hours (UTC: {closed}): {why}"
             )
         });
-        let warnings: Vec<String> = shut.into_iter().chain(bundle.crowded()).collect();
-        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        Ok((bundle, warning))
+        let warnings = shut.into_iter().chain(bundle.warnings()).collect();
+        Ok((bundle, joined(warnings)))
     }
 
     /// Refuses to begin with policies that lock out every administrator whom the roles that come with Lanyard would
@@ -225,4 +224,8 @@ fn activated(bundle: &Bundle, by: By) -> Event {
         policies: u32::try_from(bundle.rules().len()).unwrap_or(u32::MAX),
         by,
     }
+}
+
+fn joined(warnings: Vec<String>) -> Option<String> {
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }

@@ -251,6 +251,18 @@ impl Bundle {
         self.slices.within_reach()
     }
 
+    /// What whoever puts it in force should know, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        // Such a policy does nothing: whoever wrote it believes that it permits or forbids something.
+        let remarked = self.remarks.first().map(|first| {
+            let count = self.remarks.len();
+            format!(
+                "`lanyard policy check` says more about these policies ({count} in all): {first}"
+            )
+        });
+        self.crowded().into_iter().chain(remarked).collect()
+    }
+
     /// That a decision can come to look at too many, in words, and where most of them stand.
     pub fn crowded(&self) -> Option<String> {
         let within_reach = self.within_reach();

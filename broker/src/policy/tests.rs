@@ -240,6 +240,18 @@ fn policies_that_stand_too_close_together_are_told_with_their_slice() {
 }
 
 #[test]
+fn a_policy_that_applies_to_nothing_is_told_to_whoever_puts_it_in_force() {
+    let whole = r#"@id("a") forbid(principal, action in Lanyard::Action::"administer", resource);"#;
+    assert!(load(whole).unwrap().warnings().is_empty());
+    let idle = r#"@id("a") forbid(principal, action == Lanyard::Action::"administer", resource);"#;
+    let told = load(idle).unwrap().warnings().join("; ");
+    assert!(
+        told.contains("grant/policy.cedar:1") && told.contains("applicable action"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_policy_for_somebody_else_is_not_even_looked_at() {
     let bundle = load(
         r#"@id("a") permit(principal == Lanyard::Identity::"other", action == Lanyard::Action::"issue", resource);
