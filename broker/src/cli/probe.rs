@@ -94,6 +94,9 @@ async fn probe(args: &ProbeArgs, output: Output) -> Result<(), CliError> {
         .iter()
         .map(|url| Door::new(url.clone(), http.clone()))
         .collect();
+    for door in &doors {
+        door.is_guarded().await?;
+    }
     let mut measures = Measures::new();
     let mut due = interval(Duration::from_secs(args.interval));
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -32,6 +32,18 @@ impl Door {
         Self { url, http }
     }
 
+    /// Before all canaries: a door that lets in whoever comes refuses no canary either, which is no fault of a
+    /// revocation. One that does not answer now may be away for a moment.
+    pub(super) async fn is_guarded(&self) -> Result<(), CliError> {
+        match self.http.get(self.url.clone()).send().await {
+            Ok(answer) if answer.status().is_success() => Err(CliError::Usage(format!(
+                "`{}` lets in who has no token: this route is not behind a gateway, or its gateway does not guard it",
+                self.place()
+            ))),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Before: a door that is shut anyway, or missing, measures nothing.
     pub(super) async fn lets_in(&self, canary: &Canary) -> Result<(), CliError> {
         let status = self.ask(canary).await.map_err(|error| {

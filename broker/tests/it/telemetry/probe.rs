@@ -124,6 +124,22 @@ async fn a_broker_that_no_gateway_reads_has_no_latency_to_tell() {
     assert!(said.contains("no gateway was heard of"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_behind_no_gateway_is_a_usage_error_and_not_a_missed_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(&folder.path().join("data"));
+    // For everybody, with and without a token.
+    let url = format!(
+        "{}/.well-known/oauth-authorization-server",
+        dev.text("issuer")
+    );
+    let more = ["--count", "1", "--gateway", &url];
+    let (code, printed, said) = probe(&dev, folder.path(), &more, Vec::new()).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(printed, "");
+    assert!(said.contains("not behind a gateway"), "{said}");
+}
+
 #[test]
 fn a_canary_is_not_sent_where_others_read_along() {
     let folder = tempfile::tempdir().unwrap();
