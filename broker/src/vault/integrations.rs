@@ -214,11 +214,10 @@ impl Integrations {
 
     /// With the names of the integrations that there still are, instead of their numbers.
     pub fn named(&self, mut who: WhoView) -> WhoView {
-        for integration in who
-            .holders
-            .iter_mut()
-            .filter_map(|holder| holder.integration.as_mut())
-        {
+        let had = who.holders.iter_mut();
+        let had = had.filter_map(|holder| holder.integration.as_mut());
+        let used = who.users.iter_mut().map(|user| &mut user.integration);
+        for integration in had.chain(used) {
             let kept = integration.parse().ok().and_then(|id| self.state.get(id));
             if let Some(kept) = kept {
                 *integration = kept.integration.name().to_string();

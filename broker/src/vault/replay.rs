@@ -2,6 +2,7 @@
 
 use lanyard_token::{NodeId, Rev};
 
+use super::state::USED_AROUND;
 use super::view::WhoView;
 use super::{VaultError, VaultState};
 use crate::clock::UnixMillis;
@@ -16,6 +17,8 @@ pub(super) fn who(
     secret: NodeId,
     at: UnixMillis,
 ) -> Result<WhoView, VaultError> {
+    // Uses are told of afterwards. What else came since says of itself when that was.
+    let until = at.plus_millis(2 * USED_AROUND);
     let state = VaultState::of_one(secret);
     let mut after = Rev::ZERO;
     loop {
@@ -23,10 +26,10 @@ pub(super) fn who(
         let Some(last) = records.last() else { break };
         after = last.rev;
         // Records stand in the order of their times.
-        for record in records.iter().take_while(|record| record.at <= at) {
+        for record in records.iter().take_while(|record| record.at <= until) {
             state.take(record);
         }
-        if last.at > at {
+        if last.at > until {
             break;
         }
     }

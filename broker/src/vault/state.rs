@@ -16,17 +16,20 @@ use self::rows::Key;
 use super::VaultError;
 use super::lease::{LeaseRefused, may_be_leased, may_be_out};
 use super::name::name_or_mark;
-use super::usage::{Held, MOST_SPANS, Span, Spans};
+use super::usage::{Held, MOST_SPANS, Span, Spans, UsedBy};
 use super::versions::{self, MoveRefused, Wish};
-use super::view::{Exposure, Holder, SecretView, VersionView, WhoView};
+use super::view::{Exposure, Holder, SecretView, User, VersionView, WhoView};
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
-use crate::store::event::{Cause, Reference, RotationCause, Version, VersionState};
+use crate::store::event::{Cause, Reference, RotationCause, SecretUse, Version, VersionState};
 use crate::store::{DamagedRow, Event, Projection, Record, Row};
 
 /// Who is ended because it left its baseline may have copies of what it had within this time: an hour, in which a
 /// thief is noticed or has long had what there is.
 const LATELY: u64 = 60 * 60 * 1_000;
+
+/// How far from an instant a use still counts for it, in milliseconds.
+pub(super) const USED_AROUND: u64 = 60_000;
 
 /// The vault's projection of the log.
 #[derive(Default)]
@@ -46,6 +49,7 @@ struct Inner {
     secrets: BTreeMap<NodeId, SecretRecord>,
     by_name: HashMap<String, NodeId>,
     spans: HashMap<NodeId, Spans>,
+    uses: HashMap<NodeId, Spans<UsedBy>>,
     changed: BTreeSet<Key>,
     /// Versions that nobody has asked for by [`VaultState::take_unread`] yet.
     unread: BTreeSet<(NodeId, Version)>,
@@ -62,6 +66,7 @@ impl Default for Inner {
             secrets: BTreeMap::new(),
             by_name: HashMap::new(),
             spans: HashMap::new(),
+            uses: HashMap::new(),
             changed: BTreeSet::from([Key::Filled]),
             unread: BTreeSet::new(),
             exposes: false,
@@ -355,6 +360,13 @@ impl VaultState {
             )
             .collect();
         holders.sort_by_key(|holder| (holder.version, holder.identity, holder.from));
+        let used = inner.uses.get(&secret).map(|spans| spans.at(at));
+        let mut users: Vec<_> = used
+            .unwrap_or_else(|| Some(Vec::new()))?
+            .into_iter()
+            .map(|span| User::of(&span, inner.identities.get(&span.held.gateway)))
+            .collect();
+        users.sort_by_key(|user| (user.version, user.identity, user.first));
         Some(WhoView {
             secret,
             name: record.name.clone(),
@@ -362,6 +374,7 @@ impl VaultState {
             active: record.in_state_at(VersionState::Active, at).next(),
             draining: record.in_state_at(VersionState::Draining, at).collect(),
             holders,
+            users,
         })
     }
 
@@ -471,6 +484,9 @@ impl Inner {
                 }
             }
             Event::RotationQueued { secret, cause, .. } => self.expose(*secret, *cause, at),
+            Event::SecretUsed(used) if self.secrets.contains_key(&used.secret) => {
+                self.used(used, only);
+            }
             Event::SecretLeased {
                 secret,
                 version,
@@ -478,9 +494,8 @@ impl Inner {
                 until,
                 decided,
             } if self.secrets.contains_key(secret) => {
-                let most = only.map_or(MOST_SPANS, |_| usize::MAX);
                 let spans = self.spans.entry(*secret);
-                let spans = spans.or_insert_with(|| Spans::keeping(most));
+                let spans = spans.or_insert_with(|| Spans::keeping(most_spans(only)));
                 let held = Held {
                     to: *to,
                     version: *version,
@@ -494,6 +509,24 @@ impl Inner {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A use counts for a while before and after it.
+    fn used(&mut self, used: &SecretUse, only: Option<NodeId>) {
+        let by = UsedBy {
+            gateway: used.gateway,
+            version: used.version,
+            integration: used.integration,
+        };
+        let spans = self.uses.entry(used.secret);
+        let spans = spans.or_insert_with(|| Spans::keeping(most_spans(only)));
+        let since = UnixMillis(used.last_at.0.saturating_sub(USED_AROUND));
+        let taken = spans.take(by, since, used.last_at.plus_millis(USED_AROUND));
+        self.changed.insert(Key::Use(used.secret, taken.changed));
+        if let Some(forgotten) = taken.forgotten {
+            self.changed.insert(Key::Use(used.secret, forgotten));
+            self.changed.insert(Key::UseForgotten(used.secret));
         }
     }
 
@@ -565,9 +598,14 @@ impl Inner {
     }
 }
 
+/// Of one secret alone nothing is forgotten.
+fn most_spans(only: Option<NodeId>) -> usize {
+    only.map_or(MOST_SPANS, |_| usize::MAX)
+}
+
 impl Projection for VaultState {
     fn name(&self) -> &'static str {
-        "vault-v2"
+        "vault-v3"
     }
 
     fn apply(&self, record: &Record) {

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::store::event::{Cause, Identity, Kind, Reference};
+use crate::store::event::{Cause, Identity, Kind, Reference, SecretUse};
 use crate::store::log::{Log, LogConfig};
 use crate::store::memory::MemoryStore;
 use crate::store::{Appended, NodeNumbers, Projections, Record};
@@ -486,6 +486,50 @@ async fn who_had_which_version_is_known_for_every_instant() {
         "the first lease ended"
     );
     assert_eq!(at(200_000).await.unwrap().holders.len(), 0);
+}
+
+#[tokio::test]
+async fn who_used_a_version_around_an_instant_is_said_for_every_instant() {
+    let world = in_memory().await;
+    world.put("key", "one").await;
+    let secret = world.vault.find("key").unwrap();
+    let minute = |minutes: u64| NOW.plus_millis(minutes * 60_000);
+    let used = async |gateway: u64, version: u32, at: UnixMillis, calls: u64| {
+        let used = Event::SecretUsed(Box::new(SecretUse {
+            integration: NodeId::from_u64(9),
+            secret,
+            version: Version(version),
+            gateway: NodeId::from_u64(gateway),
+            boot: 1,
+            calls,
+            last_at: at,
+        }));
+        world.store.append(vec![used]).await.unwrap();
+    };
+    // One uses it all the time, as it tells each minute; the other one once, and tells of it later.
+    for n in 10..=60 {
+        world.clock.set(minute(n));
+        used(1, 1, minute(n), n).await;
+    }
+    used(2, 1, minute(20), 1).await;
+    let users = async |at: UnixMillis| {
+        let who = world.vault.who("key", at).await.unwrap();
+        let replayed = replay::who(&*world.store, secret, at).unwrap();
+        if at >= minute(58) || at < minute(9) {
+            assert_eq!(who, replayed, "the log says the same");
+        }
+        let users = who.users.into_iter();
+        users
+            .map(|user| (user.identity.as_u64(), user.first, user.last))
+            .collect::<Vec<_>>()
+    };
+    let always = (1, minute(10), minute(60));
+    let once = (2, minute(20), minute(20));
+    assert_eq!(users(minute(8)).await, []);
+    assert_eq!(users(minute(15)).await, [always]);
+    assert_eq!(users(minute(20)).await, [always, once]);
+    assert_eq!(users(minute(22)).await, [always]);
+    assert_eq!(users(minute(62)).await, []);
 }
 
 #[tokio::test]

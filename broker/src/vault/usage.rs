@@ -1,8 +1,11 @@
-//! Who had which version of a secret, and when: leases, joined into spans.
+//! Who had which version of a secret, and who used it, and when: leases and uses, joined into spans.
 //!
 //! Whoever uses a secret asks for it anew every minute, so a lease that begins before the last one of the
 //! same holder and version, for the same and permitted by the same, ended only makes it longer. A span therefore
 //! says as much as the leases it is made of, for every instant, in the space of one.
+//!
+//! A use has an instant and gateways tell of it afterwards, so it counts for a minute before and after: uses that follow one
+//! another within two are one span.
 //!
 //! *What is forgotten:* beyond [`MOST_SPANS`] of a secret, those that ended first. Up to when something is
 //! missing is remembered, and a question about the time before is answered from the log. *Why not every
@@ -31,26 +34,61 @@ pub struct Held {
     pub decided: Option<Box<LeasedFor>>,
 }
 
-/// Somebody had a version, without a break.
+/// Who used what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct UsedBy {
+    /// Which gateway.
+    pub gateway: NodeId,
+    /// Which version.
+    pub version: Version,
+    /// For which integration.
+    pub integration: NodeId,
+}
+
+/// What a span is about.
+pub(super) trait Of: Clone + Eq + std::hash::Hash {
+    fn version(&self) -> Version;
+    fn who(&self) -> NodeId;
+}
+
+impl Of for Held {
+    fn version(&self) -> Version {
+        self.version
+    }
+    fn who(&self) -> NodeId {
+        self.to
+    }
+}
+
+impl Of for UsedBy {
+    fn version(&self) -> Version {
+        self.version
+    }
+    fn who(&self) -> NodeId {
+        self.gateway
+    }
+}
+
+/// Somebody had or used a version, without a break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Span {
+pub struct Span<T = Held> {
     /// What, and who.
     #[serde(flatten)]
-    pub held: Held,
+    pub held: T,
     /// Since when.
     pub from: UnixMillis,
     /// Until when: the end of the last lease.
     pub until: UnixMillis,
-    /// How many leases it is made of.
+    /// How many leases, or tellings of use, it is made of.
     pub leases: u64,
 }
 
 /// The spans of one secret.
-pub(super) struct Spans {
+pub(super) struct Spans<T = Held> {
     most: usize,
-    spans: BTreeMap<u64, Span>,
+    spans: BTreeMap<u64, Span<T>>,
     /// The newest of each: the one that may become longer.
-    newest: HashMap<Held, u64>,
+    newest: HashMap<T, u64>,
     by_end: BTreeSet<(UnixMillis, u64)>,
     next: u64,
     /// Before this, something is missing.
@@ -63,7 +101,7 @@ pub(super) struct Taken {
     pub(super) forgotten: Option<u64>,
 }
 
-impl Spans {
+impl<T: Of> Spans<T> {
     pub(super) fn keeping(most: usize) -> Self {
         Self {
             most,
@@ -76,13 +114,15 @@ impl Spans {
     }
 
     /// A lease was given at `at`.
-    pub(super) fn take(&mut self, held: Held, at: UnixMillis, until: UnixMillis) -> Taken {
+    pub(super) fn take(&mut self, held: T, at: UnixMillis, until: UnixMillis) -> Taken {
         let open = self.newest.get(&held).copied();
         if let Some(number) = open
             && let Some(span) = self.spans.get_mut(&number)
             && at <= span.until
         {
             self.by_end.remove(&(span.until, number));
+            // What is told of may lie before what was told of first.
+            span.from = span.from.min(at);
             span.until = span.until.max(until);
             span.leases = span.leases.saturating_add(1);
             self.by_end.insert((span.until, number));
@@ -106,7 +146,7 @@ impl Spans {
     }
 
     /// As it was saved.
-    pub(super) fn put(&mut self, number: u64, span: Span) {
+    pub(super) fn put(&mut self, number: u64, span: Span<T>) {
         self.next = self.next.max(number.saturating_add(1));
         self.by_end.insert((span.until, number));
         let newest = self.newest.entry(span.held.clone()).or_insert(number);
@@ -128,18 +168,18 @@ impl Spans {
         let of_version = self
             .spans
             .values()
-            .filter(|span| span.held.version == version);
+            .filter(|span| span.held.version() == version);
         of_version.map(|span| span.until).max()
     }
 
     /// Until when a holder may use a version, at the latest; `None`: it never had it, as far as is known here.
     pub(super) fn until(&self, holder: NodeId, version: Version) -> Option<UnixMillis> {
-        let had = |span: &&Span| span.held.to == holder && span.held.version == version;
+        let had = |span: &&Span<T>| span.held.who() == holder && span.held.version() == version;
         let had = self.spans.values().filter(had);
         had.map(|span| span.until).max()
     }
 
-    pub(super) fn get(&self, number: u64) -> Option<&Span> {
+    pub(super) fn get(&self, number: u64) -> Option<&Span<T>> {
         self.spans.get(&number)
     }
 
@@ -147,12 +187,12 @@ impl Spans {
     pub(super) fn had_since(&self, holder: NodeId, since: UnixMillis) -> bool {
         self.spans
             .values()
-            .any(|span| span.held.to == holder && span.until > since)
+            .any(|span| span.held.who() == holder && span.until > since)
     }
 
     /// Who had it at an instant; `None`: that is not known here any more.
-    pub(super) fn at(&self, at: UnixMillis) -> Option<Vec<Span>> {
-        let had = |span: &&Span| span.from <= at && at < span.until;
+    pub(super) fn at(&self, at: UnixMillis) -> Option<Vec<Span<T>>> {
+        let had = |span: &&Span<T>| span.from <= at && at < span.until;
         (at >= self.forgotten).then(|| self.spans.values().filter(had).cloned().collect())
     }
 

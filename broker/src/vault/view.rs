@@ -3,7 +3,8 @@
 use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::usage::Held;
+use super::state::USED_AROUND;
+use super::usage::{Held, Span, UsedBy};
 use crate::clock::UnixMillis;
 use crate::crypto::DataKeyId;
 use crate::store::event::{ContentHash, Reference, RotationCause, Version, VersionState};
@@ -77,6 +78,39 @@ pub struct WhoView {
     pub draining: Vec<Version>,
     /// Who had one.
     pub holders: Vec<Holder>,
+    /// Who used one within a minute of then, as gateways told.
+    pub users: Vec<User>,
+}
+
+/// A gateway used a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Which gateway.
+    pub identity: NodeId,
+    /// By name.
+    pub gateway: String,
+    /// Which version.
+    pub version: Version,
+    /// For which integration, by number or name.
+    pub integration: String,
+    /// The first use that was told of, of those that follow one another within two minutes.
+    pub first: UnixMillis,
+    /// And the last.
+    pub last: UnixMillis,
+}
+
+impl User {
+    pub(super) fn of(span: &Span<UsedBy>, name: Option<&String>) -> Self {
+        let by = span.held;
+        Self {
+            identity: by.gateway,
+            gateway: name.map_or_else(|| by.gateway.to_string(), Clone::clone),
+            version: by.version,
+            integration: by.integration.to_string(),
+            first: span.from.plus_millis(USED_AROUND),
+            last: UnixMillis(span.until.0.saturating_sub(USED_AROUND)),
+        }
+    }
 }
 
 /// Somebody had a version.

@@ -278,12 +278,22 @@ fn who(answer: &Value) -> String {
             format!("{head}\n{}", output::table(holders, &columns))
         }
     };
+    let used = match items(answer, "users") {
+        [] => format!("{had}\n\nnobody told of using one within a minute of then"),
+        users => {
+            let columns = ["gateway", "integration", "version", "first", "last"];
+            format!(
+                "{had}\n\nused within a minute of then\n{}",
+                output::table(users, &columns)
+            )
+        }
+    };
     match items(answer, "uses") {
-        [] => had,
+        [] => used,
         uses => {
             let columns = ["gateway", "integration", "version", "calls", "last_at"];
             format!(
-                "{had}\n\nused until now, whenever they had it\n{}",
+                "{used}\n\nused until now, whenever they had it\n{}",
                 output::table(uses, &columns)
             )
         }

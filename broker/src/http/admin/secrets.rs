@@ -149,7 +149,7 @@ async fn transfer(
 struct Who {
     #[serde(flatten)]
     view: WhoView,
-    /// Uses are not told instant by instant: they are those until now, whenever `at` is.
+    /// How often, until now, whenever `at` is.
     uses_until: UnixMillis,
     uses: Vec<UseView>,
 }

@@ -9,7 +9,7 @@ use super::record::SecretRecord;
 use crate::clock::UnixMillis;
 use crate::store::event::Version;
 use crate::store::{DamagedRow, Row};
-use crate::vault::usage::{MOST_SPANS, Spans};
+use crate::vault::usage::{MOST_SPANS, Spans, UsedBy};
 
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub(super) enum Key {
     Version(NodeId, Version),
     Span(NodeId, u64),
     Forgotten(NodeId),
+    Use(NodeId, u64),
+    UseForgotten(NodeId),
 }
 
 impl Inner {
@@ -45,6 +47,8 @@ impl Inner {
             Key::Version(id, version) => self.secrets.get(&id)?.version(version).and_then(json),
             Key::Span(id, number) => self.spans.get(&id)?.get(number).and_then(json),
             Key::Forgotten(id) => json(&self.spans.get(&id)?.forgotten()),
+            Key::Use(id, number) => self.uses.get(&id)?.get(number).and_then(json),
+            Key::UseForgotten(id) => json(&self.uses.get(&id)?.forgotten()),
         }
     }
 
@@ -73,12 +77,22 @@ impl Inner {
                 let until: UnixMillis = read(value)?;
                 self.spans_of(id).set_forgotten(until);
             }
+            Key::Use(id, number) => self.uses_of(id).put(number, read(value)?),
+            Key::UseForgotten(id) => {
+                let until: UnixMillis = read(value)?;
+                self.uses_of(id).set_forgotten(until);
+            }
         }
         Ok(())
     }
 
     fn spans_of(&mut self, id: NodeId) -> &mut Spans {
         let spans = self.spans.entry(id);
+        spans.or_insert_with(|| Spans::keeping(MOST_SPANS))
+    }
+
+    fn uses_of(&mut self, id: NodeId) -> &mut Spans<UsedBy> {
+        let spans = self.uses.entry(id);
         spans.or_insert_with(|| Spans::keeping(MOST_SPANS))
     }
 }
@@ -93,6 +107,8 @@ impl Key {
             Self::Version(id, version) => (b'v', id, version.0.to_be_bytes().to_vec()),
             Self::Span(id, number) => (b'w', id, number.to_be_bytes().to_vec()),
             Self::Forgotten(id) => (b'x', id, Vec::new()),
+            Self::Use(id, number) => (b'y', id, number.to_be_bytes().to_vec()),
+            Self::UseForgotten(id) => (b'z', id, Vec::new()),
         };
         let mut bytes = vec![letter];
         bytes.extend_from_slice(&id.as_u64().to_be_bytes());
@@ -114,6 +130,8 @@ impl Key {
             b'v' => Self::Version(id, Version(u32::from_be_bytes(rest.try_into().ok()?))),
             b'w' => Self::Span(id, u64::from_be_bytes(rest.try_into().ok()?)),
             b'x' => Self::Forgotten(id),
+            b'y' => Self::Use(id, u64::from_be_bytes(rest.try_into().ok()?)),
+            b'z' => Self::UseForgotten(id),
             _ => return None,
         })
     }
