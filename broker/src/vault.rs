@@ -324,7 +324,9 @@ impl Vault {
         let reason = reason.map(plain_reason).transpose()?;
         let _changing = self.changing.lock().await;
         let secret = self.find(secret)?;
-        self.is_left_alone(secret)?;
+        if !self.is_beside_an_exchange(secret, wish) {
+            self.is_left_alone(secret)?;
+        }
         let moves = self.state.plan(secret, wish)?;
         self.is_no_known_leak(secret, wish)?;
         self.write_moves(secret, &moves, by, reason).await?;
@@ -340,6 +342,16 @@ impl Vault {
                 rotation,
             }),
         }
+    }
+
+    /// What is retired and is neither of the two that an exchange is about is none of its business.
+    fn is_beside_an_exchange(&self, secret: NodeId, wish: Wish) -> bool {
+        let Wish::Retire(version) = wish else {
+            return false;
+        };
+        let under = self.rotations.under_way(secret);
+        let under = under.and_then(|rotation| self.rotations.rotation(rotation));
+        under.is_some_and(|under| !under.rotation.is_about(version))
     }
 
     /// What was found elsewhere before anybody used it need not come into force. One that was in force may again, since it

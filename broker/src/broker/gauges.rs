@@ -47,4 +47,14 @@ pub(super) fn register(pulse: &Pulse) {
         .with_description("Secrets that are due to be exchanged and cannot be")
         .with_callback(move |observer| observer.observe(waiting().kept_waiting, &[]))
         .build();
+    let ended = Arc::clone(pulse);
+    meter
+        .u64_observable_counter("lanyard.rotations.ended")
+        .with_description("Exchanges of secrets that ended since the log began, by outcome")
+        .with_callback(move |observer| {
+            for (outcome, count) in ended().ended {
+                observer.observe(count, &[KeyValue::new("lanyard.outcome", outcome.word())]);
+            }
+        })
+        .build();
 }

@@ -193,6 +193,7 @@ fn text(status: StatusCode, text: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::rotate::machine::Outcome;
     use axum::body::Body;
     use http::Request;
     use http_body_util::BodyExt;
@@ -239,6 +240,7 @@ mod tests {
             under_way: [("draining", 2)].into(),
             alarmed: 1,
             kept_waiting: 0,
+            ended: vec![(Outcome::Rotated, 3)],
         })
     }
 
@@ -267,6 +269,7 @@ mod tests {
             "lanyard_rotations{step=\"draining\"} 2",
             "lanyard_rotations_alarmed 1",
             "lanyard_rotations_kept_waiting 0",
+            "lanyard_rotations_ended_total{outcome=\"rotated\"} 3",
             "lanyard_tokens_issued_total 1",
             "lanyard_refused_total{reason=\"no_token\"} 1",
             "lanyard_feed_readers 3",

@@ -29,7 +29,7 @@ pub use identity::{Identity, Kind, Pinned};
 pub use integrations::{KeptIntegration, SecretUse, WrittenIntegration};
 pub use issued::{AskedFor, Decided, Denial, Grant, IssuedToken, Used, UsedOperation};
 pub use rotations::{
-    Alarm, Call, Creation, Fact, Known, RotationBegun, RotationCause, RotationPlan, Rules,
+    Alarm, Call, Creation, Fact, Known, RotationBegun, RotationCause, RotationPlan, Rules, Unfit,
 };
 pub use secrets::{LeasedFor, Reference, SecretVersion, Version, VersionState};
 pub use signing::SigningKey;

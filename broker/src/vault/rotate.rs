@@ -22,6 +22,7 @@ pub mod machine;
 mod patience;
 mod plan;
 pub mod postgres;
+mod running;
 mod shared;
 pub mod state;
 #[cfg(test)]
@@ -31,8 +32,7 @@ mod told;
 mod turns;
 mod view;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lanyard_token::NodeId;
@@ -46,6 +46,7 @@ use self::hurry::rules_for;
 use self::journal::LogJournal;
 use self::machine::{Alarm, Answer, Creation, Fact, Known};
 use self::patience::{About, Patience};
+use self::running::{Going, Running, tell_of_a_panic};
 use self::state::RotationState;
 use self::turns::Turns;
 use super::integrations::IntegrationState;
@@ -59,8 +60,7 @@ pub use plan::{NewPlan, USUAL_RULES, Written};
 pub use view::{KeptWaiting, PlanView, RotationView};
 
 /// How often it is looked whether something is due.
-const LOOK: Duration = Duration::from_millis(LOOK_MILLIS);
-const LOOK_MILLIS: u64 = 1_000;
+const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked what is due when nothing happens, in milliseconds: as often as somebody is told what cannot begin.
 const EACH_MINUTE: u64 = 60_000;
 
@@ -135,12 +135,10 @@ pub struct Rotations {
     /// Knows who used what.
     integrations: Arc<IntegrationState>,
     outside: Caller,
-    running: Mutex<HashSet<NodeId>>,
+    running: Running,
     kept_waiting: Mutex<Waiting>,
     turns: Arc<Turns>,
     wake: Notify,
-    /// Counts who was told to try again at once.
-    again: tokio::sync::watch::Sender<u64>,
 }
 
 impl Rotations {
@@ -156,11 +154,10 @@ impl Rotations {
             state,
             integrations,
             outside,
-            running: Mutex::default(),
+            running: Running::default(),
             kept_waiting: Mutex::default(),
             turns: Arc::default(),
             wake: Notify::new(),
-            again: tokio::sync::watch::channel(0).0,
         }
     }
 
@@ -187,11 +184,13 @@ impl Rotations {
             .await?;
         let _changing = self.vault.changing.lock().await;
         self.is_left_alone(id)?;
-        // As it is now: somebody may have put another version meanwhile, or planned otherwise.
+        // As it is now: somebody may have put another version meanwhile, planned otherwise, or given one of them away.
         if self.planned(id)? != plan {
             let why = "the plan was changed meanwhile: ask again";
             return Err(Unsuitable::Settings(why.to_owned()).into());
         }
+        self.is_managed_by_its_own(&plan)?;
+        self.is_nobody_elses(&plan)?;
         let (creation, old) = self.starting_point(id, &*driver)?;
         let rotation = self.vault.store.nodes().next();
         let begun = Event::RotationBegun(Box::new(RotationBegun {
@@ -228,28 +227,17 @@ impl Rotations {
     pub async fn abort(&self, rotation: &str, by: By) -> Result<RotationView, RotateError> {
         let id = self.find(rotation)?;
         let journal = self.journal(id, by)?;
-        if !journal.rotation().can_be_abandoned() {
+        if !journal.abandon().await? {
             return Err(RotateError::TooLate(id));
         }
-        journal
-            .record(Fact::Abandoned, None)
-            .await
-            .map_err(|_| RotateError::Unknown(rotation.to_owned()))?;
         self.retry(rotation)
     }
 
     /// Does not wait any longer for the next try.
     pub fn retry(&self, rotation: &str) -> Result<RotationView, RotateError> {
         let view = self.show(rotation)?;
-        self.begin_again();
+        self.running.begin_again(self.find(rotation)?);
         Ok(view)
-    }
-
-    /// Whatever is under way goes on from its facts, by its plan as it is now.
-    fn begin_again(&self) {
-        self.again
-            .send_modify(|count| *count = count.wrapping_add(1));
-        self.wake.notify_one();
     }
 
     /// All that is known, newest first.
@@ -269,24 +257,26 @@ impl Rotations {
 
     /// Carries on what was begun and begins what is due, until it is stopped. What a third party is asked holds up neither.
     pub async fn run(self: Arc<Self>, stopped: impl Future<Output = ()>) {
-        let (mut tasks, mut beginning) = (JoinSet::new(), JoinSet::new());
+        let (mut tasks, mut beginning, mut urgent) =
+            (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let (mut looked, mut is_asked) = (UnixMillis(0), false);
         tokio::pin!(stopped);
         loop {
             for rotation in self.state.all_under_way() {
-                if self.running().insert(rotation) {
+                if let Some(going) = self.running.begin(rotation) {
                     let this = Arc::clone(&self);
-                    tasks.spawn(async move {
-                        this.carry_on(rotation).await;
-                        this.running().remove(&rotation);
-                    });
+                    tasks.spawn(async move { this.carry_on(rotation, going).await });
                 }
             }
             let now = self.vault.clock.now();
-            let rested = now.millis_since(looked);
-            let is_time = rested >= EACH_MINUTE || (is_asked && rested >= LOOK_MILLIS);
-            if is_time && beginning.is_empty() {
-                (looked, is_asked) = (now, false);
+            // Whoever may have a copy does not wait until all that is due was asked for.
+            if is_asked && urgent.is_empty() {
+                is_asked = false;
+                let this = Arc::clone(&self);
+                urgent.spawn(async move { this.begin_what_is_urgent(now).await });
+            }
+            if now.millis_since(looked) >= EACH_MINUTE && beginning.is_empty() {
+                looked = now;
                 let this = Arc::clone(&self);
                 beginning.spawn(async move { this.begin_what_is_due(now).await });
             }
@@ -299,28 +289,30 @@ impl Rotations {
                 () = self.wake.notified() => {}
                 () = self.vault.state.exposes() => is_asked = true,
                 () = tokio::time::sleep(LOOK) => {}
-                Some(_) = tasks.join_next() => {}
-                Some(_) = beginning.join_next() => {}
+                Some(ended) = tasks.join_next() => tell_of_a_panic(ended),
+                Some(ended) = beginning.join_next() => tell_of_a_panic(ended),
+                Some(ended) = urgent.join_next() => tell_of_a_panic(ended),
             }
         }
     }
 
     /// Until it is over, whatever comes in between.
-    async fn carry_on(&self, rotation: NodeId) {
+    async fn carry_on(&self, rotation: NodeId, mut going: Going) {
         // What an earlier process could not do counts too.
         let left = self.state.rotation(rotation);
         let left_at = left.and_then(|under| under.rotation.due_since());
         let mut patience = Patience::since(left_at);
-        let mut again = self.again.subscribe();
         loop {
-            again.mark_unchanged();
-            let halted = tokio::select! {
-                ended = self.try_to_carry_on(rotation, &mut patience) => match ended {
-                    Ok(()) => return,
-                    Err(halted) => halted,
-                },
-                // Somebody cannot wait: from the facts, at once.
-                _ = again.changed() => continue,
+            let halted = match self
+                .try_to_carry_on(rotation, &mut patience, &mut going)
+                .await
+            {
+                Ok(()) => return,
+                Err(Halted::Again) => {
+                    going.again.mark_unchanged();
+                    continue;
+                }
+                Err(halted) => halted,
             };
             tracing::warn!(
                 %rotation,
@@ -328,7 +320,7 @@ impl Rotations {
                 "a rotation does not get on"
             );
             let now = self.vault.clock.now();
-            let pause = patience.wear(About::Steps, &halted.to_string(), now);
+            let pause = patience.wear(About::Steps, &halted.to_string(), now, now);
             if let Some(why) = patience.is_over(now)
                 && let Ok(journal) = self.journal(rotation, By::Broker)
                 && !journal.rotation().is_known_to_stand()
@@ -341,7 +333,7 @@ impl Rotations {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {}
-                _ = again.changed() => {}
+                _ = going.again.changed() => {}
             }
         }
     }
@@ -350,6 +342,7 @@ impl Rotations {
         &self,
         rotation: NodeId,
         patience: &mut Patience,
+        going: &mut Going,
     ) -> Result<(), Halted> {
         let missing = |error: RotateError| Halted::Missing(error.to_string());
         let journal = self.journal(rotation, By::Broker).map_err(missing)?;
@@ -358,8 +351,12 @@ impl Rotations {
         let longest_call = journal.begun.rules.call;
         let driver = self.driver(&plan, longest_call).map_err(missing)?;
         loop {
-            let _turn = self.turn(&journal).await?;
-            match drive(&journal, &*driver, &*self.vault.clock, patience).await {
+            let _turn = tokio::select! {
+                turn = self.turn(&journal) => turn?,
+                Ok(()) = going.again.changed() => return Err(Halted::Again),
+            };
+            let clock = &*self.vault.clock;
+            match drive(&journal, &*driver, clock, patience, &mut going.again).await {
                 Err(Halted::GivesWay) => {}
                 ended => return ended,
             }
@@ -431,9 +428,5 @@ impl Rotations {
     fn find(&self, rotation: &str) -> Result<NodeId, RotateError> {
         let unknown = || RotateError::Unknown(rotation.chars().take(64).collect());
         rotation.parse().map_err(|_| unknown())
-    }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<NodeId>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,9 @@
 //! A secret's name is a label here, the only one that somebody chooses: an administrator does, its alphabet is small, and
 //! the number of series is bounded.
 
+use std::sync::atomic::Ordering;
+
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -14,6 +17,7 @@ pub(super) struct Gauges {
     under_way: Family<[(&'static str, &'static str); 1], Gauge>,
     alarmed: Gauge,
     kept_waiting: Gauge,
+    ended: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Gauges {
@@ -23,6 +27,7 @@ impl Gauges {
             under_way: Family::default(),
             alarmed: Gauge::default(),
             kept_waiting: Gauge::default(),
+            ended: Family::default(),
         };
         registry.register_with_unit(
             "secret_age",
@@ -45,6 +50,11 @@ impl Gauges {
             "Secrets that are due to be exchanged and cannot be",
             gauges.kept_waiting.clone(),
         );
+        registry.register(
+            "rotations_ended",
+            "Exchanges of secrets that ended since the log began, by outcome",
+            gauges.ended.clone(),
+        );
         gauges
     }
 
@@ -63,5 +73,11 @@ impl Gauges {
         }
         self.alarmed.set(number(health.alarmed));
         self.kept_waiting.set(number(health.kept_waiting));
+        for (outcome, count) in &health.ended {
+            let label = [("outcome", outcome.word())];
+            let counter = self.ended.get_or_create(&label);
+            // The log has counted them.
+            counter.inner().store(*count, Ordering::Relaxed);
+        }
     }
 }

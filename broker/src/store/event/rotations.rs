@@ -134,6 +134,8 @@ pub enum Fact {
     Proved,
     /// The new one never worked: it goes, and another is made.
     Disproved,
+    /// The new one must not come into force, whether it works or not: it goes, and another is made.
+    Unfit { why: Unfit },
     /// A credential that cannot be right was refused, so that letting one in means something.
     Discerned,
     /// From here on the new one is in force.
@@ -179,6 +181,7 @@ impl Fact {
             Self::Cleared { .. } => "cleared",
             Self::Proved => "proved",
             Self::Disproved => "disproved",
+            Self::Unfit { why } => why.word(),
             Self::Discerned => "discerned",
             Self::Published => "published",
             Self::Overlapped => "overlapped",
@@ -206,9 +209,30 @@ impl Fact {
                 | Self::Lost { .. }
                 | Self::Alarmed { .. }
                 | Self::Disproved
+                | Self::Unfit { .. }
                 | Self::Undead
                 | Self::Hurried { .. }
         )
+    }
+}
+
+/// Why a new credential is of no use to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unfit {
+    /// It was found somewhere before anybody got it.
+    Leaked,
+    /// It did not come back from disk as it was written.
+    NotReadBack,
+}
+
+impl Unfit {
+    /// As telemetry names it: one of a closed set.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Leaked => "leaked",
+            Self::NotReadBack => "not_read_back",
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use futures::StreamExt;
 use lanyard_token::NodeId;
 
 use super::due::due;
+use super::hurry::is_urgent;
+use super::state::Under;
 use super::{KeptWaiting, RotateError, Rotations};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, RotationCause, Version, VersionState};
@@ -22,44 +24,77 @@ pub(super) type Waiting = BTreeMap<(NodeId, Option<Version>), KeptWaiting>;
 impl Rotations {
     /// Begins all of it, and says what cannot begin.
     pub(super) async fn begin_what_is_due(&self, now: UnixMillis) {
-        let mut kept_waiting = Waiting::new();
+        let mut kept_waiting = self.begin(self.what_is_due(now), now).await;
+        self.keep_in_view(&mut kept_waiting);
+        *self.kept_waiting() = kept_waiting;
+    }
+
+    /// Begins what somebody may have a copy of, beside whatever else is being begun.
+    pub(super) async fn begin_what_is_urgent(&self, now: UnixMillis) {
+        let mut due_now = self.what_is_due(now);
+        due_now.retain(|(_, cause)| is_urgent(*cause));
+        let mut more = Waiting::new();
+        self.keep_in_view(&mut more);
+        self.kept_waiting().append(&mut more);
+        let mut more = self.begin(due_now, now).await;
+        self.kept_waiting().append(&mut more);
+    }
+
+    /// What is due and not under way, the urgent first.
+    fn what_is_due(&self, now: UnixMillis) -> Vec<(SecretView, RotationCause)> {
         let mut due_now = Vec::new();
         for plan in self.state.plans() {
             let Ok(view) = self.vault.shown(plan.secret) else {
                 continue;
             };
-            if self.state.under_way(plan.secret).is_some() {
-                self.keep_reverted_waiting(&view, &mut kept_waiting);
-            } else if let Some(cause) = due(&plan, &view, now) {
+            if self.state.under_way(plan.secret).is_none()
+                && let Some(cause) = due(&plan, &view, self.state.last_over(plan.secret), now)
+            {
                 due_now.push((view, cause));
             }
         }
+        due_now.sort_by_key(|(_, cause)| !is_urgent(*cause));
+        due_now
+    }
+
+    /// Begins these; gives back those that cannot begin.
+    async fn begin(&self, due_now: Vec<(SecretView, RotationCause)>, now: UnixMillis) -> Waiting {
+        let mut kept_waiting = Waiting::new();
         let begun = futures::stream::iter(due_now).map(async |(view, cause)| {
             let begun = self.rotate(&view.name, cause, By::Broker).await;
             (view, cause, begun)
         });
         let mut begun = std::pin::pin!(begun.buffer_unordered(AT_ONCE));
         while let Some((view, cause, begun)) = begun.next().await {
-            if let Err(error) = begun {
-                tracing::error!(
-                    secret = view.name, cause = cause.word(), %error,
-                    "a secret is due and cannot be exchanged"
-                );
-                let known = self.kept_waiting().get(&(view.id, None)).cloned();
-                let waiting = KeptWaiting {
-                    secret: view.name,
-                    cause,
-                    since: known.map_or(now, |known| known.since),
-                    why: error.to_string(),
-                };
-                kept_waiting.insert((view.id, None), waiting);
+            match begun {
+                // Somebody else began it meanwhile.
+                Ok(_) | Err(RotateError::UnderWay { .. }) => {}
+                Err(error) => {
+                    tracing::error!(
+                        secret = view.name, cause = cause.word(), %error,
+                        "a secret is due and cannot be exchanged"
+                    );
+                    let known = self.kept_waiting().get(&(view.id, None)).cloned();
+                    let waiting = KeptWaiting {
+                        secret: view.name,
+                        cause,
+                        since: known.map_or(now, |known| known.since),
+                        why: error.to_string(),
+                    };
+                    kept_waiting.insert((view.id, None), waiting);
+                }
             }
         }
+        kept_waiting
+    }
+
+    /// What no exchange that could begin now would end.
+    fn keep_in_view(&self, kept_waiting: &mut Waiting) {
         for view in self.vault.list() {
-            self.keep_unplanned_waiting(&view, &mut kept_waiting);
-            self.keep_found_waiting(&view, &mut kept_waiting);
+            self.keep_unplanned_waiting(&view, kept_waiting);
+            self.keep_reverted_waiting(&view, kept_waiting);
+            self.keep_found_waiting(&view, kept_waiting);
         }
-        *self.kept_waiting() = kept_waiting;
     }
 
     /// Somebody may have a copy, and nobody said how it is exchanged: only a person can do that.
@@ -113,10 +148,14 @@ impl Rotations {
 
     /// Versions that were found elsewhere and are not in force: no exchange ends them at the third party.
     fn keep_found_waiting(&self, view: &SecretView, kept_waiting: &mut Waiting) {
-        if self.state.under_way(view.id).is_some() {
-            return;
-        }
+        // Those two are the exchange's: one is ended by it, and the other one is exchanged after it or made anew.
+        let under = self.state.under_way(view.id);
+        let under = under.and_then(|rotation| self.state.rotation(rotation));
         for known in &view.versions {
+            let is_about = |under: &Under| under.rotation.is_about(known.version);
+            if under.as_ref().is_some_and(is_about) {
+                continue;
+            }
             let is_out = matches!(known.state, VersionState::Pending | VersionState::Draining);
             let Some(exposed) = known.exposed.filter(|_| is_out) else {
                 continue;

@@ -3,6 +3,9 @@
 //! It may be stopped between any two lines, by a signal or by a power cut: whoever goes on reads the facts, and
 //! begins where they end. So nothing is kept here that matters, and an intention is durable before the call.
 
+mod attended;
+mod calls;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +14,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::driver::{Credential, Driver, InUse, Made, Order};
-use super::journal::password;
+use self::attended::attended;
+use self::calls::{ask, change, old_is_used, why};
+use self::seen::Seen;
+use super::driver::{Credential, Driver, InUse};
 use super::machine::{
     Alarm, Answer, Around, Call, Fact, Reference, Rotation, Rules, Step, Todo, Version,
 };
@@ -40,6 +45,9 @@ pub enum Halted {
     /// Another one goes first, before anything was done.
     #[error("another rotation goes first")]
     GivesWay,
+    /// Somebody does not wait for the next try, or planned otherwise: from the facts, at once.
+    #[error("it is begun again")]
+    Again,
 }
 
 /// A credential out of the vault.
@@ -69,9 +77,17 @@ pub trait Journal: Send + Sync {
     fn cause(&self) -> RotationCause;
     /// When the old version was used last, or its last lease ends.
     fn old_used(&self) -> Option<UnixMillis>;
+    /// Whether the new version was found somewhere.
+    fn new_leaked(&self) -> bool {
+        false
+    }
     /// What third parties call the versions of other secrets: none of it is ended, wherever it is found.
     fn kept_elsewhere(&self) -> BTreeSet<Reference> {
         BTreeSet::new()
+    }
+    /// Another secret that has the same credential in use as a version of this one.
+    fn held_by_another(&self, _: Version) -> BoxFuture<'_, Option<String>> {
+        Box::pin(std::future::ready(None))
     }
     /// Whether another one goes first, as long as nothing was done.
     fn gives_way(&self) -> bool {
@@ -88,15 +104,20 @@ pub trait Journal: Send + Sync {
     fn idempotency_key(&self, version: Version) -> String;
 }
 
-/// Carries a rotation on until it is over.
+/// Carries a rotation on until it is over, or until somebody says that it shall begin again. A call is never broken off for
+/// that: its answer would be lost.
 pub(super) async fn drive(
     journal: &dyn Journal,
     driver: &dyn Driver,
     clock: &dyn Clock,
     patience: &mut Patience,
+    again: &mut Again,
 ) -> Result<(), Halted> {
-    let (mut compared, mut seen, mut asked_again) = (None, None, None);
+    let mut seen = Seen::default();
     loop {
+        if again.has_changed().unwrap_or(false) {
+            return Err(Halted::Again);
+        }
         let (rotation, rules) = (journal.rotation(), journal.rules());
         if *rotation.step() == Step::Looking && journal.gives_way() {
             return Err(Halted::GivesWay);
@@ -112,30 +133,32 @@ pub(super) async fn drive(
             continue;
         }
         let held_until = rotation.sessions_hold_until(&rules, journal.cause());
+        let around = seen.around(&rotation, now, held_until);
         let around = Around {
-            old_used: journal.old_used().max(seen.filter(|_| now < held_until)),
-            compared,
-            asked_again: asked_again.filter(|_| now < held_until),
+            old_used: journal.old_used().max(around.old_used),
+            new_leaked: journal.new_leaked(),
+            ..around
         };
         let (answer, made) = match rotation.next(&rules, around, now) {
             Todo::Nothing => return Ok(()),
             Todo::Wait(until) => {
                 let sleep = Duration::from_millis(until.millis_since(now)).min(LONGEST_SLEEP);
-                tokio::time::sleep(sleep).await;
+                rest(sleep, again).await?;
                 continue;
             }
             // Some third parties know better than the vault whether somebody is still there.
             Todo::Record(Fact::Drained) => {
-                match old_is_used(journal, driver, &rotation).await {
+                let asked = old_is_used(journal, driver, &rotation);
+                match attended(journal, patience, clock, asked).await {
                     InUse::Yes if now < held_until => {
                         patience.answered(About::Uses);
-                        seen = Some(now);
-                        asked_again = Some(now.plus_millis(ASKED_AGAIN));
+                        seen.used = Some(now);
+                        seen.asked_again = Some(now.plus_millis(ASKED_AGAIN));
                         continue;
                     }
                     InUse::Unclear(why) if now < held_until => {
-                        let pause = patience.wear(About::Uses, &why, now);
-                        asked_again = Some(now.plus_millis(pause));
+                        let pause = patience.wear(About::Uses, &why, now, clock.now());
+                        seen.asked_again = Some(now.plus_millis(pause));
                         continue;
                     }
                     InUse::Yes => {
@@ -154,9 +177,12 @@ pub(super) async fn drive(
             }
             Todo::Ask(call) => {
                 if matches!(call, Call::Compare { .. }) {
-                    compared = Some(now);
+                    seen.compared = Some(now);
                 }
-                (ask(journal, driver, &call).await?, None)
+                let answer =
+                    attended(journal, patience, clock, ask(journal, driver, &call)).await?;
+                let answer = seen.take(&call, answer, &rotation, &rules, clock.now());
+                (answer, None)
             }
             // Somebody made it by hand for another secret, and gave it to the vault meanwhile.
             Todo::Change(Call::Revoke(reference))
@@ -166,13 +192,24 @@ pub(super) async fn drive(
                 continue;
             }
             Todo::Change(call) => {
+                if let Some(why) = holds_back(journal, &rotation).await {
+                    let pause = patience.wear(About::Steps, &why, now, clock.now());
+                    rest(Duration::from_millis(pause), again).await?;
+                    continue;
+                }
                 journal
                     .record(Fact::Asked { call: call.clone() }, None)
                     .await?;
-                let made = change(journal, driver, &call).await?;
+                // The log took so long that what was seen before is not worth anything any more.
+                if ends_the_old(&rotation) && clock.now().millis_since(now) > rules.watch {
+                    continue;
+                }
+                let changed = change(journal, driver, &call);
+                let made = attended(journal, patience, clock, changed).await?;
                 (made.answer, made.secret)
             }
         };
+        let began = now;
         let now = clock.now();
         // As it is now: an administrator may have written something meanwhile.
         let fact = journal.rotation().learn(&rules, &answer, now);
@@ -191,11 +228,35 @@ pub(super) async fn drive(
                 }
             }
             Came::Nothing => {
-                let pause = patience.wear(About::Steps, &why(&answer), now);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let pause = patience.wear(About::Steps, &why(&answer), began, now);
+                rest(Duration::from_millis(pause), again).await?;
             }
         }
     }
+}
+
+/// Told when a rotation shall not wait for its next try.
+pub(super) type Again = tokio::sync::watch::Receiver<u64>;
+
+/// A pause, unless somebody does not wait for its end.
+async fn rest(pause: Duration, again: &mut Again) -> Result<(), Halted> {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => Ok(()),
+        Ok(()) = again.changed() => Err(Halted::Again),
+    }
+}
+
+/// Why the old one must not be ended now, whatever the plan says: nothing of another secret's is.
+async fn holds_back(journal: &dyn Journal, rotation: &Rotation) -> Option<String> {
+    let old = rotation.old().filter(|_| ends_the_old(rotation))?;
+    let other = journal.held_by_another(old.version).await?;
+    Some(format!(
+        "`{other}` has the same credential, which would be ended: put another one there, or retire it there"
+    ))
+}
+
+const fn ends_the_old(rotation: &Rotation) -> bool {
+    matches!(rotation.step(), Step::Revoking { .. })
 }
 
 /// Whether what it ends was only found, and never ours for certain.
@@ -220,124 +281,27 @@ enum Came {
 
 fn weigh(rotation: &Rotation, fact: Option<&Fact>, answer: &Answer) -> Came {
     let waits = matches!(rotation.step(), Step::Overlapping { .. } | Step::Draining);
+    let looks_again = matches!(
+        rotation.step(),
+        Step::Publishing | Step::Revoking { asked: false } | Step::Tidying { .. }
+    );
     match fact {
         Some(fact) if rotation.gets_on_by(fact) => Came::Step,
         Some(Fact::Confirmed | Fact::Cleared { .. }) => Came::Circle,
+        None if looks_again && is_as_expected(answer) => Came::Circle,
         None if waits && !rotation.is_abandoned() && is_as_expected(answer) => Came::AsExpected,
         _ => Came::Nothing,
     }
 }
 
-async fn ask(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Answer, Halted> {
-    let verify = async |version| {
-        let opened = journal.version(version)?;
-        Ok::<_, Halted>(driver.verify(&opened.as_credential()).await)
-    };
-    match call {
-        Call::Find => {
-            let manager = journal.manager()?;
-            let mut answer = driver.find(&manager.as_credential()).await;
-            if let Answer::Found(found) = &mut answer
-                && *journal.rotation().step() != Step::Looking
-            {
-                let others = journal.kept_elsewhere();
-                found.retain(|reference| !others.contains(reference));
-            }
-            Ok(answer)
-        }
-        Call::VerifyWrong(version) => {
-            let opened = journal.version(*version)?;
-            let wrong = password().map_err(|error| Halted::Missing(error.to_string()))?;
-            let credential = Credential {
-                reference: &opened.reference,
-                secret: &wrong,
-            };
-            Ok(match driver.verify(&credential).await {
-                Answer::Works => Answer::LetsEverybodyIn,
-                Answer::Dead => Answer::Discerned,
-                answer => answer,
-            })
-        }
-        Call::Verify(version) => verify(*version).await,
-        Call::Compare { new, old } => {
-            let works = |answer: &Answer| match answer {
-                Answer::Works => Some(true),
-                Answer::Dead => Some(false),
-                _ => None,
-            };
-            let (new, old) = (verify(*new).await?, verify(*old).await?);
-            Ok(Answer::Compared {
-                new: works(&new),
-                old: works(&old),
-            })
-        }
-        Call::Create(_) | Call::Revoke(_) => Ok(Answer::Unclear("it was not asked for".to_owned())),
-    }
-}
-
-async fn old_is_used(journal: &dyn Journal, driver: &dyn Driver, rotation: &Rotation) -> InUse {
-    let Some(old) = rotation.old() else {
-        return InUse::No;
-    };
-    match journal.manager() {
-        Ok(manager) => {
-            let manager = manager.as_credential();
-            driver.is_used(&manager, &old.reference).await
-        }
-        // Without a manager nobody can ask, which is no answer.
-        Err(halted) => InUse::Unclear(halted.to_string()),
-    }
-}
-
-async fn change(journal: &dyn Journal, driver: &dyn Driver, call: &Call) -> Result<Made, Halted> {
-    let manager = journal.manager()?;
-    match call {
-        Call::Create(version) => {
-            let proposed = if journal.rotation().is_proposed() {
-                Some(journal.version(*version)?)
-            } else {
-                None
-            };
-            let key = journal.idempotency_key(*version);
-            let order = Order {
-                idempotency_key: &key,
-                proposed: proposed.as_ref().map(Opened::as_credential),
-            };
-            Ok(driver.create(&manager.as_credential(), order).await)
-        }
-        Call::Revoke(reference) => Ok(driver
-            .revoke(&manager.as_credential(), reference)
-            .await
-            .into()),
-        Call::Find | Call::Verify(_) | Call::VerifyWrong(_) | Call::Compare { .. } => {
-            Ok(Answer::Unclear("it changes nothing".to_owned()).into())
-        }
-    }
-}
-
 /// What is in force works: nothing to worry about.
-fn is_as_expected(answer: &Answer) -> bool {
+const fn is_as_expected(answer: &Answer) -> bool {
     matches!(
         answer,
-        Answer::Compared {
-            new: Some(true),
-            ..
-        }
+        Answer::Works
+            | Answer::Compared {
+                new: Some(true),
+                ..
+            }
     )
-}
-
-fn why(answer: &Answer) -> String {
-    match answer {
-        Answer::Refused(why) | Answer::Unclear(why) => why.clone(),
-        Answer::Dead => "the new credential does not work yet".to_owned(),
-        Answer::LetsEverybodyIn => "a credential that cannot be right is let in".to_owned(),
-        Answer::Works => "the old credential still works".to_owned(),
-        Answer::Compared { .. } => {
-            "the credential in force does not work, or does not say".to_owned()
-        }
-        Answer::Found(_) => "what is there is not what should be there".to_owned(),
-        Answer::Created(_) | Answer::Revoked | Answer::Discerned => {
-            "the answer belongs to another question".to_owned()
-        }
-    }
 }

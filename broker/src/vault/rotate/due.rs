@@ -13,10 +13,12 @@ const DAY: u64 = 24 * 60 * 60 * 1_000;
 /// The part of a period that a secret may come early by.
 const EARLY: u64 = 10;
 
-/// Why a secret is to be exchanged now; `None`: it is not.
+/// Why a secret is to be exchanged now; `None`: it is not. `last_over` is when its last exchange came to its end, however
+/// that was: one that was undone begins again a day later, not at the next look.
 pub(super) fn due(
     plan: &RotationPlan,
     view: &SecretView,
+    last_over: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Option<RotationCause> {
     if view.rotation_queued.is_some() {
@@ -29,7 +31,8 @@ pub(super) fn due(
         .find(|version| Some(version.version) == view.active)?;
     let early = early(plan.secret.as_u64(), period / EARLY);
     let is_due = now.millis_since(active.added_at) >= period.saturating_sub(early);
-    is_due.then_some(RotationCause::Schedule)
+    let has_rested = last_over.is_none_or(|over| now.millis_since(over) >= DAY);
+    (is_due && has_rested).then_some(RotationCause::Schedule)
 }
 
 /// A number below `most`, spread evenly over secrets whose ids follow one another.
@@ -87,7 +90,7 @@ mod tests {
         let put = UnixMillis(1_000);
         let after = |days: u64| put.plus_millis(days * DAY);
         let due_after = |secret: u64, days: u64| {
-            due(&plan(secret, Some(90)), &view(put), after(days)).is_some()
+            due(&plan(secret, Some(90)), &view(put), None, after(days)).is_some()
         };
         let mut days = std::collections::BTreeSet::new();
         for secret in 1..=200 {
@@ -96,7 +99,7 @@ mod tests {
             days.extend((80..=90).find(|day| due_after(secret, *day)));
         }
         assert!(days.len() >= 8, "{days:?}");
-        assert_eq!(due(&plan(1, None), &view(put), after(10_000)), None);
+        assert_eq!(due(&plan(1, None), &view(put), None, after(10_000)), None);
     }
 
     #[test]
@@ -104,7 +107,20 @@ mod tests {
         let mut queued = view(UnixMillis(1_000));
         queued.rotation_queued = Some(UnixMillis(2_000));
         queued.queued_because = Some(RotationCause::Leak);
-        let cause = due(&plan(1, None), &queued, UnixMillis(2_000));
+        let cause = due(&plan(1, None), &queued, None, UnixMillis(2_000));
         assert_eq!(cause, Some(RotationCause::Leak));
+        let just_over = Some(UnixMillis(1_999));
+        let cause = due(&plan(1, None), &queued, just_over, UnixMillis(2_000));
+        assert_eq!(cause, Some(RotationCause::Leak));
+    }
+
+    #[test]
+    fn one_that_was_undone_begins_again_a_day_later() {
+        let put = UnixMillis(1_000);
+        let undone = put.plus_millis(100 * DAY);
+        let due_at =
+            |now: UnixMillis| due(&plan(1, Some(90)), &view(put), Some(undone), now).is_some();
+        assert!(!due_at(undone.plus_millis(DAY - 1)));
+        assert!(due_at(undone.plus_millis(DAY)));
     }
 }

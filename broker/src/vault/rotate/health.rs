@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Rotations;
+use super::machine::Outcome;
 use crate::clock::UnixMillis;
 
 /// Secrets whose age is told one by one, the oldest first: a metric has a series for each.
@@ -19,13 +20,18 @@ pub struct VaultHealth {
     pub alarmed: u64,
     /// Secrets that are due and cannot be exchanged.
     pub kept_waiting: u64,
+    /// How many exchanges ended how, since the log began; each outcome, also one that there never was.
+    pub ended: Vec<(Outcome, u64)>,
 }
 
 impl Rotations {
     /// As of now.
     pub fn health(&self, now: UnixMillis) -> VaultHealth {
+        let ended = self.state.ended();
+        let of_outcome = |outcome| (outcome, ended.get(&outcome).copied().unwrap_or(0));
         let mut health = VaultHealth {
             kept_waiting: self.waiting().len() as u64,
+            ended: Outcome::ALL.map(of_outcome).to_vec(),
             ..VaultHealth::default()
         };
         for id in self.state.all_under_way() {

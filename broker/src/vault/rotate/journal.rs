@@ -7,19 +7,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use lanyard_token::NodeId;
+use lanyard_token::{NodeId, Rev};
 use zeroize::Zeroizing;
 
 use super::drive::{Halted, Journal, Opened};
 use super::hurry::is_urgent;
-use super::machine::{Call, Creation, Fact, Reference, Rotation, Rules, Version};
+use super::machine::{Call, Creation, Fact, Reference, Rotation, Rules, Unfit, Version};
 use super::state::{RotationState, Under};
-use super::third_party::listed_at;
+use super::third_party::touched_at;
 use super::turns::Turns;
 use crate::clock::UnixMillis;
 use crate::crypto::CryptoError;
 use crate::store::Event;
-use crate::store::event::{By, RotationCause, SecretVersion, VersionState};
+use crate::store::event::{By, RotationCause, RotationPlan, SecretVersion, VersionState};
 use crate::vault::integrations::IntegrationState;
 use crate::vault::versions::Wish;
 use crate::vault::{SecretName, SecretValue, Vault, VaultError};
@@ -102,19 +102,47 @@ impl LogJournal {
             })
     }
 
-    /// Out of use for good, if it is there and is not already.
+    /// Out of use for good, if it is there and is not already. What is in force never is.
     fn retired(&self, version: Version) -> Vec<(Version, VersionState)> {
         match self.vault.state.state_of(self.begun.secret, version) {
-            None | Some(VersionState::Retired) => Vec::new(),
-            Some(_) => vec![(version, VersionState::Retired)],
+            None | Some(VersionState::Retired | VersionState::Active) => Vec::new(),
+            Some(VersionState::Pending | VersionState::Draining) => {
+                vec![(version, VersionState::Retired)]
+            }
         }
+    }
+
+    /// An administrator wants it undone; whether it still can be.
+    pub(super) async fn abandon(&self) -> Result<bool, VaultError> {
+        let _changing = self.vault.changing.lock().await;
+        // As it is now: the end of the old credential may have been asked for meanwhile.
+        if !self.under().rotation.can_be_abandoned() {
+            return Ok(false);
+        }
+        self.append(Vec::new(), Fact::Abandoned).await?;
+        Ok(true)
+    }
+
+    async fn append(&self, mut events: Vec<Event>, fact: Fact) -> Result<Rev, VaultError> {
+        events.push(Event::RotationStepped {
+            rotation: self.rotation,
+            fact: Box::new(fact),
+            by: self.by.clone(),
+        });
+        Ok(self.vault.store.append(events).await?)
     }
 
     async fn write(&self, fact: Fact, made: Option<SecretValue>) -> Result<(), VaultError> {
         let vault = &self.vault;
         let _changing = vault.changing.lock().await;
         let secret = self.begun.secret;
-        let rotation = self.under().rotation;
+        let Under {
+            rotation, rules, ..
+        } = self.under();
+        // What moves versions must mean something: an administrator may have had it undone since it was decided.
+        if moves_versions(&fact) && !rotation.takes(&fact, &rules, vault.clock.now()) {
+            return Ok(());
+        }
         let name = vault.state.name_of(secret);
         let mut kept = None;
         let mut events: Vec<Event> = Vec::new();
@@ -153,26 +181,39 @@ impl LogJournal {
                     events.extend(self.moved(self.retired(old.version)));
                 }
             }
-            Fact::Disproved => events.extend(self.moved(self.retired(rotation.version()))),
+            Fact::Disproved | Fact::Unfit { .. } => {
+                events.extend(self.moved(self.retired(rotation.version())))
+            }
             Fact::Swept if !rotation.is_published() => {
                 events.extend(self.moved(self.retired(rotation.version())));
             }
             _ => {}
         }
-        events.push(Event::RotationStepped {
-            rotation: self.rotation,
-            fact: Box::new(fact),
-            by: self.by.clone(),
-        });
-        let rev = vault.store.append(events).await?;
+        let rev = self.append(events, fact).await?;
         if let Some((version, value)) = kept {
             let name = SecretName::parse(&name)?;
             if !vault.reads_back(rev, secret, &name, version, value).await {
+                // It works, and nobody would know it any more after a restart.
+                let retired = self.moved(self.retired(version)).collect();
+                let why = Unfit::NotReadBack;
+                self.append(retired, Fact::Unfit { why }).await?;
                 return Err(VaultError::NotReadBack);
             }
         }
         Ok(())
     }
+}
+
+const fn moves_versions(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Published
+            | Fact::Reverted
+            | Fact::Buried
+            | Fact::Disproved
+            | Fact::Unfit { .. }
+            | Fact::Swept
+    )
 }
 
 impl Journal for LogJournal {
@@ -190,13 +231,28 @@ impl Journal for LogJournal {
 
     fn kept_elsewhere(&self) -> BTreeSet<Reference> {
         let secret = self.begun.secret;
-        let here = self.state.plan(secret).as_ref().and_then(listed_at);
-        // Names are alike at many places, and what is called the same at another one is another credential. Where a secret
-        // without a plan is kept, nobody knows.
+        let server = |plan: &RotationPlan| Some(touched_at(plan)?.0);
+        let here = self.state.plan(secret).and_then(|plan| server(&plan));
+        // Names are alike at many places, and what is called the same at another server is another credential. Where a
+        // secret is kept that has no plan, or one that nobody can read, nobody knows.
+        let is_elsewhere = |plan: &&RotationPlan| {
+            let there = server(plan);
+            here.is_some() && there.is_some() && there != here
+        };
         let plans = self.state.plans();
-        let elsewhere = plans.iter().filter(|plan| listed_at(plan) != here);
+        let elsewhere = plans.iter().filter(is_elsewhere);
         let elsewhere = elsewhere.map(|plan| plan.secret).collect();
         self.vault.state.references_of_others(secret, &elsewhere)
+    }
+
+    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let secret = self.begun.secret;
+            let opened = self.open(secret, Some(version)).ok()?;
+            let same = self.vault.version_of(opened.secret.expose()).await.ok()?;
+            let other = same.into_iter().find(|(other, _)| *other != secret);
+            other.map(|(other, _)| self.vault.state.name_of(other))
+        })
     }
 
     fn gives_way(&self) -> bool {
@@ -207,6 +263,12 @@ impl Journal for LogJournal {
         let (secret, old) = (self.begun.secret, self.under().rotation.old()?.version);
         let leased = self.vault.state.last_use(secret, old);
         leased.max(self.integrations.last_used(secret, old))
+    }
+
+    fn new_leaked(&self) -> bool {
+        let version = self.under().rotation.version();
+        let exposed = self.vault.state.exposed(self.begun.secret, version);
+        exposed == Some(RotationCause::Leak)
     }
 
     fn record(&self, fact: Fact, made: Option<SecretValue>) -> BoxFuture<'_, Result<(), Halted>> {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **What it promises.** The version in force works, as far as anybody who asks can know: a new one is proved
-//! before it is published, and proved again right before the old one is ended. The old one is ended only when
+//! before it is published, and proved again right before the old one is ended: by the process that ends it, however long
+//! another one ago was sure of it. The old one is ended only when
 //! nobody has used it for a while. What was made there and nobody got to know is ended too; what was there
 //! before is never touched, whoever made it. What came meanwhile is ended only when it may be ours: after an answer to a
 //! create that was lost, or a no, or a new one that never worked. Else somebody else made it, and is told.
@@ -19,7 +20,7 @@
 //! durable before a call that changes something, so a process that dies in it knows that it may have happened.
 //!
 //! **What it misses.** A request that a third party carries out long after it failed to answer, later than the
-//! last sweep: the next rotation sees it as a stranger's and says so. A use of the old credential that did not
+//! last sweep: to the next rotation it is one of those that were there before. A use of the old credential that did not
 //! pass through egress. After a lost create, a key that somebody made by hand meanwhile and that the vault does not have.
 //! A third party that says "works" to everything is shown a credential that cannot be right: nothing is published before
 //! that was refused.
@@ -40,7 +41,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
 use crate::store::event::RotationCause;
-pub use crate::store::event::{Alarm, Call, Creation, Fact, Known, Reference, Rules, Version};
+pub use crate::store::event::{
+    Alarm, Call, Creation, Fact, Known, Reference, Rules, Unfit, Version,
+};
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +130,7 @@ impl Step {
 }
 
 /// How a rotation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The new one is in force, the old one dead.
@@ -136,6 +139,20 @@ pub enum Outcome {
     Reverted,
     /// It was abandoned before anybody got the new one.
     Abandoned,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rotated, Self::Reverted, Self::Abandoned];
+
+    /// As telemetry names it: one of a closed set.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Reverted => "reverted",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// What to do next.
@@ -162,6 +179,10 @@ pub struct Around {
     pub compared: Option<UnixMillis>,
     /// Somebody still uses the old one, or nobody says: it is not asked again before.
     pub asked_again: Option<UnixMillis>,
+    /// The new one was found somewhere.
+    pub new_leaked: bool,
+    /// When this process saw the new one work last.
+    pub new_worked: Option<UnixMillis>,
 }
 
 /// A rotation: its facts, folded.
@@ -190,7 +211,17 @@ pub struct Rotation {
     /// Something may have been made that is not known by name. One from before this was kept may have.
     #[serde(default = "may_be")]
     doubtful: bool,
+    /// How often the one of this number was asked for in vain.
+    #[serde(default)]
+    in_vain: u32,
 }
+
+/// So often one is asked for by the same idempotency key; then what is there is looked at, and the next one has another
+/// key. Some third parties answer a key for a day as they answered it first, and be it with an error.
+const MOST_IN_VAIN: u32 = 3;
+
+/// The least time for which a look at the new one counts, in milliseconds.
+const LEAST_FRESH: u64 = 1_000;
 
 const fn may_be() -> bool {
     true
@@ -218,6 +249,7 @@ impl Rotation {
             ending: false,
             discerning: false,
             doubtful: false,
+            in_vain: 0,
         }
     }
 
@@ -236,6 +268,12 @@ impl Rotation {
     /// The version that it makes; after a reversal, the one from before.
     pub const fn version(&self) -> Version {
         self.version
+    }
+
+    /// Whether it makes a version, or ends it.
+    pub fn is_about(&self, version: Version) -> bool {
+        let old = self.old.as_ref().map(|old| old.version);
+        self.version == version || old == Some(version)
     }
 
     /// What was in force before; after a reversal, what it had made.
@@ -290,6 +328,24 @@ impl Rotation {
             Step::Overlapping { .. } | Step::Draining | Step::Over(_) => None,
             _ => Some(self.since),
         }
+    }
+
+    /// Whether a fact still means something here: between the look that brought it and now somebody may have written
+    /// another one.
+    pub fn takes(&self, fact: &Fact, rules: &Rules, at: UnixMillis) -> bool {
+        let mut after = self.clone();
+        after.apply(fact, rules, at);
+        after != *self
+    }
+
+    /// Whether the new one was seen to work a moment ago.
+    fn is_fresh(&self, rules: &Rules, worked: Option<UnixMillis>, now: UnixMillis) -> bool {
+        worked.is_some_and(|worked| now.millis_since(worked) <= rules.watch.max(LEAST_FRESH))
+    }
+
+    /// Whether asking again in the same way would bring the same.
+    const fn is_in_vain(&self) -> bool {
+        matches!(self.creation, Creation::Repeatable) && self.in_vain >= MOST_IN_VAIN
     }
 
     /// Whether what the new one shall be is ours to say.

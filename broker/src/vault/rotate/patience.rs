@@ -8,6 +8,9 @@ const FIRST_PAUSE: u64 = 500;
 const LONGEST_PAUSE: u64 = 30_000;
 /// How long nothing may move until somebody is told: with the longest pause within a minute.
 pub(super) const TOLD_AFTER: u64 = 25_000;
+/// How long a call may take until somebody is told, where nothing failed before it: with the time between two looks within
+/// a minute.
+const CALL_TOLD_AFTER: u64 = 45_000;
 
 /// What a try was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +63,27 @@ impl Patience {
         self.failing.is_some()
     }
 
-    /// A try brought nothing; how long to pause.
-    pub(super) fn wear(&mut self, about: About, why: &str, now: UnixMillis) -> u64 {
-        let since = self.left_at.map_or(now, |left_at| left_at.min(now));
+    /// In how many milliseconds somebody is to be told of a call that has not ended by then, and of what before it.
+    pub(super) fn left(&self, now: UnixMillis) -> (u64, Option<&str>) {
+        match self.failing {
+            None => (CALL_TOLD_AFTER, None),
+            Some((since, _)) => {
+                let told = since.plus_millis(TOLD_AFTER);
+                (told.millis_since(now), Some(self.why.as_str()))
+            }
+        }
+    }
+
+    /// A try that began then brought nothing by now; how long to pause.
+    pub(super) fn wear(
+        &mut self,
+        about: About,
+        why: &str,
+        began: UnixMillis,
+        now: UnixMillis,
+    ) -> u64 {
+        let began = began.min(now);
+        let since = self.left_at.map_or(began, |left_at| left_at.min(began));
         let (since, _) = self.failing.unwrap_or((since, about));
         self.failing = Some((since, about));
         why.clone_into(&mut self.why);
@@ -90,7 +111,7 @@ mod tests {
             let mut patience = Patience::since(Some(step));
             let born = now;
             while now.millis_since(born) < 10_000 {
-                now = now.plus_millis(patience.wear(About::Steps, "it says no", now));
+                now = now.plus_millis(patience.wear(About::Steps, "it says no", now, now));
                 if patience.is_over(now).is_some() {
                     let told = now.millis_since(step);
                     assert!((25_000..=60_000).contains(&told), "{told} ms");
@@ -105,12 +126,12 @@ mod tests {
     fn what_only_waits_may_have_waited_for_long_when_it_fails_for_the_first_time() {
         let mut patience = Patience::since(None);
         let now = UnixMillis(1_000_000);
-        patience.wear(About::Steps, "it says no", now);
+        patience.wear(About::Steps, "it says no", now, now);
         assert_eq!(patience.is_over(now.plus_millis(TOLD_AFTER - 1)), None);
         // And a step takes away what was left by another process.
         let mut patience = Patience::since(Some(UnixMillis(1_000)));
         patience.restore();
-        patience.wear(About::Steps, "it says no", now);
+        patience.wear(About::Steps, "it says no", now, now);
         assert_eq!(patience.is_over(now), None);
     }
 
@@ -120,7 +141,7 @@ mod tests {
         let mut now = UnixMillis(1_000_000);
         let mut told = None;
         for _ in 0..1_000 {
-            now = now.plus_millis(patience.wear(About::Steps, "it says no", now));
+            now = now.plus_millis(patience.wear(About::Steps, "it says no", now, now));
             if patience.is_over(now).is_some() && told.is_none() {
                 told = Some(now);
             }
@@ -128,14 +149,14 @@ mod tests {
         let told = told.unwrap().millis_since(UnixMillis(1_000_000));
         assert!(told <= 60_000, "{told} ms");
         patience.restore();
-        assert_eq!(patience.wear(About::Steps, "again", now), FIRST_PAUSE);
+        assert_eq!(patience.wear(About::Steps, "again", now, now), FIRST_PAUSE);
     }
     #[test]
     fn what_answers_again_has_not_failed_since_and_hides_nothing_else_that_fails() {
         let begun = UnixMillis(1_000_000);
         let long_after = begun.plus_millis(10 * TOLD_AFTER);
         let mut patience = Patience::default();
-        patience.wear(About::Steps, "no answer", begun);
+        patience.wear(About::Steps, "no answer", begun, begun);
         patience.answered(About::Uses);
         assert!(patience.is_over(long_after).is_some());
         patience.answered(About::Steps);
@@ -143,11 +164,8 @@ mod tests {
         assert!(!patience.is_worn());
         // Asked in turn.
         for seconds in 0..30 {
-            patience.wear(
-                About::Uses,
-                "it does not say",
-                begun.plus_millis(seconds * 1_000),
-            );
+            let now = begun.plus_millis(seconds * 1_000);
+            patience.wear(About::Uses, "it does not say", now, now);
             patience.answered(About::Steps);
         }
         assert!(patience.is_over(begun.plus_millis(30_000)).is_some());

@@ -182,7 +182,8 @@ impl Rotations {
             by,
         };
         let _changing = self.vault.changing.lock().await;
-        let goes_on = self.state.under_way(id).is_some();
+        let under_way = self.state.under_way(id);
+        let goes_on = under_way.is_some();
         // What is under way would go on at another third party, and take what it finds there for its own.
         if !goes_on || !self.is_at_the_same(&plan) {
             self.is_left_alone(id).map_err(RotateError::about_a_plan)?;
@@ -194,8 +195,8 @@ impl Rotations {
             .append(vec![planned])
             .await
             .map_err(VaultError::from)?;
-        if goes_on {
-            self.begin_again();
+        if let Some(rotation) = under_way {
+            self.running.begin_again(rotation);
         }
         Ok(self.plan_view(&plan))
     }

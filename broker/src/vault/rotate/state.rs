@@ -9,7 +9,7 @@ use lanyard_token::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::hurry::rules_for;
-use super::machine::{Fact, Rotation};
+use super::machine::{Fact, Outcome, Rotation};
 use crate::clock::UnixMillis;
 use crate::store::event::{By, Event, RotationBegun, RotationCause, RotationPlan, Rules};
 use crate::store::{DamagedRow, Projection, Record, Row};
@@ -31,6 +31,8 @@ struct Inner {
     /// Of each secret, oldest first.
     over: HashMap<NodeId, VecDeque<NodeId>>,
     under_way: HashMap<NodeId, NodeId>,
+    /// How many ended how, since the log began.
+    ended: BTreeMap<Outcome, u64>,
     changed: BTreeSet<Key>,
 }
 
@@ -42,6 +44,7 @@ impl Default for Inner {
             rotations: BTreeMap::new(),
             over: HashMap::new(),
             under_way: HashMap::new(),
+            ended: BTreeMap::new(),
             changed: BTreeSet::from([Key::Filled]),
         }
     }
@@ -68,6 +71,7 @@ pub struct Under {
 enum Key {
     /// That there are rows at all.
     Filled,
+    Ended,
     Plan(NodeId),
     Rotation(NodeId),
 }
@@ -109,6 +113,11 @@ impl RotationState {
         let inner = self.read();
         let all = inner.rotations.iter().rev();
         all.map(|(id, under)| (*id, under.clone())).collect()
+    }
+
+    /// How many ended how, since the log began.
+    pub fn ended(&self) -> BTreeMap<Outcome, u64> {
+        self.read().ended.clone()
     }
 
     /// How many are under way, and how many of them somebody has to look at.
@@ -163,9 +172,9 @@ impl Inner {
                 }
                 under.rotation.apply(fact, &under.rules, at);
                 self.changed.insert(Key::Rotation(*rotation));
-                if under.rotation.outcome().is_some() {
+                if let Some(outcome) = under.rotation.outcome() {
                     let secret = under.secret;
-                    self.close(*rotation, secret);
+                    self.close(*rotation, secret, outcome);
                 }
             }
             _ => {}
@@ -173,6 +182,10 @@ impl Inner {
     }
 
     fn begin(&mut self, begun: &RotationBegun, at: UnixMillis) {
+        // Two would number and move the same versions: the second never was.
+        if self.under_way.contains_key(&begun.secret) {
+            return;
+        }
         let rotation =
             Rotation::begin(begun.creation.clone(), begun.old.clone(), begun.version, at)
                 .discerning(begun.discerning);
@@ -192,8 +205,14 @@ impl Inner {
     }
 
     /// It is over; the oldest that is over is forgotten.
-    fn close(&mut self, rotation: NodeId, secret: NodeId) {
+    fn close(&mut self, rotation: NodeId, secret: NodeId, outcome: Outcome) {
+        // A fact that comes after the end, such as an alarm, ends neither it once more nor the one after it.
+        if self.under_way.get(&secret) != Some(&rotation) {
+            return;
+        }
         self.under_way.remove(&secret);
+        *self.ended.entry(outcome).or_default() += 1;
+        self.changed.insert(Key::Ended);
         let over = self.over.entry(secret).or_default();
         over.push_back(rotation);
         while over.len() > MOST_OVER {
@@ -208,6 +227,7 @@ impl Inner {
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), DamagedRow> {
         match Key::read(key).ok_or(DamagedRow)? {
             Key::Filled => self.filled = true,
+            Key::Ended => self.ended = serde_json::from_slice(value).map_err(|_| DamagedRow)?,
             Key::Plan(secret) => {
                 let plan = serde_json::from_slice(value).map_err(|_| DamagedRow)?;
                 self.plans.insert(secret, plan);
@@ -230,6 +250,7 @@ impl Key {
     fn bytes(self) -> Vec<u8> {
         let (letter, id) = match self {
             Self::Filled => return b"f".to_vec(),
+            Self::Ended => return b"e".to_vec(),
             Self::Plan(id) => (b'p', id),
             Self::Rotation(id) => (b'r', id),
         };
@@ -239,8 +260,10 @@ impl Key {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        if bytes == b"f" {
-            return Some(Self::Filled);
+        match bytes {
+            b"f" => return Some(Self::Filled),
+            b"e" => return Some(Self::Ended),
+            _ => {}
         }
         let (letter, id) = bytes.split_first()?;
         let id = NodeId::from_u64(u64::from_be_bytes(id.try_into().ok()?));
@@ -254,7 +277,7 @@ impl Key {
 
 impl Projection for RotationState {
     fn name(&self) -> &'static str {
-        "rotations-1"
+        "rotations-2"
     }
 
     fn apply(&self, record: &Record) {
@@ -272,6 +295,7 @@ impl Projection for RotationState {
             .map(|key| {
                 let value = match key {
                     Key::Filled => Some(Ok(Vec::new())),
+                    Key::Ended => Some(serde_json::to_vec(&inner.ended)),
                     Key::Plan(id) => inner.plans.get(&id).map(serde_json::to_vec),
                     Key::Rotation(id) => inner.rotations.get(&id).map(serde_json::to_vec),
                 };

@@ -1,5 +1,7 @@
 //! Rotations over a store in memory, at a third party where nobody is.
 
+mod written;
+
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -23,11 +25,15 @@ struct World {
 impl World {
     /// With the secrets `key` and `keeper`; nobody said how they are exchanged.
     async fn new() -> Self {
+        Self::over(|store| Arc::new(store)).await
+    }
+
+    async fn over(make: impl FnOnce(MemoryStore) -> Arc<dyn Store>) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let vault_state = Arc::new(VaultState::new());
         let state = Arc::new(RotationState::new());
         let integrations = Arc::new(IntegrationState::new());
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(
+        let store = make(MemoryStore::new(
             clock.clone(),
             vec![vault_state.clone(), state.clone(), integrations.clone()],
         ));
@@ -133,7 +139,7 @@ impl World {
         };
         tokio::select! {
             () = told => true,
-            () = self.rotations.carry_on(rotation) => panic!("it cannot end"),
+            () = self.rotations.carry_on(rotation, self.rotations.running.begin(rotation).unwrap()) => panic!("it cannot end"),
             () = tokio::time::sleep(for_so_long) => false,
         }
     }
@@ -239,7 +245,8 @@ async fn what_is_under_way_goes_on_by_the_plan_of_an_earlier_version_once_its_ne
     write(&old).await;
     let goes_on = async || {
         let mut patience = Patience::default();
-        let carried_on = rotations.try_to_carry_on(rotation, &mut patience);
+        let mut going = rotations.running.begin(rotation).unwrap();
+        let carried_on = rotations.try_to_carry_on(rotation, &mut patience, &mut going);
         // Nobody is there, so that it stays where it is.
         let ended = tokio::time::timeout(Duration::from_millis(200), carried_on).await;
         ended.is_err()
@@ -275,7 +282,9 @@ async fn where_credentials_are_listed_together_one_rotation_goes_on_at_a_time() 
     // Nobody is there: whoever asks is worn.
     let asks = async |rotation: NodeId| {
         let mut patience = Patience::default();
-        let carried_on = world.rotations.try_to_carry_on(rotation, &mut patience);
+        let rotations = &world.rotations;
+        let mut going = rotations.running.begin(rotation).unwrap();
+        let carried_on = rotations.try_to_carry_on(rotation, &mut patience, &mut going);
         let _ = tokio::time::timeout(Duration::from_millis(200), carried_on).await;
         patience.is_worn()
     };
@@ -306,7 +315,8 @@ async fn whoever_is_urgent_looks_first_and_whoever_waits_for_long_is_told_of() {
     planned.await.unwrap();
     let carry_on = |rotation| {
         let rotations = Arc::clone(rotations);
-        tokio::spawn(async move { rotations.carry_on(rotation).await })
+        let going = rotations.running.begin(rotation).unwrap();
+        tokio::spawn(async move { rotations.carry_on(rotation, going).await })
     };
     let waits_for = |rotation: NodeId| rotations.show(&rotation.to_string()).unwrap().waits_for;
     let comes = async |is_so: &dyn Fn() -> bool| {

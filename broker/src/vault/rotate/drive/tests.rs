@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::vault::rotate::driver::Unsuitable;
+use crate::vault::rotate::driver::{Made, Order, Unsuitable};
 use crate::vault::rotate::machine::{Creation, Known, Outcome};
 
 const BEGAN: UnixMillis = UnixMillis(1_000_000);
@@ -37,6 +37,12 @@ struct World {
     is_undead: bool,
     /// What other secrets have.
     elsewhere: BTreeSet<Reference>,
+    /// Another secret that has the old one too.
+    held_by: Mutex<Option<String>>,
+    /// Versions that were found somewhere.
+    leaked: BTreeSet<Version>,
+    /// How long the third party takes to say whether a credential works.
+    takes: fn(UnixMillis) -> Duration,
     rotation: Mutex<Rotation>,
     facts: Mutex<Vec<(Fact, UnixMillis)>>,
     calls: Mutex<Vec<Call>>,
@@ -65,6 +71,9 @@ impl World {
             in_use: |_| InUse::NotTold,
             is_undead: false,
             elsewhere: BTreeSet::new(),
+            held_by: Mutex::default(),
+            leaked: BTreeSet::new(),
+            takes: |_| Duration::ZERO,
             rotation: Mutex::new(
                 Rotation::begin(Creation::Returned, Some(old), Version(2), BEGAN).discerning(true),
             ),
@@ -77,7 +86,8 @@ impl World {
     /// Carried on for so long, or until it is over.
     async fn pass(&self, seconds: u64) {
         let mut patience = Patience::default();
-        let driven = drive(self, self, &self.clock, &mut patience);
+        let (_tell, mut again) = tokio::sync::watch::channel(0);
+        let driven = drive(self, self, &self.clock, &mut patience, &mut again);
         if let Ok(ended) = timeout(Duration::from_secs(seconds), driven).await {
             ended.unwrap();
         }
@@ -162,6 +172,16 @@ impl Journal for World {
         self.elsewhere.clone()
     }
 
+    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Option<String>> {
+        let held_by = self.held_by.lock().unwrap().clone();
+        let is_old = version == Version(1);
+        Box::pin(std::future::ready(held_by.filter(|_| is_old)))
+    }
+
+    fn new_leaked(&self) -> bool {
+        self.leaked.contains(&self.rotation().version())
+    }
+
     fn cause(&self) -> RotationCause {
         self.cause
     }
@@ -210,8 +230,13 @@ impl Driver for World {
     }
 
     fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
-        let version = Version(credential.secret.expose().parse().unwrap());
-        Box::pin(std::future::ready(self.called(Call::Verify(version))))
+        let Ok(version) = credential.secret.expose().parse() else {
+            return Box::pin(std::future::ready(Answer::Dead));
+        };
+        Box::pin(async move {
+            tokio::time::sleep((self.takes)(self.clock.now())).await;
+            self.called(Call::Verify(Version(version)))
+        })
     }
 
     fn revoke<'a>(
@@ -443,4 +468,153 @@ async fn a_key_that_another_secret_has_by_now_is_not_ended_even_when_it_might_be
         let is_there = world.there.lock().unwrap().contains_key(&role(9));
         assert_eq!(is_there, is_kept, "a create was lost");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_leaked_before_it_was_in_force_never_is() {
+    let world = World {
+        leaked: BTreeSet::from([Version(2), Version(3)]),
+        ..World::new(as_it_should)
+    };
+    world.pass(3_600).await;
+    assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+    assert_eq!(world.rotation().version(), Version(4));
+    let there: Vec<_> = world.there.lock().unwrap().keys().cloned().collect();
+    assert_eq!(there, [role(4)]);
+}
+
+/// The longest that a plan may allow a call to take.
+#[tokio::test(start_paused = true)]
+async fn a_third_party_that_keeps_silent_is_told_of_in_time_however_long_a_call_may_take() {
+    for seconds in [10, 20, 24, 30, 60] {
+        let takes: [fn(UnixMillis) -> Duration; 2] = [
+            |now| match now.millis_since(BEGAN) {
+                0..1_000 => Duration::ZERO,
+                _ => Duration::from_secs(60),
+            },
+            |_| Duration::from_secs(60),
+        ];
+        for takes in takes {
+            let world = World {
+                takes,
+                ..World::new(|call, now| {
+                    let is_silent = now.millis_since(BEGAN) > 1_000;
+                    let is_asked = matches!(call, Call::Verify(_)) && is_silent;
+                    is_asked.then(unclear).flatten()
+                })
+            };
+            // As the driver of a plan does.
+            let limited = Limited(world, Duration::from_secs(seconds));
+            let mut patience = Patience::default();
+            let (_tell, mut again) = tokio::sync::watch::channel(0);
+            let Limited(world, _) = &limited;
+            let driven = drive(world, &limited, &world.clock, &mut patience, &mut again);
+            let _ = timeout(Duration::from_secs(600), driven).await;
+            let told = world.told("stuck");
+            assert!(
+                told.first().is_some_and(|told| *told <= TOLD / 1_000),
+                "calls of {seconds} s: {told:?}"
+            );
+        }
+    }
+}
+
+/// Ends a call after so long.
+struct Limited(World, Duration);
+
+impl Driver for Limited {
+    fn creation(&self, old: Option<&Reference>) -> Result<Creation, Unsuitable> {
+        self.0.creation(old)
+    }
+
+    fn find<'a>(&'a self, manager: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        self.0.find(manager)
+    }
+
+    fn create<'a>(&'a self, manager: &'a Credential<'a>, order: Order<'a>) -> BoxFuture<'a, Made> {
+        self.0.create(manager, order)
+    }
+
+    fn verify<'a>(&'a self, credential: &'a Credential<'a>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let verified = timeout(self.1, self.0.verify(credential)).await;
+            verified.unwrap_or_else(|_| unclear().unwrap())
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        manager: &'a Credential<'a>,
+        reference: &'a Reference,
+    ) -> BoxFuture<'a, Answer> {
+        self.0.revoke(manager, reference)
+    }
+
+    fn is_used<'a>(
+        &'a self,
+        manager: &'a Credential<'a>,
+        reference: &'a Reference,
+    ) -> BoxFuture<'a, InUse> {
+        self.0.is_used(manager, reference)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_not_heard_of_the_new_one_yet_turns_nothing_back_and_a_dead_one_does() {
+    // Published at once; the next answers come from a server that is late.
+    let world = World::new(|call, now| {
+        let is_new = matches!(call, Call::Verify(version) if *version != Version(1));
+        let is_late = (100..15_000).contains(&now.millis_since(BEGAN));
+        (is_new && is_late).then_some(Answer::Dead)
+    });
+    *world.rotation.lock().unwrap() = world.rotation().discerning(true);
+    world.pass(3_600).await;
+    assert_eq!(world.when(|fact| *fact == Fact::Reverted), [0_u64; 0]);
+    assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+    // Dead from the second minute on: two looks.
+    let world = World::new(|call, now| {
+        let is_new = matches!(call, Call::Verify(version) if *version != Version(1));
+        (is_new && now.millis_since(BEGAN) > 60_000).then_some(Answer::Dead)
+    });
+    world.pass(90).await;
+    let reverted = world.when(|fact| *fact == Fact::Reverted);
+    assert_eq!(reverted.len(), 1, "{:?}", world.facts.lock().unwrap());
+    let longest = 60 + (RULES.watch + 4_000) / 1_000;
+    assert!((62..=longest).contains(&reverted[0]), "{reverted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_one_is_not_ended_while_another_secret_has_it_and_somebody_is_told() {
+    let world = World::new(as_it_should);
+    *world.held_by.lock().unwrap() = Some("storage/key".to_owned());
+    world.pass(7_200).await;
+    let stands = world.when(|fact| *fact == Fact::Confirmed)[0];
+    world.is_told_once_after(stands, "stuck");
+    let alarm = format!("{:?}", world.rotation().alarm());
+    assert!(alarm.contains("storage/key"), "{alarm}");
+    assert_eq!(world.count(|call| matches!(call, Call::Revoke(_))), 0);
+    *world.held_by.lock().unwrap() = None;
+    world.pass(120).await;
+    assert_eq!(world.rotation().outcome(), Some(Outcome::Rotated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_breaks_off_a_pause_and_no_call() {
+    let world = World {
+        takes: |_| Duration::from_secs(8),
+        ..World::new(as_it_should)
+    };
+    let mut patience = Patience::default();
+    let (tell, mut again) = tokio::sync::watch::channel(0);
+    let driven = drive(&world, &world, &world.clock, &mut patience, &mut again);
+    let tells = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tell.send_modify(|count| *count += 1);
+    };
+    let (ended, ()) = futures::join!(driven, tells);
+    assert!(matches!(ended, Err(Halted::Again)), "{ended:?}");
+    let now = world.clock.now().millis_since(BEGAN);
+    assert!((8_000..8_100).contains(&now), "{now}: while it was proved");
+    let proved = world.when(|fact| *fact == Fact::Proved);
+    assert_eq!(proved.len(), 1, "its answer counts");
 }

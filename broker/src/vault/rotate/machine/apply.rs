@@ -51,12 +51,18 @@ impl Rotation {
             }
             (Fact::Lost { .. }, Step::Creating { .. }) => {
                 self.doubtful = true;
+                self.in_vain = self.in_vain.saturating_add(1);
                 self.step = Step::Probing { since: at };
             }
             // A third party that says no after it did so is not unheard of.
             (Fact::Declined { .. }, Step::Creating { .. }) => {
                 self.doubtful = true;
-                self.step = Step::Creating { asked: false };
+                self.in_vain = self.in_vain.saturating_add(1);
+                self.step = if self.is_in_vain() {
+                    Step::Probing { since: at }
+                } else {
+                    Step::Creating { asked: false }
+                };
                 self.give_up_quietly(at);
             }
             // However long it takes to get through: nothing is ended without a look at the new one before.
@@ -72,7 +78,12 @@ impl Rotation {
                 self.give_up_quietly(at);
             }
             // It may go round in circles: somebody still waits since the last step.
-            (Fact::Probed { orphans }, Step::Probing { .. }) => self.clear(orphans.clone(), at),
+            (Fact::Probed { orphans }, Step::Probing { .. }) => {
+                if self.is_in_vain() {
+                    self.take_another_number();
+                }
+                self.clear(orphans.clone(), at);
+            }
             (Fact::Probed { orphans }, Step::Sweeping) => {
                 let orphans = orphans.clone();
                 self.step = Step::Tidying { orphans };
@@ -93,13 +104,16 @@ impl Rotation {
                 self.is_well();
                 self.go(Step::Publishing, at);
             }
-            (Fact::Disproved, Step::Proving { .. }) => {
-                let useless = self.reference.take();
-                self.doubtful = true;
-                // Another number is another idempotency key: the same one would bring the same credential.
-                self.version = Version(self.version.0.saturating_add(1));
-                self.clear(useless.into_iter().collect(), at);
+            (Fact::Disproved, Step::Proving { .. } | Step::Publishing) => {
+                self.make_another(at);
                 self.tell(Alarm::NeverWorked);
+            }
+            // Both are told of as errors in telemetry already.
+            (Fact::Unfit { .. }, Step::Proving { .. } | Step::Publishing) => self.make_another(at),
+            // It was never asked for.
+            (Fact::Unfit { .. }, Step::Creating { .. }) => {
+                self.take_another_number();
+                self.clear(BTreeSet::new(), at);
             }
             (Fact::Published, Step::Publishing) => {
                 self.published = true;
@@ -119,9 +133,13 @@ impl Rotation {
                 self.step = Step::Revoking { asked: false };
             }
             (Fact::Confirmed, Step::Confirming) => self.go(Step::Revoking { asked: false }, at),
-            (Fact::Reverted, Step::Overlapping { .. } | Step::Draining | Step::Confirming) => {
-                self.change_places(rules, at)
-            }
+            (
+                Fact::Reverted,
+                Step::Overlapping { .. }
+                | Step::Draining
+                | Step::Confirming
+                | Step::Revoking { asked: false },
+            ) => self.change_places(rules, at),
             (Fact::Revoked, Step::Revoking { .. }) => self.go(
                 Step::Burying {
                     since: at,
@@ -183,6 +201,21 @@ impl Rotation {
         if self.alarm.as_ref() != Some(&alarm) {
             self.untold = Some(alarm);
         }
+    }
+
+    /// The new one is of no use: it goes, and then another one is made. What is ours to say goes as soon as something else
+    /// is said: an end that was lost on the way could come after that.
+    fn make_another(&mut self, at: UnixMillis) {
+        let useless = self.reference.take().filter(|_| !self.is_proposed());
+        self.doubtful = true;
+        self.take_another_number();
+        self.clear(useless.into_iter().collect(), at);
+    }
+
+    /// Another number is another idempotency key: the same one would bring the same answer.
+    fn take_another_number(&mut self) {
+        self.version = Version(self.version.0.saturating_add(1));
+        self.in_vain = 0;
     }
 
     /// These go, and then it begins again, or ends.

@@ -61,6 +61,9 @@ impl Rotation {
                 (now.millis_since(*since) >= rules.spread).then_some(Fact::Disproved)
             }
 
+            (Step::Publishing, Answer::Dead) => {
+                (now.millis_since(self.since) >= rules.spread).then_some(Fact::Disproved)
+            }
             (Step::Publishing, Answer::Discerned) => Some(Fact::Discerned),
             (Step::Publishing, Answer::LetsEverybodyIn) => {
                 let alarm = Alarm::LetsEverybodyIn;
@@ -68,7 +71,10 @@ impl Rotation {
             }
 
             (
-                Step::Overlapping { .. } | Step::Draining | Step::Confirming,
+                Step::Overlapping { .. }
+                | Step::Draining
+                | Step::Confirming
+                | Step::Revoking { asked: false },
                 Answer::Compared { new, old },
             ) => self.compared(*new, *old),
 

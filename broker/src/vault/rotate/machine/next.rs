@@ -1,6 +1,6 @@
 //! What to do now.
 
-use super::{Around, Call, Creation, Fact, Known, Rotation, Rules, Step, Todo};
+use super::{Around, Call, Creation, Fact, Known, Rotation, Rules, Step, Todo, Unfit};
 use crate::clock::UnixMillis;
 
 impl Rotation {
@@ -24,15 +24,32 @@ impl Rotation {
                     _ if now < settled => Todo::Wait(settled),
                     Creation::Proposed(_) => Todo::Ask(Call::Verify(self.version)),
                     Creation::Returned => Todo::Ask(Call::Find),
+                    Creation::Repeatable if self.is_in_vain() => Todo::Ask(Call::Find),
                     Creation::Repeatable => Todo::Change(Call::Create(self.version)),
                 }
+            }
+            // It was taken for dead: before it goes, what is in force is looked at once more.
+            Step::Tidying { orphans }
+                if self.old.as_ref().map(|old| &old.reference) == orphans.first()
+                    && !self.is_fresh(rules, around.new_worked, now) =>
+            {
+                Todo::Ask(Call::Verify(self.version))
             }
             Step::Clearing { orphans } | Step::Tidying { orphans } => match orphans.first() {
                 Some(orphan) => Todo::Change(Call::Revoke(orphan.clone())),
                 None => Todo::Nothing,
             },
+            // Whoever found it can use it already: it must not come into force.
+            Step::Proving { .. } | Step::Publishing if around.new_leaked => {
+                let why = Unfit::Leaked;
+                Todo::Record(Fact::Unfit { why })
+            }
             Step::Proving { .. } => Todo::Ask(Call::Verify(self.version)),
             Step::Publishing if !self.discerning => Todo::Ask(Call::VerifyWrong(self.version)),
+            // That it was proved may be long ago.
+            Step::Publishing if !self.is_fresh(rules, around.new_worked, now) => {
+                Todo::Ask(Call::Verify(self.version))
+            }
             Step::Publishing => Todo::Record(Fact::Published),
             Step::Overlapping { until } => self.while_both_are_good(rules, around, *until, now),
             Step::Draining => {
@@ -47,6 +64,11 @@ impl Rotation {
                 self.while_both_are_good(rules, around, quiet, now)
             }
             Step::Confirming => self.compare(),
+            Step::Revoking { asked: false }
+                if self.abandoned || !self.is_fresh(rules, around.new_worked, now) =>
+            {
+                self.compare()
+            }
             Step::Revoking { asked: false } => {
                 self.with_old(|old| Todo::Change(Call::Revoke(old.reference.clone())))
             }

@@ -40,9 +40,11 @@ enum Fault {
     AllDead,
     /// An administrator wants it undone.
     Abandoned,
+    /// The new one is found somewhere.
+    Leaked,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 10] = [
     Fault::NoAnswer,
     Fault::NeverArrived,
     Fault::Late,
@@ -52,6 +54,7 @@ const FAULTS: [Fault; 9] = [
     Fault::DiesAfter,
     Fault::AllDead,
     Fault::Abandoned,
+    Fault::Leaked,
 ];
 
 /// A third party, and what we keep.
@@ -127,6 +130,8 @@ struct Run {
     rotation: Rotation,
     now: UnixMillis,
     compared: Option<UnixMillis>,
+    worked: Option<(Version, UnixMillis)>,
+    leaked: BTreeSet<Version>,
     alarmed: BTreeMap<&'static str, UnixMillis>,
     faults: BTreeMap<usize, Fault>,
     actions: usize,
@@ -166,6 +171,8 @@ impl Run {
             begun,
             now,
             compared: None,
+            worked: None,
+            leaked: BTreeSet::new(),
             alarmed: BTreeMap::new(),
             faults: faults.iter().copied().collect(),
             actions: 0,
@@ -192,8 +199,24 @@ impl Run {
         if let Fact::Alarmed { .. } = fact {
             self.alarmed.entry("alarm").or_insert(self.now);
         }
+        assert!(
+            fact != Fact::Published || !self.leaked.contains(&self.rotation.version),
+            "what was found somewhere comes into force"
+        );
         self.rotation.apply(&fact, &RULES, self.now);
         self.facts.push((fact, self.now));
+    }
+
+    fn around(&self) -> Around {
+        Around {
+            compared: self.compared,
+            new_worked: self
+                .worked
+                .filter(|(version, _)| *version == self.rotation.version)
+                .map(|(_, at)| at),
+            new_leaked: self.leaked.contains(&self.rotation.version),
+            ..Around::default()
+        }
     }
 
     /// The process dies; another one reads the log.
@@ -203,7 +226,7 @@ impl Run {
             again.apply(fact, &RULES, *at);
         }
         assert_eq!(again, self.rotation, "the facts are the whole state");
-        self.compared = None;
+        (self.compared, self.worked) = (None, None);
         self.now = self.now.plus_millis(3_000);
     }
 
@@ -238,12 +261,7 @@ impl Run {
                 self.world.carry_out(&call);
             }
             self.check();
-            let around = Around {
-                old_used: None,
-                compared: self.compared,
-                ..Around::default()
-            };
-            let todo = self.rotation.next(&RULES, around, self.now);
+            let todo = self.rotation.next(&RULES, self.around(), self.now);
             if let Todo::Wait(until) = todo {
                 assert!(until > self.now, "a wait is for something to come");
                 self.now = until;
@@ -254,6 +272,13 @@ impl Run {
             self.now = self.now.plus_millis(100);
             if fault == Some(Fault::Abandoned) && self.rotation.can_be_abandoned() {
                 self.record(Fact::Abandoned);
+                continue;
+            }
+            if fault == Some(Fault::Leaked) {
+                // What is not kept yet is recognised nowhere.
+                if self.world.kept.contains_key(&self.rotation.version) {
+                    self.leaked.insert(self.rotation.version);
+                }
                 continue;
             }
             if fault == Some(Fault::AllDead) {
@@ -331,8 +356,16 @@ impl Run {
         if matches!(call, Call::Compare { .. }) {
             self.compared = Some(self.now);
         }
+        match (call, &answer) {
+            (Call::Verify(version), Answer::Works) => self.worked = Some((*version, self.now)),
+            (Call::Compare { new, .. }, Answer::Compared { new: said, .. }) => {
+                self.worked = (*said == Some(true)).then_some((*new, self.now));
+            }
+            _ => {}
+        }
         match self.rotation.learn(&RULES, &answer, self.now) {
             Some(fact) => self.record(fact),
+            None if self.worked.is_some_and(|(_, at)| at == self.now) => {}
             None => self.now = self.now.plus_millis(1_000),
         }
     }
@@ -425,12 +458,7 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
     };
     let mut run = Run::new(&Creation::Returned, true, &[]);
     while *run.rotation.step() != Step::Draining {
-        let around = Around {
-            old_used: None,
-            compared: run.compared,
-            ..Around::default()
-        };
-        match run.rotation.next(&rules, around, run.now) {
+        match run.rotation.next(&rules, run.around(), run.now) {
             Todo::Wait(until) => run.now = until,
             Todo::Record(fact) => run.record(fact),
             Todo::Ask(call) => run.answer(&call, None),
@@ -444,12 +472,7 @@ fn when_both_die_somebody_is_told_and_nothing_is_ended() {
     let died = run.now;
     run.world.dead_until = UnixMillis(u64::MAX);
     while run.now < died.plus_millis(7_200_000) {
-        let around = Around {
-            old_used: None,
-            compared: run.compared,
-            ..Around::default()
-        };
-        match run.rotation.next(&rules, around, run.now) {
+        match run.rotation.next(&rules, run.around(), run.now) {
             Todo::Wait(until) => run.now = until,
             Todo::Record(fact) => run.record(fact),
             Todo::Ask(call) => run.answer(&call, None),
@@ -469,11 +492,7 @@ fn run_to(run: &mut Run, is_there: impl Fn(&Step) -> bool) {
         if is_there(run.rotation.step()) {
             return;
         }
-        let around = Around {
-            compared: run.compared,
-            ..Around::default()
-        };
-        match run.rotation.next(&RULES, around, run.now) {
+        match run.rotation.next(&RULES, run.around(), run.now) {
             Todo::Wait(until) => run.now = until,
             Todo::Record(fact) => run.record(fact),
             Todo::Ask(call) => run.answer(&call, None),
@@ -513,6 +532,44 @@ fn what_somebody_else_made_meanwhile_is_told_of_and_left_alone() {
 }
 
 #[test]
+fn what_was_found_somewhere_before_anybody_got_it_is_ended_and_another_one_is_made() {
+    for creation in creations() {
+        for with_old in [true, false] {
+            for stands_at in [
+                Step::Publishing,
+                Step::Proving {
+                    since: UnixMillis(0),
+                },
+            ] {
+                let mut run = Run::new(&creation, with_old, &[]);
+                run_to(&mut run, |step| step.word() == stands_at.word());
+                run.leaked.insert(Version(2));
+                run.ended_well();
+                assert_eq!(run.rotation.outcome(), Some(Outcome::Rotated));
+                assert_eq!(run.in_force(), Some(Version(3)));
+            }
+        }
+    }
+    // What did not come back from disk before it was asked for is never asked for.
+    let proposed = Creation::Proposed(Reference("role_b".to_owned()));
+    let mut run = Run::new(&proposed, true, &[]);
+    run_to(&mut run, |step| matches!(step, Step::Creating { .. }));
+    run.record(Fact::Asked {
+        call: Call::Create(Version(2)),
+    });
+    let why = Unfit::NotReadBack;
+    run.record(Fact::Unfit { why });
+    run.ended_well();
+    assert_eq!(run.in_force(), Some(Version(3)));
+    // Once it is in force it is exchanged like any other.
+    let mut run = Run::new(&Creation::Returned, true, &[]);
+    run_to(&mut run, |step| matches!(step, Step::Overlapping { .. }));
+    run.leaked.insert(Version(2));
+    run.ended_well();
+    assert_eq!(run.in_force(), Some(Version(2)));
+}
+
+#[test]
 fn nothing_is_published_where_everybody_is_let_in_until_that_ends() {
     let mut run = Run::new(&Creation::Returned, false, &[]);
     run_to(&mut run, |step| *step == Step::Publishing);
@@ -540,6 +597,80 @@ fn nothing_is_published_where_everybody_is_let_in_until_that_ends() {
     run.record(Fact::Abandoned);
     run.ended_well();
     assert_eq!(run.rotation.outcome(), Some(Outcome::Abandoned));
+}
+
+#[test]
+fn the_old_one_is_ended_only_by_who_has_just_seen_the_new_one_work() {
+    for dies in [true, false] {
+        for creation in creations() {
+            let mut run = Run::new(&creation, true, &[]);
+            run_to(&mut run, |step| *step == Step::Revoking { asked: false });
+            // The process ends, and the next one begins an hour later.
+            run.die();
+            run.now = run.now.plus_millis(3_600_000);
+            if dies {
+                let gone = run.rotation.reference.clone().unwrap();
+                run.world.there.remove(&gone);
+            }
+            let todo = run.rotation.next(&RULES, run.around(), run.now);
+            assert!(matches!(todo, Todo::Ask(Call::Compare { .. })), "{todo:?}");
+            if dies {
+                // They change places, with what is still there.
+                let Todo::Ask(call) = todo else {
+                    unreachable!()
+                };
+                run.answer(&call, None);
+                assert_eq!(run.in_force(), Some(Version(1)), "{:?}", run.rotation);
+            }
+            assert!(run.world.works(Version(1), run.now));
+            run.ended_well();
+        }
+    }
+}
+
+#[test]
+fn what_was_proved_long_ago_is_proved_again_before_it_comes_into_force() {
+    let mut run = Run::new(&Creation::Returned, true, &[]);
+    run_to(&mut run, |step| *step == Step::Publishing);
+    let gone = run.rotation.reference.clone().unwrap();
+    run.world.there.remove(&gone);
+    run.die();
+    run.now = run.now.plus_millis(3_600_000);
+    run.ended_well();
+    assert_eq!(run.rotation.outcome(), Some(Outcome::Rotated));
+    assert_eq!(run.in_force(), Some(Version(3)), "another one was made");
+}
+
+/// A third party that answers the same key in the same way for ever, and be it with an error.
+#[test]
+fn an_error_that_is_remembered_by_its_key_is_asked_for_no_more_than_three_times() {
+    for is_made in [true, false] {
+        let mut run = Run::new(&Creation::Repeatable, true, &[]);
+        run_to(&mut run, |step| matches!(step, Step::Creating { .. }));
+        let mut asked = 0;
+        while run.rotation.version == Version(2) {
+            match run.rotation.next(&RULES, run.around(), run.now) {
+                Todo::Wait(until) => run.now = until,
+                Todo::Record(fact) => run.record(fact),
+                Todo::Ask(call) => run.answer(&call, None),
+                Todo::Change(call @ Call::Create(_)) => {
+                    asked += 1;
+                    run.record(Fact::Asked { call: call.clone() });
+                    if is_made && asked == 1 {
+                        run.world.carry_out(&call);
+                    }
+                    let answer = Answer::Unclear("500".to_owned());
+                    let fact = run.rotation.learn(&RULES, &answer, run.now);
+                    run.record(fact.unwrap());
+                }
+                todo => panic!("{todo:?}"),
+            }
+            assert!(asked <= 3, "{:?}", run.rotation);
+        }
+        run.ended_well();
+        assert_eq!(run.rotation.outcome(), Some(Outcome::Rotated));
+        assert_eq!(run.in_force(), Some(Version(3)));
+    }
 }
 
 proptest! {
