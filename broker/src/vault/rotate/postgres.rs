@@ -13,7 +13,7 @@
 //! **What it misses.** A server whose `pg_hba.conf` lets these roles in without a password: then everything
 //! "works". It is found out before the rotation begins, by a password that cannot be right. A role that is
 //! in the middle of a query when the end comes: ended is who may log in, and sessions that are left when they are not
-//! waited for any longer are closed.
+//! waited for any longer are closed. Where the manager has no right to close them they go on, and somebody is told.
 
 mod passage;
 mod settings;
@@ -206,9 +206,24 @@ impl Postgres {
         .bind(&role.0)
         .execute(&mut connection)
         .await;
-        match closed {
-            Ok(_) => Answer::Revoked,
-            Err(error) => Failure::After(error).into_answer(),
+        let Err(error) = closed else {
+            return Answer::Revoked;
+        };
+        let why = match code(&error).as_deref() {
+            Some(INSUFFICIENT_PRIVILEGE) => {
+                "the manager needs `GRANT pg_signal_backend`".to_owned()
+            }
+            _ => said(&error),
+        };
+        tracing::warn!(
+            role = %role.0, why,
+            "a role was ended, and whoever is logged in with it may still be: close its sessions"
+        );
+        // The role is ended all the same: "no" to what comes after is no "no" to that.
+        if is_certain(&error) {
+            Answer::Revoked
+        } else {
+            Answer::Unclear(why)
         }
     }
 
@@ -314,6 +329,8 @@ impl Failure {
 
 /// `undefined_object`: there is no such role.
 const UNDEFINED_OBJECT: &str = "42704";
+/// `insufficient_privilege`.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// `invalid_password`; also what a role that does not exist is told.
 const INVALID_PASSWORD: &str = "28P01";
 /// `invalid_authorization_specification`: among others, a role that may not log in.

@@ -107,6 +107,17 @@ impl There {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
+    /// Somebody who uses a role.
+    async fn log_in(&self, role: &str, password: &str) -> PgConnection {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.server.port)
+            .username(role)
+            .password(password)
+            .database("postgres");
+        PgConnection::connect_with(&options).await.unwrap()
+    }
+
     /// The name of who manages, and its password.
     pub(super) fn manager_text() -> (String, String) {
         (KEEPER.to_owned(), KEEPS.to_owned())
@@ -230,16 +241,7 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
     );
     assert_eq!(driver.is_used(&manager, &role).await, InUse::No);
 
-    let mut session = PgConnection::connect_with(
-        &PgConnectOptions::new_without_pgpass()
-            .host("127.0.0.1")
-            .port(there.server.port)
-            .username(&role.0)
-            .password(password.expose())
-            .database("postgres"),
-    )
-    .await
-    .unwrap();
+    let mut session = there.log_in(&role.0, password.expose()).await;
     assert_eq!(driver.is_used(&manager, &role).await, InUse::Yes);
 
     for again in 0..2 {
@@ -265,6 +267,74 @@ async fn a_role_gets_a_password_works_and_ends_and_the_server_never_hears_the_pa
         !log.contains(password.expose()),
         "and no password is among them"
     );
+}
+
+#[tokio::test]
+async fn a_role_whose_sessions_cannot_be_closed_is_ended_and_somebody_is_told_which_right_is_missing()
+ {
+    let there = There::new().await;
+    let (role, password) = there.first().await;
+    // Whoever inherits from a role may close its sessions too.
+    let weaker = format!(
+        "REVOKE pg_signal_backend, {role} FROM {KEEPER}; ALTER ROLE {KEEPER} NOINHERIT; \
+         GRANT {role} TO {KEEPER} WITH ADMIN OPTION"
+    );
+    let mut root = there.root.lock().await;
+    root.execute(AssertSqlSafe(weaker)).await.unwrap();
+    let mut session = there.log_in(&role, &password).await;
+    let (driver, manager, role) = (&there.driver, there.manager(), Reference(role));
+    for again in 0..2 {
+        let told = Told::default();
+        let ended = {
+            let _told = tracing::subscriber::set_default(told.subscriber());
+            driver.revoke(&manager, &role).await
+        };
+        assert_eq!(ended, Answer::Revoked, "{again}");
+        let told = told.text();
+        assert!(
+            told.contains("WARN")
+                && told.contains("GRANT pg_signal_backend")
+                && told.contains(&role.0),
+            "{again}: {told}"
+        );
+    }
+    let password = secret(password);
+    let credential = Credential {
+        reference: &role,
+        secret: &password,
+    };
+    assert_eq!(driver.verify(&credential).await, Answer::Dead);
+    session.execute("SELECT 1").await.unwrap();
+    assert_eq!(driver.is_used(&manager, &role).await, InUse::Yes);
+}
+
+/// What was written to the log.
+#[derive(Clone, Default)]
+struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Told {
+    fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        let told = self.clone();
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || told.clone())
+            .finish()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
