@@ -5,7 +5,8 @@
 //! that appears while a rotation makes one is taken for its own.
 //!
 //! **How a key is tried.** `sts:GetCallerIdentity`, which needs no permission and no policy can deny: what it
-//! refuses is not a key any more.
+//! refuses is not a key any more. But for one thing: when the clock of this machine is off, a good key is refused with
+//! the word for a wrong one.
 //!
 //! **What it misses.** IAM tells its regions after seconds: a new key may be refused by one server and taken
 //! by the next, and a deleted one the other way round. A rotation asks again until it has waited long enough.
@@ -209,7 +210,10 @@ impl AwsIam {
         if status.is_success() {
             return Ok(document);
         }
-        let code = error_code(&document).ok_or_else(nonsense)?;
+        let (code, message) = error_said(&document).ok_or_else(nonsense)?;
+        if is_of_clocks(&code, &message) {
+            return Err(Failure::Clocks { code });
+        }
         Err(Failure::Said { status, code })
     }
 
@@ -353,6 +357,8 @@ enum Failure {
     Before(String),
     /// It may have happened.
     After(String),
+    /// AWS has another time than this machine, and did nothing.
+    Clocks { code: String },
     /// AWS said why not.
     Said { status: StatusCode, code: String },
 }
@@ -362,6 +368,9 @@ impl Failure {
         match self {
             Self::Before(why) => Answer::Refused(why),
             Self::After(why) => Answer::Unclear(why),
+            Self::Clocks { code } => Answer::Refused(format!(
+                "the clock of this machine differs from that of AWS: it said {code}"
+            )),
             // "Entity temporarily unmodifiable" and the like are answers too: nothing was done.
             Self::Said { status, code } if status.is_client_error() => {
                 Answer::Refused(format!("AWS said {code}"))
@@ -389,15 +398,29 @@ fn child_text(node: roxmltree::Node<'_, '_>, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Codes are short words; whatever else stands there is not repeated.
-fn error_code(document: &str) -> Option<String> {
+/// The code and the message of an error. Codes are short words; whatever else stands there is not repeated.
+fn error_said(document: &str) -> Option<(String, String)> {
     let tree = roxmltree::Document::parse(document).ok()?;
-    let code = child_text(element(tree.root(), "Error")?, "Code")?;
+    let error = element(tree.root(), "Error")?;
+    let code = child_text(error, "Code")?;
     let is_word = code.len() <= 64
         && code
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-    is_word.then_some(code)
+    is_word.then(|| (code, child_text(error, "Message").unwrap_or_default()))
+}
+
+/// Whether a request was refused because of when it was signed, which says nothing about the key. The query interface
+/// says so in the message alone: the code is the one of a wrong key.
+fn is_of_clocks(code: &str, message: &str) -> bool {
+    let too = |when: &str| message.starts_with(when);
+    match code {
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            too("Signature expired") || too("Signature not yet current")
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => true,
+        _ => false,
+    }
 }
 
 async fn text(response: reqwest::Response) -> Result<Zeroizing<String>, Failure> {

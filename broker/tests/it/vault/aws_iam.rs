@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use lanyard::clock::SystemClock;
 use lanyard::vault::SecretValue;
 use lanyard::vault::rotate::aws_iam::{AwsIam, Settings};
 use lanyard::vault::rotate::driver::{Credential, Driver, Order};
 use lanyard::vault::rotate::machine::{Answer, Reference};
 
+use super::http::odd;
 use super::servers::{Moto, PATIENCE, secret, to_this_machine};
 
 /// An account: its users, and who may manage their keys.
@@ -83,20 +86,7 @@ impl Account {
 
     /// One of the users of an account.
     pub(super) fn of(accounts: Arc<Accounts>, user: &str) -> Self {
-        let at: url::Url = accounts.server.url().parse().unwrap();
-        let driver = AwsIam::new(
-            Settings {
-                ca_file: None,
-                user: user.to_owned(),
-                iam: at.clone(),
-                sts: at,
-                region: "us-east-1".to_owned(),
-            },
-            to_this_machine(),
-            Arc::new(SystemClock),
-            PATIENCE,
-        )
-        .unwrap();
+        let driver = driver(&accounts.server.url(), user);
         let (id, half) = accounts.keeper.clone();
         Self {
             accounts,
@@ -142,6 +132,23 @@ impl Account {
             secret: &self.secret,
         }
     }
+}
+
+fn driver(at: &str, user: &str) -> AwsIam {
+    let at: url::Url = at.parse().unwrap();
+    AwsIam::new(
+        Settings {
+            ca_file: None,
+            user: user.to_owned(),
+            iam: at.clone(),
+            sts: at,
+            region: "us-east-1".to_owned(),
+        },
+        to_this_machine(),
+        Arc::new(SystemClock),
+        PATIENCE,
+    )
+    .unwrap()
 }
 
 fn order() -> Order<'static> {
@@ -199,4 +206,71 @@ async fn a_key_is_made_works_and_ends_and_a_third_one_is_refused() {
         driver.create(&weak, order()).await.answer,
         Answer::Refused(_)
     ));
+}
+
+/// A refusal as the query interface words it.
+async fn refuses(code: &str, message: &str) -> AwsIam {
+    let document = format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ErrorResponse>"
+    );
+    let url = odd(move || (StatusCode::FORBIDDEN, document.clone()).into_response()).await;
+    driver(&url, "shop")
+}
+
+#[tokio::test]
+async fn a_key_is_not_dead_because_a_clock_is_off() {
+    let (reference, secret) = (Reference("AKIA4711".to_owned()), secret("half".to_owned()));
+    let key = Credential {
+        reference: &reference,
+        secret: &secret,
+    };
+    for (code, message) in [
+        (
+            "SignatureDoesNotMatch",
+            "Signature expired: 20261126T130000Z is now earlier than 20261126T134500Z (20261126T140000Z - 15 min.)",
+        ),
+        (
+            "SignatureDoesNotMatch",
+            "Signature not yet current: 20261126T150000Z is still later than 20261126T141500Z (20261126T140000Z + 15 min.)",
+        ),
+        ("RequestExpired", "Request has expired."),
+        (
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        ),
+    ] {
+        let driver = refuses(code, message).await;
+        let says_so = |why: &str| why.contains("clock") && why.contains(code);
+        match driver.verify(&key).await {
+            Answer::Unclear(why) => assert!(says_so(&why), "{code}: {why}"),
+            answer => panic!("{code}: {answer:?}"),
+        }
+        // For certain nothing was made or ended either.
+        for answer in [
+            driver.create(&key, order()).await.answer,
+            driver.revoke(&key, &reference).await,
+        ] {
+            match answer {
+                Answer::Refused(why) => assert!(says_so(&why), "{code}: {why}"),
+                answer => panic!("{code}: {answer:?}"),
+            }
+        }
+    }
+    for (code, message) in [
+        (
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+             Access Key and signing method. Consult the service documentation for details.",
+        ),
+        ("SignatureDoesNotMatch", ""),
+        (
+            "InvalidClientTokenId",
+            "The security token included in the request is invalid.",
+        ),
+    ] {
+        let driver = refuses(code, message).await;
+        assert_eq!(driver.verify(&key).await, Answer::Dead, "{code}: {message}");
+    }
 }

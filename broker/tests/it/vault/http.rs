@@ -122,7 +122,7 @@ async fn each_description_makes_a_key_that_works_and_ends() {
 }
 
 /// A third party that answers everything in the same odd way.
-async fn odd(
+pub(super) async fn odd(
     answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static,
 ) -> String {
     let routes = Router::new().fallback(move || {
