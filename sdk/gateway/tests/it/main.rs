@@ -27,6 +27,7 @@ mod kept_back;
 mod leases;
 mod process;
 mod smuggling;
+mod streaming;
 mod support;
 mod telemetry;
 mod third_party;
