@@ -21,6 +21,7 @@ mod calls;
 mod canary;
 mod deploy;
 mod drift;
+mod dumps;
 mod hold;
 mod http_2;
 mod kept_back;
