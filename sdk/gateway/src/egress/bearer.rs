@@ -175,7 +175,10 @@ impl Door {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form);
-        let client = self.shared.clients.make(&station.target, Versions::Both);
+        let client = self
+            .shared
+            .clients
+            .make(&station.token_endpoint, Versions::Both);
         let client = client.map_err(|_| Problem::Unusable)?;
         let answer = client
             .request(request)

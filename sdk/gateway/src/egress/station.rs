@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use lanyard_sdk::gateway::Class;
 use lanyard_sdk::{BootTime, Route, Secret};
-use lanyard_token::integration::{Integration, RuleClass};
+use lanyard_token::integration::{Injection, Integration, RuleClass};
 use lanyard_token::{NodeId, Rev};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,6 +21,8 @@ pub(super) struct Station {
     pub(super) carried: Carried,
     label: Arc<str>,
     pub(super) target: Target,
+    /// Whom tokens are asked of.
+    pub(super) token_endpoint: Target,
     spent: Arc<Mutex<Spent>>,
     under_way: Option<Arc<Semaphore>>,
     pub(super) leased: ArcSwapOption<Leased>,
@@ -94,11 +96,14 @@ impl Station {
             let most = usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
         };
+        let target = Target {
+            private: integration.private().into(),
+            certificates: integration.certificates().map(Into::into),
+        };
         Self {
-            target: Target {
-                private: integration.private().into(),
-                certificates: integration.certificates().map(Into::into),
-            },
+            token_endpoint: own_token_endpoint(integration.injection())
+                .unwrap_or_else(|| target.clone()),
+            target,
             under_way: concurrent.map(permits),
             spent: Arc::default(),
             leased: ArcSwapOption::empty(),
@@ -193,4 +198,21 @@ impl Station {
             Some(route)
         })
     }
+}
+
+/// A token endpoint that is not reached as the upstream is: one of the open internet beside an upstream within, or the
+/// other way round.
+fn own_token_endpoint(injection: &Injection) -> Option<Target> {
+    let Injection::OauthClientCredentials {
+        private,
+        certificates,
+        ..
+    } = injection
+    else {
+        return None;
+    };
+    (private.is_some() || certificates.is_some()).then(|| Target {
+        private: private.as_deref().unwrap_or_default().into(),
+        certificates: certificates.as_deref().map(Into::into),
+    })
 }

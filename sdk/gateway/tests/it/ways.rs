@@ -132,6 +132,51 @@ async fn a_token_for_client_credentials_is_got_once_and_anew_after_a_401_unless_
 }
 
 #[tokio::test]
+async fn a_token_endpoint_is_believed_and_reached_by_rules_of_its_own_where_it_has_some() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let tokens = {
+        let asked = Arc::clone(&asked);
+        move || async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            "{\"access_token\":\"third-party-token\",\"expires_in\":3600}"
+        }
+    };
+    let (of_tokens, token_endpoint) =
+        crate::tls::serving(Router::new().route("/token", post(tokens))).await;
+    let (of_upstream, upstream) = crate::tls::serving(Router::new().fallback(|| async {})).await;
+    let here = "private = [\"127.0.0.0/8\"]\n";
+    let believing = |pem: &str| format!("certificates = \"\"\"{pem}\"\"\"\n");
+    for (integrations, own, status) in [
+        (
+            &of_upstream,
+            format!("{here}{}", believing(&of_tokens)),
+            200,
+        ),
+        // The integration's holds, and is of the upstream.
+        (&of_upstream, String::new(), 502),
+        // Where one is its own, neither of the integration's holds.
+        (&of_upstream, believing(&of_tokens), 502),
+        (&of_tokens, here.to_owned(), 502),
+        (&of_tokens, "private = []\n".to_owned(), 502),
+    ] {
+        let before = asked.load(Ordering::SeqCst);
+        let inject = format!(
+            "kind = \"oauth-client-credentials\"\nsecret = \"s\"\nclient_id = \"me\"\n\
+             token_url = \"https://localhost:{}/token\"\n{own}",
+            token_endpoint.port()
+        );
+        let written = party(upstream, &inject, &believing(integrations)).replace(
+            &format!("http://{upstream}"),
+            &format!("https://localhost:{}", upstream.port()),
+        );
+        let world = World::new(&written).await;
+        assert_eq!(world.get("/party/v1/x").await.status(), status, "{own}");
+        let times = asked.load(Ordering::SeqCst) - before;
+        assert_eq!(times, usize::from(status == 200), "{own}");
+    }
+}
+
+#[tokio::test]
 async fn calls_that_wait_for_a_token_hear_of_one_failure_together() {
     let asked = Arc::new(AtomicUsize::new(0));
     let tokens = {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Network, Scheme, Upstream};
+
 /// Where a secret's value is put. `secret` is the name of a secret; what of it is secret stays at the broker until
 /// egress leases it.
 ///
@@ -56,6 +58,13 @@ pub enum Injection {
         /// What is asked for.
         #[serde(skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
+        /// Private networks that the token endpoint may be in. Where this or `certificates` is given, neither of the
+        /// integration's holds for it: an empty list is the open internet.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        private: Option<Vec<Network>>,
+        /// Certificates (PEM) that are trusted for the token endpoint, instead of those of the system.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        certificates: Option<String>,
     },
 }
 
@@ -77,6 +86,9 @@ pub enum InvalidInjection {
     /// Without a user, a query or a fragment.
     #[error("`inject.token_url` is an https URL without user, query and fragment")]
     TokenUrl,
+    /// `10.1.0.0/16`, with nothing set behind the prefix.
+    #[error("`inject.private` holds networks such as `10.1.0.0/16`")]
+    Network,
 }
 
 /// Headers that say where a message ends, where it goes, or who holds the connection.
@@ -160,10 +172,11 @@ impl Injection {
                 {
                     return Err(InvalidInjection::Text("scope"));
                 }
-                // The form of an upstream is the form of a token endpoint.
-                let upstream: Result<super::Upstream, _> = token_url.parse();
-                if upstream.is_err() {
-                    return Err(InvalidInjection::TokenUrl);
+                // The form of an upstream is the form of a token endpoint. In clear the client's secret would be read on
+                // the way, whatever network it is in.
+                match token_url.parse::<Upstream>() {
+                    Ok(upstream) if upstream.scheme() == Scheme::Https => {}
+                    _ => return Err(InvalidInjection::TokenUrl),
                 }
             }
         }
@@ -216,6 +229,8 @@ enum WrittenInjection {
         client_id: Option<String>,
         token_url: String,
         scope: Option<String>,
+        private: Option<Vec<String>>,
+        certificates: Option<String>,
     },
 }
 
@@ -253,12 +268,23 @@ impl TryFrom<WrittenInjection> for Injection {
                 client_id,
                 token_url,
                 scope,
-            } => Self::OauthClientCredentials {
-                secret,
-                client_id,
-                token_url,
-                scope,
-            },
+                private,
+                certificates,
+            } => {
+                let networks = |private: Vec<String>| {
+                    let each = private.into_iter();
+                    each.map(|text| text.parse().map_err(|_| InvalidInjection::Network))
+                        .collect()
+                };
+                Self::OauthClientCredentials {
+                    secret,
+                    client_id,
+                    token_url,
+                    scope,
+                    private: private.map(networks).transpose()?,
+                    certificates,
+                }
+            }
         }
         .checked()
     }

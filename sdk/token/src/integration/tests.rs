@@ -164,6 +164,46 @@ fn what_would_show_or_misplace_the_credential_is_refused() {
 }
 
 #[test]
+fn a_token_endpoint_is_reached_over_tls_and_by_rules_of_its_own_where_it_has_some() {
+    use serde_json::json;
+    let tokens = |more: serde_json::Value| {
+        let mut inject = json!({
+            "kind": "oauth-client-credentials", "secret": "s", "token_url": "https://login.example/token",
+        });
+        let members = inject.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        with("inject", inject)
+    };
+    let networks = |integration: &Integration| match integration.injection() {
+        Injection::OauthClientCredentials { private, .. } => private.as_ref().map(Vec::len),
+        _ => panic!("a token"),
+    };
+    for (more, expected) in [
+        (json!({}), None),
+        (json!({"private": []}), Some(0)),
+        (
+            json!({"private": ["10.1.0.0/16"], "certificates": "PEM"}),
+            Some(1),
+        ),
+    ] {
+        let read = tokens(more).unwrap();
+        assert_eq!(networks(&read), expected);
+        let kept = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<Integration>(&kept).unwrap(), read);
+    }
+    for bad in [
+        json!({"private": ["10.1.0.1/16"]}),
+        json!({"private": "10.1.0.0/16"}),
+        json!({"token_url": "http://login.example/token"}),
+        json!({"token_url": "http://10.1.0.1/token", "private": ["10.1.0.0/16"]}),
+    ] {
+        assert!(tokens(bad.clone()).is_err(), "{bad}");
+    }
+    let elsewhere = json!({"kind": "header", "secret": "s", "private": []});
+    assert!(with("inject", elsewhere).is_err());
+}
+
+#[test]
 fn what_may_be_called_is_said_and_said_once() {
     use serde_json::json;
     let rule = |method: &str, template: &str| json!({"method": method, "template": template});
