@@ -179,11 +179,23 @@ impl Door {
             .shared
             .clients
             .make(&station.token_endpoint, Versions::Both);
-        let client = client.map_err(|_| Problem::Unusable)?;
-        let answer = client
-            .request(request)
-            .await
-            .map_err(|error| failed(&error))?;
+        let client = client.map_err(|error| {
+            tracing::error!(
+                name: "lanyard.egress.no_token",
+                { lanyard.integration = station.name(), error = &error as &dyn std::error::Error },
+                "the token endpoint cannot be called"
+            );
+            Problem::Unusable
+        })?;
+        let answer = client.request(request).await.map_err(|error| {
+            // Whoever reads that somebody cannot be reached would look at the upstream.
+            tracing::error!(
+                name: "lanyard.egress.no_token",
+                { lanyard.integration = station.name() },
+                "the token endpoint cannot be reached"
+            );
+            failed(&error)
+        })?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST_ANSWERED)
             .collect()

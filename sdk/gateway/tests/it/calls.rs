@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 
-use crate::support::{HEADER, VALUE, World, http, party, serve};
+use crate::support::{HEADER, VALUE, World, carried, http, party, serve};
 
 pub(crate) type Seen = Arc<Mutex<Vec<(String, http::HeaderMap, Bytes)>>>;
 
@@ -102,6 +102,42 @@ async fn the_third_party_sees_the_credential_and_the_caller_never_does() {
         assert!(!headers.contains_key(gone), "{gone}");
     }
     assert!(!format!("{seen:?}").contains(&token));
+}
+
+#[tokio::test]
+async fn the_upstream_itself_and_what_ends_in_a_slash_are_called_as_they_are_written() {
+    let (upstream, seen) = echo().await;
+    let signed = "kind = \"aws-sigv4\"\nsecret = \"s\"\nregion = \"r\"\nservice = \"sts\"";
+    let world = World::new(&party(upstream, HEADER, "")).await;
+    for (id, inject, template, base, called, other) in [
+        (1003, HEADER, "/", "/base", "/party/", "/party"),
+        (1004, HEADER, "/", "", "/party/", "/party"),
+        (1005, signed, "/", "", "/party/", "/party"),
+        (
+            1006,
+            HEADER,
+            "/v1/{what}/",
+            "/base",
+            "/party/v1/x/",
+            "/party/v1/x",
+        ),
+    ] {
+        let written = party(upstream, inject, "")
+            .replace("\"/v1/{what}\"", &format!("\"{template}\""))
+            .replace("/base", base);
+        let change = world.change(|script| {
+            script.integrations = vec![carried(id, &written)];
+            let lease = script.leases.get_mut("party").unwrap();
+            *lease = (1002, id, Some("AKIDEXAMPLE".to_owned()), VALUE.to_owned());
+        });
+        change.await;
+        assert_eq!(world.get(called).await.status(), 200, "{written}");
+        let (line, _, _) = seen.lock().unwrap().pop().unwrap();
+        let below = called.strip_prefix("/party").unwrap();
+        assert_eq!(line, format!("GET {base}{below}"));
+        assert_eq!(world.get(other).await.status(), 403, "{written}");
+        assert!(seen.lock().unwrap().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub enum RuleClass {
     Strict,
 }
 
-/// One kind of call: `GET /v1/charges/{id}`, below the upstream's path.
+/// One kind of call: `GET /v1/charges/{id}`, below the upstream's path; `POST /` where everything is in the body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenRule")]
 pub struct Rule {
@@ -120,6 +120,11 @@ fn is_template(template: &str) -> bool {
     let Some(path) = template.strip_prefix('/') else {
         return false;
     };
+    if path.is_empty() {
+        return true;
+    }
+    // With a slash at its end it is another path, which some services have alone.
+    let path = path.strip_suffix('/').unwrap_or(path);
     let mut names = std::collections::BTreeSet::new();
     template.len() <= Rule::MAX_TEMPLATE
         && path.split('/').all(|segment| {

@@ -222,14 +222,23 @@ fn what_may_be_called_is_said_and_said_once() {
         )
         .is_ok()
     );
+    // What ends in a slash is another path.
+    for template in ["/", "/a/", "/{x}/"] {
+        assert!(
+            with("rule", json!([rule("GET", template), rule("GET", "/a")])).is_ok(),
+            "{template}"
+        );
+    }
     for (method, template) in [
         ("get", "/a"),
         ("TRACE", "/a"),
         ("CONNECT", "/a"),
         ("", "/a"),
         ("GET", "a"),
-        ("GET", "/"),
-        ("GET", "/a/"),
+        ("GET", ""),
+        ("GET", "//"),
+        ("GET", "/a//"),
+        ("GET", "//a"),
         ("GET", "/a//b"),
         ("GET", "/a/../b"),
         ("GET", "/{x}/{x}"),
