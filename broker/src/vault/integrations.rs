@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use lanyard_token::NodeId;
 use lanyard_token::integration::{Injection, Integration};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use self::room::{has_room, written};
@@ -317,6 +319,10 @@ impl Integrations {
 
     /// Whether the secret it names is there, and a version of it in force that can be injected so.
     fn fits(&self, integration: &Integration) -> Result<(), VaultError> {
+        are_certificates("certificates", integration.certificates())?;
+        if let Injection::OauthClientCredentials { certificates, .. } = integration.injection() {
+            are_certificates("inject.certificates", certificates.as_deref())?;
+        }
         let secret = self.vault.show(integration.injection().secret())?;
         match unusable(integration.injection(), &secret) {
             None => Ok(()),
@@ -342,6 +348,21 @@ impl Integrations {
 
 fn invalid(member: &'static str, why: String) -> VaultError {
     VaultError::Invalid { member, why }
+}
+
+/// Egress would believe nobody by what is none, and say so where the one who wrote it does not look.
+fn are_certificates(member: &'static str, pem: Option<&str>) -> Result<(), VaultError> {
+    let Some(pem) = pem else {
+        return Ok(());
+    };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(()),
+        _ => {
+            let why = "is the text of certificates in PEM form, and no path".to_owned();
+            Err(invalid(member, why))
+        }
+    }
 }
 
 /// The version in force.

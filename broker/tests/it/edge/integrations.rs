@@ -434,6 +434,28 @@ fn an_integration_that_could_not_work_is_refused_and_the_same_again_changes_noth
         file.to_str().unwrap(),
     ];
     assert!(world.refuses(&of_file, 1).contains("--reference"));
+    // What egress could believe nobody by.
+    let tokens = "kind = \"oauth-client-credentials\"\nclient_id = \"me\"\ntoken_url = \"https://a.example/token\"";
+    for (member, above, within) in [
+        ("certificates", "certificates = \"/etc/ca.pem\"\n", ""),
+        ("certificates", "certificates = \"\"\n", ""),
+        (
+            "inject.certificates",
+            "",
+            "certificates = \"/etc/ca.pem\"\n",
+        ),
+    ] {
+        let text = format!(
+            "upstream = \"https://a.example\"\n{above}[inject]\n{tokens}\nsecret = \"{SECRET}\"\n{within}\
+             [[rule]]\nmethod = \"GET\"\ntemplate = \"/\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let said = world.refuses(&of_file, 1);
+        assert!(
+            said.contains(&format!("`{member}`")) && said.contains("PEM"),
+            "{said}"
+        );
+    }
     let gone = world.refuses(&["integration", "show", "nobody"], 1);
     assert!(gone.contains("no integration"), "{gone}");
 }
