@@ -1,6 +1,7 @@
 //! Credentials at third parties: real servers, and what may come between.
 
 mod aws_iam;
+mod cached_errors;
 mod faults;
 mod hostile;
 mod http;

@@ -29,8 +29,22 @@ pub(super) struct Books(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     keys: BTreeMap<String, Key>,
-    answers: HashMap<String, (String, String)>,
+    /// What each idempotency key was answered with the first time: the same for ever, an error too.
+    answers: HashMap<String, Created>,
     made: usize,
+    fails: Option<Failing>,
+}
+
+/// A key that was made: its name and its value.
+type Created = Result<(String, String), StatusCode>;
+
+/// What becomes of a create that is answered with "internal error".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failing {
+    /// Nothing.
+    NotMade,
+    /// The key is there, and nobody is told of it.
+    Made,
 }
 
 struct Key {
@@ -39,32 +53,33 @@ struct Key {
 }
 
 impl Books {
-    fn make(&self, name: &str, idempotency_key: Option<&str>) -> (String, String) {
+    fn make(&self, name: &str, idempotency_key: Option<&str>) -> Created {
         let mut inner = self.0.lock().unwrap();
         if let Some(known) = idempotency_key.and_then(|key| inner.answers.get(key)) {
             return known.clone();
         }
-        inner.made += 1;
-        let id = format!("key_{}", inner.made);
-        let secret = format!("sk-{}-{:032x}", inner.made, rand());
-        inner.keys.insert(
-            id.clone(),
-            Key {
-                name: name.to_owned(),
-                secret: secret.clone(),
-            },
-        );
-        if let Some(key) = idempotency_key {
-            inner
-                .answers
-                .insert(key.to_owned(), (id.clone(), secret.clone()));
+        let fails = inner.fails.take();
+        let mut answer = Err(StatusCode::INTERNAL_SERVER_ERROR);
+        if fails != Some(Failing::NotMade) {
+            let made = inner.add(name);
+            if fails.is_none() {
+                answer = Ok(made);
+            }
         }
-        (id, secret)
+        if let Some(key) = idempotency_key {
+            inner.answers.insert(key.to_owned(), answer.clone());
+        }
+        answer
+    }
+
+    /// The next create fails, and so does whatever comes with its idempotency key.
+    pub(super) fn fail_once(&self, failing: Failing) {
+        self.0.lock().unwrap().fails = Some(failing);
     }
 
     /// A key of ours, made by hand.
     pub(super) fn make_ours(&self) -> (String, String) {
-        self.make("lanyard", None)
+        self.make("lanyard", None).unwrap()
     }
 
     /// Names of our keys.
@@ -111,6 +126,22 @@ impl Books {
     }
 }
 
+impl Inner {
+    fn add(&mut self, name: &str) -> (String, String) {
+        self.made += 1;
+        let id = format!("key_{}", self.made);
+        let secret = format!("sk-{}-{:032x}", self.made, rand());
+        self.keys.insert(
+            id.clone(),
+            Key {
+                name: name.to_owned(),
+                secret: secret.clone(),
+            },
+        );
+        (id, secret)
+    }
+}
+
 fn rand() -> u128 {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).unwrap();
@@ -143,7 +174,7 @@ fn manager(shown: Option<String>) -> Result<(), StatusCode> {
 impl Vendor {
     pub(super) async fn start() -> Self {
         let books = Arc::new(Books::default());
-        books.make(STRANGERS, None);
+        books.make(STRANGERS, None).unwrap();
         let routes = Router::new()
             // Bearer tokens and JSON, one key a page.
             .route(
@@ -169,7 +200,7 @@ impl Vendor {
                 .post(
                     |State(books): State<Arc<Books>>, headers: HeaderMap, Json(body): Json<Value>| async move {
                         manager(bearer(&headers))?;
-                        let (id, value) = books.make(body["name"].as_str().unwrap(), None);
+                        let (id, value) = books.make(body["name"].as_str().unwrap(), None)?;
                         Ok::<_, StatusCode>(Json(json!({"id": id, "value": value})))
                     },
                 ),
@@ -207,7 +238,7 @@ impl Vendor {
                      Form(form): Form<HashMap<String, String>>| async move {
                         manager(basic(&headers))?;
                         let key = header(&headers, "idempotency-key");
-                        let (id, secret) = books.make(&form["metadata[by]"], key.as_deref());
+                        let (id, secret) = books.make(&form["metadata[by]"], key.as_deref())?;
                         Ok::<_, StatusCode>(Json(json!({"id": id, "secret": secret})))
                     },
                 ),
@@ -243,7 +274,7 @@ impl Vendor {
                     |State(books): State<Arc<Books>>, headers: HeaderMap, Json(body): Json<Value>| async move {
                         manager(header(&headers, "dd-application-key"))?;
                         let name = body["data"]["attributes"]["name"].as_str().unwrap();
-                        let (id, key) = books.make(name, None);
+                        let (id, key) = books.make(name, None)?;
                         Ok::<_, StatusCode>((
                             StatusCode::CREATED,
                             Json(json!({"data": {"id": id, "attributes": {"key": key}}})),
