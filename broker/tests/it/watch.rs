@@ -10,6 +10,7 @@
 mod abuse;
 mod compact;
 mod doors;
+mod egress;
 mod framing;
 mod frozen;
 mod golden;
