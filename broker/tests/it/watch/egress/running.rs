@@ -106,13 +106,26 @@ impl Egress {
         self.gateway.lock().unwrap().clone()
     }
 
-    /// One call as a caller makes it; the status.
-    pub(super) async fn call(&self, token: &str, (method, path): (&str, String)) -> u16 {
+    /// One call as a caller makes it; how it was refused, if it was. Drift is never answered with 503: where a busy machine
+    /// has no lease in time, a caller comes again.
+    pub(super) async fn call(
+        &self,
+        token: &str,
+        (method, path): (&str, String),
+    ) -> Result<(), (u16, String)> {
         let url = format!("http://{}/stripe{path}", self.address);
-        let request = self.http.request(method.parse().unwrap(), url);
-        let request = request.header("user-agent", "payments/2.4");
-        let response = request.bearer_auth(token).send().await.unwrap();
-        response.status().as_u16()
+        let mut times = 0;
+        loop {
+            let request = self.http.request(method.parse().unwrap(), &url);
+            let request = request.header("user-agent", "payments/2.4");
+            let response = request.bearer_auth(token).send().await.unwrap();
+            times += 1;
+            match response.status().as_u16() {
+                200 => return Ok(()),
+                503 if times < 3 => {}
+                status => return Err((status, response.text().await.unwrap())),
+            }
+        }
     }
 
     /// Lets time pass without being cut off from the broker, whose heartbeats come by the machine's time. A gateway that is
