@@ -49,9 +49,15 @@ pub(super) async fn ask(
             };
             // At once: one after the other a silent third party would take twice as long to be noticed.
             let (new, old) = futures::join!(verify(*new), verify(*old));
+            let (new, old) = (new?, old?);
+            for (which, said) in [("new", &new), ("old", &old)] {
+                if let Answer::Unclear(why) | Answer::Refused(why) = said {
+                    tracing::warn!(which, why, "whether a credential works was not said");
+                }
+            }
             Ok(Answer::Compared {
-                new: works(&new?),
-                old: works(&old?),
+                new: works(&new),
+                old: works(&old),
             })
         }
         Call::Create(_) | Call::Revoke(_) => Ok(Answer::Unclear("it was not asked for".to_owned())),
