@@ -22,7 +22,8 @@ use crate::audit::{Audit, Counters, Export};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ForeignIssuer, SealKey};
 use crate::crypto::{CryptoError, HeldKey, seal_ring};
-use crate::http::leaks::{GithubKeys, Reports};
+use crate::http::begun::Begun;
+use crate::http::leaks::GithubKeys;
 use crate::http::tls::TlsError;
 use crate::issue::keys::{KeyError, RootKeyError, RootKeyFile};
 use crate::issue::limits::LimitSettings;
@@ -33,7 +34,7 @@ use crate::outbound::{Caller, Reach};
 use crate::policy::{Broken, Policies};
 use crate::revoke::{Revoke, RevokeState};
 use crate::store::event::By;
-use crate::store::log::{IndexState, Log, LogConfig, OpenReport, is_begun};
+use crate::store::log::{Disk, IndexState, Log, LogConfig, OpenReport, SystemDisk, is_begun};
 use crate::store::{Event, Store, StoreError};
 use crate::telemetry::meter::LogMeter;
 use crate::vault::integrations::{IntegrationState, Integrations};
@@ -58,7 +59,8 @@ pub struct Broker {
     vault: Arc<Vault>,
     integrations: Arc<Integrations>,
     github: Option<Arc<GithubKeys>>,
-    reports: Reports,
+    begun: Begun,
+    reports: Begun,
     rotations: Arc<Rotations>,
     audit: Arc<Audit>,
     stop: CancellationToken,
@@ -121,6 +123,15 @@ pub enum StartError {
 impl Broker {
     /// Opens the log, replays it into the rooms, and makes signing keys if there are none.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::open_on(config, clock, Arc::new(SystemDisk)).await
+    }
+
+    /// The same on another disk than the system's: for tests of one that fails or hangs.
+    pub async fn open_on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, StartError> {
         let sealing_key = sealing_key(&config)?;
         let root = RootKeyFile::at(required(&config.root_key_file, "trust.root_key_file")?)
             .read(Some(&seal_ring::open(&config.data_dir, &sealing_key)?))?;
@@ -145,7 +156,7 @@ impl Broker {
         let export = Arc::new(Export::new(counters.clone()));
         let meter = Arc::new(LogMeter::new());
         let (log, report) = Log::open(
-            log_config(&config),
+            log_config(&config, disk),
             seal.clone(),
             clock.clone(),
             vec![
@@ -248,7 +259,8 @@ impl Broker {
             vault,
             integrations,
             github,
-            reports: Reports::default(),
+            begun: Begun::default(),
+            reports: Begun::default(),
             rotations,
             audit,
             stop: CancellationToken::new(),
@@ -352,8 +364,9 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
         })
 }
 
-fn log_config(config: &Config) -> LogConfig {
+fn log_config(config: &Config, disk: Arc<dyn Disk>) -> LogConfig {
     LogConfig {
+        disk,
         anchor_file: config.anchor_file.clone(),
         reserve_bytes: config.reserve_bytes,
         on_stop: Some(Arc::new(|why| {

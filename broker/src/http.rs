@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audited;
+pub mod begun;
 pub mod caller;
 pub mod drift;
 pub mod duties;

@@ -34,7 +34,11 @@ impl Broker {
         let doorkeeper: Arc<dyn Doorkeeper> = self.issue.clone();
         let confirmations: Arc<dyn Confirmations> = self.revoke.clone();
         let public = Router::new()
-            .merge(oauth::routes(self.issue.clone(), confirmations.clone()))
+            .merge(oauth::routes(
+                self.issue.clone(),
+                confirmations.clone(),
+                self.begun.clone(),
+            ))
             .merge(metadata::routes(self.issue.clone(), None))
             .merge(feed::routes(
                 self.revoke.clone(),
@@ -45,6 +49,7 @@ impl Broker {
                 self.watch.clone(),
                 doorkeeper.clone(),
                 self.clock.clone(),
+                self.begun.clone(),
             ))
             .merge(egress::routes(
                 self.integrations.clone(),
@@ -78,13 +83,16 @@ impl Broker {
         let (administration, duties) = administration.apart();
         let socket = socket::local_administrators(administration.merge(admin::local_routes(rooms)))
             .merge(watched);
-        let wrap = |routes, behind_proxy| {
-            audited(routes, self.audit.clone(), behind_proxy, self.stop.clone())
+        let wrap = |routes, behind_proxy, begun| {
+            let (audit, stop) = (self.audit.clone(), self.stop.clone());
+            audited(routes, audit, behind_proxy, begun, stop)
         };
+        let begun = || Some(self.begun.clone());
         Routes {
-            public: wrap(public, self.config.behind_proxy),
-            admin: wrap(admin, self.config.behind_proxy),
-            socket: wrap(socket, false),
+            // Its handlers say themselves what has to come to its end: most of them hand out or look.
+            public: wrap(public, self.config.behind_proxy, None),
+            admin: wrap(admin, self.config.behind_proxy, begun()),
+            socket: wrap(socket, false, begun()),
             duties,
         }
     }

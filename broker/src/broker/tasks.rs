@@ -67,7 +67,11 @@ impl Broker {
         admin.graceful_shutdown(Some(GRACE));
         local.graceful_shutdown(Some(GRACE));
         while servers.join_next().await.is_some() {}
-        if !self.reports.finish(GRACE).await {
+        let (ended, acted) = tokio::join!(self.begun.finish(GRACE), self.reports.finish(GRACE));
+        if !ended {
+            tracing::error!(name: "lanyard.change.lost", "a change that was begun did not come to its end");
+        }
+        if !acted {
             tracing::error!(name: "lanyard.leak.lost", "a report of a leak was not acted on");
         }
         while tasks.join_next().await.is_some() {}

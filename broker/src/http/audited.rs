@@ -12,10 +12,12 @@ use futures::StreamExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderValue, Method, StatusCode};
 use lanyard_token::NodeId;
+use tokio::time::Instant as Deadline;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
+use super::begun::{self, Begun};
 use super::problem::{OperatorReason, Problem};
 use super::source;
 use crate::audit::Audit;
@@ -41,15 +43,18 @@ struct Wrapper {
     audit: Arc<Audit>,
     meter: ServerMeter,
     behind_proxy: bool,
+    begun: Option<Begun>,
     stop: CancellationToken,
 }
 
-/// Wraps all routes of a listener; nothing is mounted outside. Answers that have no end of their own
-/// (the feed) end with `stop`, so that a broker that is told to end need not wait for its readers.
+/// Wraps all routes of a listener; nothing is mounted outside. With `begun`, what may change something comes to its end
+/// whether or not its caller still waits. Answers that have no end of their own (the feed) end with `stop`, so that a broker
+/// that is told to end need not wait for its readers.
 pub fn audited(
     routes: Router,
     audit: Arc<Audit>,
     behind_proxy: bool,
+    begun: Option<Begun>,
     stop: CancellationToken,
 ) -> Router {
     routes
@@ -76,6 +81,7 @@ pub fn audited(
                 audit,
                 meter: ServerMeter::new(),
                 behind_proxy,
+                begun,
                 stop,
             },
             wrap,
@@ -92,7 +98,13 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         .to_owned();
     let span = server::span(&method, &route, request.version(), request.headers());
     let began = Instant::now();
-    let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request))
+    let handled = handled(
+        wrapper.clone(),
+        (method.clone(), route.clone()),
+        request,
+        next,
+    );
+    let answer = tokio::time::timeout(ANSWER_WITHIN, handled)
         .instrument(span.clone())
         .await;
     let mut response = answer.unwrap_or_else(|_| {
@@ -118,11 +130,6 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
         let who = who.map(|TurnedAway(identity)| *identity);
         span.in_scope(|| wrapper.audit.refused(reason, &route, &network, who));
     }
-    if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
-        note_administration(&wrapper.audit, by, &method, &route, status)
-            .instrument(span)
-            .await;
-    }
     response
         .headers_mut()
         .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -131,6 +138,36 @@ async fn wrap(State(wrapper): State<Wrapper>, mut request: Request, next: Next) 
     }
     let stop = wrapper.stop.cancelled_owned();
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(stop)))
+}
+
+/// The handler's answer, with who administered written down: also when nobody waits for the answer any more.
+async fn handled(
+    wrapper: Wrapper,
+    (method, route): (Method, String),
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = wrapper.begun.filter(|_| !only_looks(&method));
+    let request = match &begun {
+        Some(_) => request.map(|body| begun::until(Deadline::now() + ANSWER_WITHIN, body)),
+        None => request,
+    };
+    let handled = async move {
+        let mut response = next.run(request).await;
+        if let Some(AdministeredBy(by)) = response.extensions_mut().remove() {
+            let status = response.status();
+            note_administration(&wrapper.audit, by, &method, &route, status).await;
+        }
+        response
+    };
+    match begun {
+        Some(begun) => begun.end(handled).await,
+        None => handled.await,
+    }
+}
+
+const fn only_looks(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Reading is told to telemetry; changing, also when it was refused, is written to the log.
@@ -146,7 +183,7 @@ async fn note_administration(
         name: "lanyard.administered",
         by = ?by, action, "http.response.status_code" = status.as_u16(), "the administrators' door was used"
     );
-    if matches!(*method, Method::GET | Method::HEAD) {
+    if only_looks(method) {
         return;
     }
     if let Err(error) = audit.administered(by, action, status.as_u16()).await {

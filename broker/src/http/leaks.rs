@@ -7,7 +7,6 @@
 //! when the log does not take it. GitHub signs what its scanner sends, and is told what it was.
 
 mod github;
-mod reports;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, sleep_until};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::begun::Begun;
 use super::problem::Problem;
 use super::wording;
 use crate::issue::Issue;
@@ -35,7 +35,6 @@ use crate::store::event::{By, Cause};
 use crate::store::plain::is_plain_line;
 use crate::vault::Vault;
 pub use github::{GithubKeys, NoKeys};
-pub use reports::Reports;
 
 /// The longest report.
 const LONGEST: usize = 256 * 1_024;
@@ -66,7 +65,7 @@ pub struct Finders {
     /// Who signs reports of GitHub's scanner; none: its reports are refused.
     pub github: Option<Arc<GithubKeys>>,
     /// What is acted on while nobody waits for it.
-    pub reports: Reports,
+    pub reports: Begun,
 }
 
 /// `POST /v1/leaks` and `POST /v1/leaks/github`, for the public listener.
@@ -300,7 +299,10 @@ async fn of_github(
         );
     }
     let (found, types) = github::read(body)?;
-    let came = finders.act(&bounded(found)?).await?;
+    let (found, reports) = (bounded(found)?, finders.reports.clone());
+    let came = reports
+        .end(async move { finders.act(&found).await })
+        .await?;
     let no_store = [(CACHE_CONTROL, "no-store")];
     Ok((no_store, Json(github::answer(types, &came.known))).into_response())
 }

@@ -19,6 +19,7 @@ use axum::routing::post;
 use http::StatusCode;
 use lanyard_token::{NodeId, Rev};
 
+use super::begun::Begun;
 use super::problem::Problem;
 use crate::issue::Issue;
 
@@ -41,7 +42,7 @@ pub trait Confirmations: Send + Sync + 'static {
 pub(in crate::http) const WAIT: Duration = Duration::from_secs(2);
 
 /// The routes of the public listener.
-pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>) -> Router {
+pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>, begun: Begun) -> Router {
     Router::new()
         .route("/oauth/token", post(token::post))
         .route("/oauth/revoke", post(revoke::post))
@@ -52,6 +53,7 @@ pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>) -> Route
         .with_state(Doors {
             issue,
             confirmations,
+            begun,
         })
 }
 
@@ -60,6 +62,7 @@ pub fn routes(issue: Arc<Issue>, confirmations: Arc<dyn Confirmations>) -> Route
 struct Doors {
     issue: Arc<Issue>,
     confirmations: Arc<dyn Confirmations>,
+    begun: Begun,
 }
 
 async fn method_not_allowed() -> Problem {

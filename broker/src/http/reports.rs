@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use lanyard_token::NodeId;
 use serde::Deserialize;
 
+use super::begun::Begun;
 use super::caller::{Caller, Door, Doorkeeper, admit};
 use super::problem::Problem;
 use crate::clock::Clock;
@@ -29,11 +30,17 @@ struct Rooms {
     watch: Arc<Watch>,
     doorkeeper: Arc<dyn Doorkeeper>,
     clock: Arc<dyn Clock>,
+    begun: Begun,
 }
 
 /// `POST /v1/reports`, `GET /v1/baselines`, `GET /v1/baselines/{identity}`, and by their names
 /// `GET /v1/baselines/{hash}` and `GET /v1/roles/{hash}`, for the public listener.
-pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn Clock>) -> Router {
+pub fn routes(
+    watch: Arc<Watch>,
+    doorkeeper: Arc<dyn Doorkeeper>,
+    clock: Arc<dyn Clock>,
+    begun: Begun,
+) -> Router {
     Router::new()
         .route(
             "/v1/reports",
@@ -46,6 +53,7 @@ pub fn routes(watch: Arc<Watch>, doorkeeper: Arc<dyn Doorkeeper>, clock: Arc<dyn
             watch,
             doorkeeper,
             clock,
+            begun,
         })
 }
 
@@ -61,7 +69,10 @@ async fn report(
     })?;
     let body = body.map_err(|rejection| unreadable(rejection.status()))?;
     let report = read(&body).map_err(WatchError::from)?;
-    Ok(Json(rooms.watch.report(gateway.identity, report).await?))
+    // It is counted first and then acted on: a gateway that hung up in between would be told that it was counted.
+    let watch = rooms.watch.clone();
+    let reported = async move { watch.report(gateway.identity, report).await };
+    Ok(Json(rooms.begun.end(reported).await?))
 }
 
 async fn baseline(

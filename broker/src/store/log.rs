@@ -44,6 +44,7 @@ use std::thread::JoinHandle;
 use lanyard_token::Rev;
 
 pub use self::config::{IndexState, LogConfig, OpenReport, Progress};
+pub use self::disk::{Disk, SystemDisk};
 pub(crate) use self::open::{Beginning, lock};
 use self::reader::Reader;
 pub use self::writer::StopHook;

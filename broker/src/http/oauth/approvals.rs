@@ -52,14 +52,16 @@ pub(super) async fn request(
     let client = asking(&doors, &submitted).await?;
     let form = &submitted.form;
     let wanted = token::request(form)?;
-    let reason = form.require("reason")?;
+    let reason = form.require("reason")?.to_owned();
     let seconds = form.require("seconds")?.parse().map_err(|_| {
         Problem::invalid_request("`seconds` is a number of seconds").because("seconds")
     })?;
-    let asked = doors
-        .issue
-        .request_own_approval(&client, wanted, reason, seconds)
-        .await?;
+    let issue = doors.issue.clone();
+    let asked = doors.begun.end(async move {
+        let asked = issue.request_own_approval(&client, wanted, &reason, seconds);
+        asked.await
+    });
+    let asked = asked.await?;
     Ok(answer(StatusCode::CREATED, asked))
 }
 

@@ -1,5 +1,6 @@
 //! Every route of every door is in `routes.txt`, and each refuses whom it must.
 
+mod hung_up;
 mod rights;
 mod roles;
 
@@ -20,6 +21,7 @@ use lanyard::http::socket::PeerUid;
 use lanyard::issue::administration::{NewGateway, NewIdentity, NewOwner};
 use lanyard::issue::keys::RootKeyFile;
 use lanyard::store::event::{By, Kind};
+use lanyard::store::log::{Disk, SystemDisk};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -71,6 +73,10 @@ struct Tokens {
 
 impl World {
     async fn new() -> Self {
+        Self::on(Arc::new(SystemDisk)).await
+    }
+
+    async fn on(disk: Arc<dyn Disk>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         SealingRoot::generate(&at("seal.key")).unwrap();
@@ -91,9 +97,8 @@ impl World {
         .unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let data = at("");
-        let broker = Broker::open(Config::parse(&settings).unwrap(), clock.clone())
-            .await
-            .unwrap();
+        let config = Config::parse(&settings).unwrap();
+        let broker = Broker::open_on(config, clock.clone(), disk).await.unwrap();
         let routes = broker.routes();
         Self {
             _kept: folder,

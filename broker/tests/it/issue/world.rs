@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lanyard::clock::{ManualClock, UnixMillis};
 use lanyard::crypto::{SealingRoot, SigningKeyPair, open_signing_key};
+use lanyard::http::begun::Begun;
 use lanyard::http::{metadata, oauth};
 use lanyard::issue::administration::{NewIdentity, NewOwner};
 use lanyard::issue::keys::{RootSigner, in_force};
@@ -147,7 +148,7 @@ impl World {
         };
         issue.create_owner(owner, By::Broker).await.unwrap();
 
-        let routes = oauth::routes(issue.clone(), Arc::new(OneGateway))
+        let routes = oauth::routes(issue.clone(), Arc::new(OneGateway), Begun::default())
             .merge(metadata::routes(issue.clone(), None));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

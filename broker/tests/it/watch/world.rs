@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use lanyard::clock::{Clock, ManualClock, UnixMillis};
+use lanyard::http::begun::Begun;
 use lanyard::http::caller::{Administrator, Caller, Door, Doorkeeper};
 use lanyard::http::{drift, reports};
 use lanyard::store::event::{
@@ -140,6 +141,7 @@ impl World {
                 watch.clone(),
                 Arc::new(Numbers),
                 clock.clone(),
+                Begun::default(),
             ))
             .merge(
                 drift::routes(watch.clone())
