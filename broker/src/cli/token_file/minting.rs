@@ -8,6 +8,7 @@ use lanyard_sdk::{Client, ClientError, Secret};
 use lanyard_token::{Audience, Scope, ScopeSet};
 
 use crate::cli::CliError;
+use crate::cli::output;
 
 /// As whom.
 #[derive(Debug, Args)]
@@ -41,13 +42,18 @@ impl Key {
 }
 
 impl Minting {
-    /// Reads the key.
+    /// Reads the key, and says when others can.
     pub(in crate::cli) fn key(&self) -> Result<Key, CliError> {
         let file = self.key_file.display();
         let key = Secret::from_file(&self.key_file)
             .map_err(|error| CliError::cannot(format_args!("read `{file}`"), &error))?;
         if key.expose().is_empty() {
             return Err(CliError::Usage(format!("`{file}` is empty: no key in it")));
+        }
+        if Secret::is_open_to_others(&self.key_file) {
+            output::message(format_args!(
+                "warning: `{file}` can be read by others: run `chmod 600 {file}`"
+            ));
         }
         Ok(Key(key))
     }

@@ -135,6 +135,21 @@ async fn a_program_gets_a_token_in_a_file_and_in_its_variables_and_its_exit_code
 }
 
 #[test]
+fn a_key_that_others_can_read_is_used_and_told_of() {
+    let place = Place::new("600");
+    let more = ["--audience", "https://orders.example", "--", "true"];
+    let key = place.key.to_str().unwrap();
+    for (mode, is_told) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
+        std::fs::set_permissions(&place.key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = place.exec(&more);
+        let said = words(&output.stderr);
+        assert!(output.status.success(), "{mode:o}: {said}");
+        let told = said.contains(&format!("can be read by others: run `chmod 600 {key}`"));
+        assert_eq!(told, is_told, "{mode:o}: {said}");
+    }
+}
+
+#[test]
 fn the_key_is_neither_in_the_programs_variables_nor_in_any_argument() {
     let place = Place::new("600");
     let secret = place.secret();

@@ -140,6 +140,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     });
     let pem = pem.transpose()?;
 
+    if Secret::is_open_to_others(&config.enrolment) {
+        let file = config.enrolment.display();
+        tracing::warn!(
+            name: "lanyard.egress.enrolment_open",
+            "the enrolment `{file}` can be read by others: run `chmod 600 {file}`"
+        );
+    }
     let enrolment = Enrolment::read(&config.enrolment)?;
     let source = Arc::new(leases(&enrolment, pem.clone())?);
     let own = enrolment.client_id.parse().ok();

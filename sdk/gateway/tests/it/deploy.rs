@@ -1,6 +1,7 @@
 //! What is in `deploy/` for egress is loaded by the program it is for.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,4 +84,18 @@ fn a_start_that_cannot_be_says_what_to_correct() {
     );
     assert!(start(&text.replace("127.0.0.1", "0.0.0.0")).contains("[tls]"));
     assert!(start("listen = 1").contains("egress.toml"));
+
+    // An enrolment holds a key: others that can read it are told of, whatever else is wrong.
+    let enrolment = folder.path().join("e.json");
+    fs::write(&enrolment, "{}").unwrap();
+    let enrolment = enrolment.to_str().unwrap();
+    let text = text.replace("/none/e.json", enrolment);
+    for (mode, is_told) in [(0o644, true), (0o600, false)] {
+        fs::set_permissions(enrolment, fs::Permissions::from_mode(mode)).unwrap();
+        let said = start(&text);
+        let told = said.contains(&format!(
+            "can be read by others: run `chmod 600 {enrolment}`"
+        ));
+        assert_eq!(told, is_told, "{mode:o}: {said}");
+    }
 }
