@@ -81,18 +81,39 @@ impl Integrations {
             }
         };
         let gateways: Vec<CarriedBy> = kept.gateways.iter().map(carried).collect();
+        let owner = owner.map_or_else(|| kept.owner.to_string(), |owner| owner.name);
+        let usable = gateways.iter().any(|gateway| gateway.allowed);
+        let why = match why {
+            None if !usable => Some(self.refused_to_all(kept, &owner, &gateways)),
+            why => why,
+        };
         IntegrationView {
             id,
             name: kept.integration.name().to_string(),
-            owner: owner.map_or_else(|| kept.owner.to_string(), |owner| owner.name),
+            owner,
             upstream: kept.integration.upstream().to_string(),
             secret: kept.integration.injection().secret().to_owned(),
-            usable: gateways.iter().any(|gateway| gateway.allowed),
+            usable,
             gateways,
             why,
             created_at: kept.created_at,
             changed_at: kept.changed_at,
             integration: serde_json::to_value(&kept.integration).unwrap_or_default(),
+        }
+    }
+
+    /// Why no gateway may have it, although it could be used. Owners that differ are told of first: the policies that are
+    /// shipped permit a secret to integrations of its own owner.
+    fn refused_to_all(&self, kept: &Kept, owner: &str, gateways: &[CarriedBy]) -> String {
+        let refused = gateways.first().and_then(|gateway| gateway.why.as_deref());
+        let refused = refused.unwrap_or("no gateway carries it");
+        let name = kept.integration.injection().secret();
+        match self.vault.show(name) {
+            Ok(secret) if secret.owner != owner => format!(
+                "`{name}` answers to `{}`, the integration to `{owner}`: {refused}",
+                secret.owner
+            ),
+            _ => refused.to_owned(),
         }
     }
 

@@ -216,6 +216,9 @@ async fn who_may_not_have_a_secret_gets_none_and_is_told_why() {
     world.on(&["owner", "add", "shop"]);
     let theirs = world.add("shop-stripe", "shop", SECRET);
     assert_eq!(theirs["usable"], false);
+    let why =
+        format!("`{SECRET}` answers to `payments`, the integration to `shop`: no policy allows it");
+    assert_eq!(theirs["why"], why);
     let token = world.token(&gateway).await;
     let (_, given) = world.leases(&token, "", json!({})).await;
     assert_eq!(given["leases"], json!([]));
