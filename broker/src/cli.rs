@@ -123,6 +123,8 @@ pub enum CliError {
     Usage(String),
     /// It did not work: exit code 1.
     Failed(String),
+    /// Nobody answers, or the answer broke off: exit code 1.
+    Unreachable(String),
     /// The broker refused, with this HTTP status: exit code 1.
     Refused {
         /// Why.
@@ -136,8 +138,19 @@ impl CliError {
     /// Why, in words.
     pub fn words(&self) -> &str {
         match self {
-            Self::Usage(words) | Self::Failed(words) | Self::Refused { words, .. } => words,
+            Self::Usage(words)
+            | Self::Failed(words)
+            | Self::Unreachable(words)
+            | Self::Refused { words, .. } => words,
         }
+    }
+
+    /// Whether it may be over by itself in a moment: a broker that starts anew, or has no space right now.
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Refused { status: 503, .. }
+        )
     }
 
     /// It did not work, because of an error and all it came from.
@@ -204,7 +217,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (words, status, code) = match error {
-                CliError::Failed(words) => (words, None, 1),
+                CliError::Failed(words) | CliError::Unreachable(words) => (words, None, 1),
                 CliError::Refused { words, status } => (words, Some(status), 1),
                 CliError::Usage(words) => (words, None, 2),
             };

@@ -136,6 +136,7 @@ fn stopped(error: CliError, step: &Step, done: usize) -> CliError {
     match error {
         CliError::Usage(words) => CliError::Usage(told(words)),
         CliError::Failed(words) => CliError::Failed(told(words)),
+        CliError::Unreachable(words) => CliError::Unreachable(told(words)),
         CliError::Refused { words, status } => CliError::Refused {
             words: told(words),
             status,

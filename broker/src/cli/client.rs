@@ -251,7 +251,7 @@ impl AdminClient {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> CliError {
-        CliError::Failed(format!(
+        CliError::Unreachable(format!(
             "cannot reach the broker at `{}`: {}; is it running?",
             self.place,
             super::chain(&error.without_url())

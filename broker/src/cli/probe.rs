@@ -114,7 +114,7 @@ async fn probe(args: &ProbeArgs, output: Output) -> Result<(), CliError> {
             // A broker that is away for a moment is what a probe is there to see, not its end.
             Err(error) if args.count.is_none() => {
                 measures.failed();
-                output::message(format_args!("no canary this time: {}", words(&error)));
+                output::message(format_args!("no canary this time: {}", error.words()));
             }
             Err(error) => return Err(error),
         }
@@ -146,10 +146,4 @@ async fn round(
     let receipt = receipt?;
     let answered = receipt.answered_after(sent);
     Ok(measures::Round::new(&receipt, answered, refused))
-}
-
-fn words(error: &CliError) -> &str {
-    match error {
-        CliError::Usage(words) | CliError::Failed(words) | CliError::Refused { words, .. } => words,
-    }
 }

@@ -80,9 +80,10 @@ fn incomplete(error: &ConfigError, flags: &ConfigFlags) -> CliError {
 fn reload_configuration(flags: &ConfigFlags) -> Option<Config> {
     match configuration(flags) {
         Ok(config) => Some(config),
-        Err(CliError::Usage(words) | CliError::Failed(words) | CliError::Refused { words, .. }) => {
+        Err(error) => {
             output::message(format_args!(
-                "error: the configuration is not read again: {words}"
+                "error: the configuration is not read again: {}",
+                error.words()
             ));
             None
         }

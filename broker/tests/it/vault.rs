@@ -2,10 +2,12 @@
 
 mod aws_iam;
 mod cached_errors;
+mod commands;
 mod faults;
 mod hostile;
 mod http;
 mod owner_ended;
+mod planned;
 mod plans;
 mod postgres;
 mod reach;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::super::CliError;
 use super::super::client::Way;
 use super::super::output::{self, Output};
-use super::{Asks, Call, Noun, items, listed, text_of};
+use super::{Asks, Call, Noun, items, text_of};
 
 mod prompt;
 mod rotate;
@@ -144,20 +144,7 @@ impl Asks for SecretCommand {
                 });
                 Call::post("v1/secrets", body, shown)
             }
-            Self::List => Call::get("v1/secrets", |answer| {
-                listed(
-                    answer,
-                    "secrets",
-                    &[
-                        "name",
-                        "owner",
-                        "active",
-                        "created_at",
-                        "planned",
-                        "rotation_queued",
-                    ],
-                )
-            }),
+            Self::List => Call::get("v1/secrets", list),
             Self::Show { secret } => Call::get(route_of(secret)?, shown),
             Self::Who { secret, at } => {
                 let mut route = format!("{}/who", route_of(secret)?);
@@ -232,6 +219,38 @@ fn all_of(from: impl Read) -> std::io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(70_001));
     from.take(MOST).read_to_string(&mut text)?;
     Ok(text)
+}
+
+fn list(answer: &Value) -> String {
+    let secrets = items(answer, "secrets").iter().map(|secret| {
+        let mut secret = secret.clone();
+        let state = json!(state_of(&secret));
+        if let Some(members) = secret.as_object_mut() {
+            members.insert("state".to_owned(), state);
+        }
+        secret
+    });
+    let columns = [
+        "name",
+        "owner",
+        "state",
+        "active",
+        "created_at",
+        "planned",
+        "rotation_queued",
+    ];
+    output::table(&secrets.collect::<Vec<_>>(), &columns)
+}
+
+/// Where a secret stands as a whole: as its version that is nearest to being handed out.
+fn state_of(secret: &Value) -> &'static str {
+    let versions = items(secret, "versions");
+    let is_there = |state: &&str| {
+        let mut versions = versions.iter();
+        versions.any(|version| text_of(version, "state") == *state)
+    };
+    let states = ["active", "draining", "pending", "retired"];
+    states.into_iter().find(is_there).unwrap_or("-")
 }
 
 fn shown(answer: &Value) -> String {

@@ -170,6 +170,7 @@ impl Place {
         };
         match error {
             CliError::Failed(words) => CliError::Failed(told(words)),
+            CliError::Unreachable(words) => CliError::Unreachable(told(words)),
             CliError::Refused { words, status } if status >= 500 => CliError::Refused {
                 words: told(words),
                 status,

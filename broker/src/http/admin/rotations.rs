@@ -11,6 +11,7 @@ use crate::http::duties::{Duties, Duty};
 use crate::http::problem::Problem;
 use crate::policy::administration::Action::{SecretsRead, SecretsRotate, SecretsWrite};
 use crate::store::event::RotationCause;
+use crate::vault::rotate::machine::Outcome;
 use crate::vault::rotate::{KeptWaiting, NewPlan, RotateError, RotationView, Written};
 
 /// The routes of rotations. How a secret is exchanged is said by whoever may put one: a plan sends it somewhere.
@@ -93,6 +94,7 @@ async fn retry(
     Part(rotation): Part,
     Document(Nothing {}): Document<Nothing>,
 ) -> Answer {
+    is_under_way(&rooms, &rotation)?;
     ok(rooms.rotations.retry(&rotation)?)
 }
 
@@ -102,7 +104,21 @@ async fn abort(
     Part(rotation): Part,
     Document(Nothing {}): Document<Nothing>,
 ) -> Answer {
+    is_under_way(&rooms, &rotation)?;
     ok(rooms.rotations.abort(&rotation, by).await?)
+}
+
+/// One that is over is neither tried again nor undone, and whoever asks for that believes that it is not.
+fn is_under_way(rooms: &Rooms, rotation: &str) -> Result<(), Problem> {
+    let view = rooms.rotations.show(rotation)?;
+    let how = match view.outcome {
+        None => return Ok(()),
+        Some(Outcome::Rotated) => "the new credential is in force, the old one is dead",
+        Some(Outcome::Reverted) => "the credential from before is in force, the new one is dead",
+        Some(Outcome::Abandoned) => "it was undone before anybody got the new credential",
+    };
+    let words = format!("rotation {} is over: {how}", view.id);
+    Err(Problem::conflict(words).because("rotation_over"))
 }
 
 /// What an administrator is told.

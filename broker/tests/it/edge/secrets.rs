@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::harness::{Dev, client, json, lanyard, refused, words};
+use super::harness::{Dev, client, json, lanyard, refused, run, words};
 
 fn at(folder: &Path) -> [&str; 2] {
     ["--data-dir", folder.to_str().unwrap()]
@@ -84,10 +84,20 @@ fn a_secret_goes_in_and_stands_in_numbered_versions_of_which_one_is_in_force() {
     on(&["secret", "transfer", name, "--to", "dev"]);
     on(&["owner", "disable", "dev", "--reason", "left"]);
     assert!(on(&["secret", "list"])["secrets"][0]["rotation_queued"].is_u64());
+    let state = || {
+        let list = run(&[&["secret", "list"][..], &here].concat());
+        assert!(list.status.success(), "{}", words(&list.stderr));
+        let list = words(&list.stdout);
+        let line = list.lines().find(|line| line.contains(name));
+        let columns = line.unwrap().split_whitespace().map(str::to_owned);
+        columns.collect::<Vec<_>>()
+    };
+    assert_eq!(state()[1..4], ["dev", "active", "1"]);
     assert_eq!(
         on(&["secret", "retire", name, "--all"])["active"],
         Value::Null
     );
+    assert_eq!(state()[1..4], ["dev", "retired", "-"]);
 
     dev.running.signal("TERM");
     assert_eq!(dev.running.wait(), Some(0));
