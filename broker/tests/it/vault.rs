@@ -6,6 +6,7 @@ mod commands;
 mod faults;
 mod hostile;
 mod http;
+mod metrics;
 mod owner_ended;
 mod planned;
 mod plans;
