@@ -11,8 +11,8 @@
 mod checkpoint;
 mod crash;
 mod damage;
-mod full;
-mod power;
+pub(crate) mod full;
+pub(crate) mod power;
 mod prepared;
 mod restore;
 

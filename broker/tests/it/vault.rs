@@ -4,6 +4,7 @@ mod aws_iam;
 mod cached_errors;
 mod commands;
 mod faults;
+mod full;
 mod hostile;
 mod http;
 mod metrics;

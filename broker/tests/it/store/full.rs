@@ -10,7 +10,8 @@ use lanyard_token::Rev;
 use super::power::{Mount, may_mount};
 use super::{Opened, all_records, created, open, revoked};
 
-fn fill(path: &Path) {
+/// Until not one byte more fits.
+pub(crate) fn fill(path: &Path) {
     let mut file = std::fs::File::options()
         .append(true)
         .create(true)
