@@ -99,6 +99,9 @@ pub enum RotateError {
     /// Begin another one when it is over.
     #[error("rotation {0} cannot be undone any more: the end of the old credential may have begun")]
     TooLate(NodeId),
+    /// Wait until it is over.
+    #[error("rotation {0} is being undone already")]
+    BeingUndone(NodeId),
     /// Correct the plan.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
@@ -228,7 +231,12 @@ impl Rotations {
         let id = self.find(rotation)?;
         let journal = self.journal(id, by)?;
         if !journal.abandon().await? {
-            return Err(RotateError::TooLate(id));
+            let rotation = journal.rotation();
+            let is_undone = rotation.is_abandoned() || rotation.is_reverted();
+            return Err(match is_undone && rotation.outcome().is_none() {
+                true => RotateError::BeingUndone(id),
+                false => RotateError::TooLate(id),
+            });
         }
         self.retry(rotation)
     }

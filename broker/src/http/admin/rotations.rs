@@ -135,6 +135,7 @@ impl From<RotateError> for Problem {
             RotateError::NoReference { .. } => Self::conflict(words).because("no_reference"),
             RotateError::Shared { .. } => Self::conflict(words).because("credential_shared"),
             RotateError::LetsEverybodyIn => Self::conflict(words).because("nothing_provable"),
+            RotateError::BeingUndone(_) => Self::conflict(words).because("rotation_being_undone"),
             RotateError::TooLate(_) => Self::conflict(words).because("rotation_too_late"),
             RotateError::ManagerOfAnother { .. } => Self::conflict(words).because("other_owner"),
             RotateError::Outbound(error) => {

@@ -114,7 +114,7 @@ async fn what_was_undone_a_moment_before_does_not_come_into_force() {
         [VersionState::Active, VersionState::Pending]
     );
     let again = world.rotations.abort(&rotation, By::Broker).await;
-    assert!(matches!(again, Err(RotateError::TooLate(_))));
+    assert!(matches!(again, Err(RotateError::BeingUndone(_))));
 }
 
 #[tokio::test]
