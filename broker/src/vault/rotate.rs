@@ -32,9 +32,11 @@ mod told;
 mod turns;
 mod view;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use lanyard_token::NodeId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -311,10 +313,10 @@ impl Rotations {
         let left_at = left.and_then(|under| under.rotation.due_since());
         let mut patience = Patience::since(left_at);
         loop {
-            let halted = match self
-                .try_to_carry_on(rotation, &mut patience, &mut going)
-                .await
-            {
+            let tried = self.try_to_carry_on(rotation, &mut patience, &mut going);
+            // Over what a third party sent, perhaps: it comes again, so it is paused for and told of like anything else.
+            let tried = AssertUnwindSafe(tried).catch_unwind().await;
+            let halted = match tried.unwrap_or(Err(Halted::BrokeOff)) {
                 Ok(()) => return,
                 Err(Halted::Again) => {
                     going.again.mark_unchanged();

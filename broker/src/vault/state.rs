@@ -364,7 +364,7 @@ impl VaultState {
         let mut users: Vec<_> = used
             .unwrap_or_else(|| Some(Vec::new()))?
             .into_iter()
-            .map(|span| User::of(&span, inner.identities.get(&span.held.gateway)))
+            .map(|span| User::of(&span, inner.identities.get(&span.held.gateway), at))
             .collect();
         users.sort_by_key(|user| (user.version, user.identity, user.first));
         Some(WhoView {

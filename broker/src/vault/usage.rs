@@ -119,6 +119,7 @@ impl<T: Of> Spans<T> {
         if let Some(number) = open
             && let Some(span) = self.spans.get_mut(&number)
             && at <= span.until
+            && span.from <= until
         {
             self.by_end.remove(&(span.until, number));
             // What is told of may lie before what was told of first.

@@ -95,12 +95,13 @@ pub struct User {
     pub integration: String,
     /// The first use that was told of, of those that follow one another within two minutes.
     pub first: UnixMillis,
-    /// And the last.
+    /// And the last, or two minutes after the instant.
     pub last: UnixMillis,
 }
 
 impl User {
-    pub(super) fn of(span: &Span<UsedBy>, name: Option<&String>) -> Self {
+    /// Of what was told within two minutes of then: as much as the log is read for it.
+    pub(super) fn of(span: &Span<UsedBy>, name: Option<&String>, at: UnixMillis) -> Self {
         let by = span.held;
         Self {
             identity: by.gateway,
@@ -108,7 +109,8 @@ impl User {
             version: by.version,
             integration: by.integration.to_string(),
             first: span.from.plus_millis(USED_AROUND),
-            last: UnixMillis(span.until.0.saturating_sub(USED_AROUND)),
+            last: UnixMillis(span.until.0.saturating_sub(USED_AROUND))
+                .min(at.plus_millis(2 * USED_AROUND)),
         }
     }
 }

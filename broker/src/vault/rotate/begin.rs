@@ -26,7 +26,10 @@ impl Rotations {
     pub(super) async fn begin_what_is_due(&self, now: UnixMillis) {
         let mut kept_waiting = self.begin(self.what_is_due(now), now).await;
         self.keep_in_view(&mut kept_waiting);
-        *self.kept_waiting() = kept_waiting;
+        let mut known = self.kept_waiting();
+        // What the urgent told of meanwhile stays.
+        known.retain(|_, waiting| waiting.since > now);
+        known.append(&mut kept_waiting);
     }
 
     /// Begins what somebody may have a copy of, beside whatever else is being begun.
@@ -48,7 +51,7 @@ impl Rotations {
                 continue;
             };
             if self.state.under_way(plan.secret).is_none()
-                && let Some(cause) = due(&plan, &view, self.state.last_over(plan.secret), now)
+                && let Some(cause) = due(&plan, &view, self.state.undone(plan.secret), now)
             {
                 due_now.push((view, cause));
             }

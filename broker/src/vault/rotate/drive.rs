@@ -45,6 +45,9 @@ pub enum Halted {
     /// Another one goes first, before anything was done.
     #[error("another rotation goes first")]
     GivesWay,
+    /// A bug of ours: it is tried again like anything else.
+    #[error("it broke off over something unforeseen")]
+    BrokeOff,
     /// Somebody does not wait for the next try, or planned otherwise: from the facts, at once.
     #[error("it is begun again")]
     Again,
@@ -86,8 +89,12 @@ pub trait Journal: Send + Sync {
         BTreeSet::new()
     }
     /// Another secret that has the same credential in use as a version of this one.
-    fn held_by_another(&self, _: Version) -> BoxFuture<'_, Option<String>> {
-        Box::pin(std::future::ready(None))
+    fn held_by_another(&self, _: Version) -> BoxFuture<'_, Result<Option<String>, Halted>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// What the version in force is called: never ended as something that was only found.
+    fn in_force(&self) -> Option<Reference> {
+        None
     }
     /// Whether another one goes first, as long as nothing was done.
     fn gives_way(&self) -> bool {
@@ -186,22 +193,34 @@ pub(super) async fn drive(
             }
             // Somebody made it by hand for another secret, and gave it to the vault meanwhile.
             Todo::Change(Call::Revoke(reference))
-                if clears(&rotation) && journal.kept_elsewhere().contains(&reference) =>
+                if clears(&rotation)
+                    && (journal.in_force().as_ref() == Some(&reference)
+                        || journal.kept_elsewhere().contains(&reference)) =>
             {
                 journal.record(Fact::Cleared { reference }, None).await?;
                 continue;
             }
             Todo::Change(call) => {
-                if let Some(why) = holds_back(journal, &rotation).await {
+                if let Some(why) = holds_back(journal, &rotation).await? {
                     let pause = patience.wear(About::Steps, &why, now, clock.now());
                     rest(Duration::from_millis(pause), again).await?;
+                    continue;
+                }
+                let looked = clock.now();
+                if ends_the_old(&rotation) && looked.millis_since(now) > rules.watch {
                     continue;
                 }
                 journal
                     .record(Fact::Asked { call: call.clone() }, None)
                     .await?;
+                // Not written: it was undone meanwhile.
+                if !is_asked(&journal.rotation(), &call) {
+                    continue;
+                }
                 // The log took so long that what was seen before is not worth anything any more.
-                if ends_the_old(&rotation) && clock.now().millis_since(now) > rules.watch {
+                if ends_the_old(&rotation) && clock.now().millis_since(looked) > rules.watch {
+                    let why = "the log took too long, so it was not asked for".to_owned();
+                    journal.record(Fact::Declined { why }, None).await?;
                     continue;
                 }
                 let changed = change(journal, driver, &call);
@@ -247,12 +266,26 @@ async fn rest(pause: Duration, again: &mut Again) -> Result<(), Halted> {
 }
 
 /// Why the old one must not be ended now, whatever the plan says: nothing of another secret's is.
-async fn holds_back(journal: &dyn Journal, rotation: &Rotation) -> Option<String> {
-    let old = rotation.old().filter(|_| ends_the_old(rotation))?;
+async fn holds_back(journal: &dyn Journal, rotation: &Rotation) -> Result<Option<String>, Halted> {
+    let Some(old) = rotation.old().filter(|_| ends_the_old(rotation)) else {
+        return Ok(None);
+    };
     let other = journal.held_by_another(old.version).await?;
-    Some(format!(
-        "`{other}` has the same credential, which would be ended: put another one there, or retire it there"
-    ))
+    Ok(other.map(|other| {
+        format!(
+            "`{other}` has the same credential, which would be ended: put another one there, or retire it there"
+        )
+    }))
+}
+
+/// Whether a call was written down as asked for.
+fn is_asked(rotation: &Rotation, call: &Call) -> bool {
+    let step = rotation.step();
+    let is_written = !matches!(
+        step,
+        Step::Creating { asked: false } | Step::Probing { .. } | Step::Revoking { asked: false }
+    );
+    is_written && rotation.wants(call)
 }
 
 const fn ends_the_old(rotation: &Rotation) -> bool {
@@ -288,7 +321,7 @@ fn weigh(rotation: &Rotation, fact: Option<&Fact>, answer: &Answer) -> Came {
     match fact {
         Some(fact) if rotation.gets_on_by(fact) => Came::Step,
         Some(Fact::Confirmed | Fact::Cleared { .. }) => Came::Circle,
-        None if looks_again && is_as_expected(answer) => Came::Circle,
+        None if looks_again && !rotation.is_abandoned() && is_as_expected(answer) => Came::Circle,
         None if waits && !rotation.is_abandoned() && is_as_expected(answer) => Came::AsExpected,
         _ => Came::Nothing,
     }

@@ -13,12 +13,12 @@ const DAY: u64 = 24 * 60 * 60 * 1_000;
 /// The part of a period that a secret may come early by.
 const EARLY: u64 = 10;
 
-/// Why a secret is to be exchanged now; `None`: it is not. `last_over` is when its last exchange came to its end, however
-/// that was: one that was undone begins again a day later, not at the next look.
+/// Why a secret is to be exchanged now; `None`: it is not. `undone` is when its last exchange ended, where that was
+/// undone: it begins again a day later, not at the next look.
 pub(super) fn due(
     plan: &RotationPlan,
     view: &SecretView,
-    last_over: Option<UnixMillis>,
+    undone: Option<UnixMillis>,
     now: UnixMillis,
 ) -> Option<RotationCause> {
     if view.rotation_queued.is_some() {
@@ -31,7 +31,7 @@ pub(super) fn due(
         .find(|version| Some(version.version) == view.active)?;
     let early = early(plan.secret.as_u64(), period / EARLY);
     let is_due = now.millis_since(active.added_at) >= period.saturating_sub(early);
-    let has_rested = last_over.is_none_or(|over| now.millis_since(over) >= DAY);
+    let has_rested = undone.is_none_or(|over| now.millis_since(over) >= DAY);
     (is_due && has_rested).then_some(RotationCause::Schedule)
 }
 

@@ -69,6 +69,21 @@ impl LogJournal {
         Ok(Opened { reference, secret })
     }
 
+    /// Secrets that are certainly kept at another server. Names are alike at many places, and what is called the same there is
+    /// another credential. Where a secret is kept that has no plan, or one that nobody can read, nobody knows.
+    fn planned_elsewhere(&self) -> BTreeSet<NodeId> {
+        let server = |plan: &RotationPlan| Some(touched_at(plan)?.0);
+        let here = self.state.plan(self.begun.secret);
+        let here = here.and_then(|plan| server(&plan));
+        let is_elsewhere = |plan: &&RotationPlan| {
+            let there = server(plan);
+            here.is_some() && there.is_some() && there != here
+        };
+        let plans = self.state.plans();
+        let elsewhere = plans.iter().filter(is_elsewhere);
+        elsewhere.map(|plan| plan.secret).collect()
+    }
+
     fn added(
         &self,
         name: &str,
@@ -141,6 +156,11 @@ impl LogJournal {
         } = self.under();
         // What moves versions must mean something: an administrator may have had it undone since it was decided.
         if moves_versions(&fact) && !rotation.takes(&fact, &rules, vault.clock.now()) {
+            return Ok(());
+        }
+        if let Fact::Asked { call } = &fact
+            && !rotation.wants(call)
+        {
             return Ok(());
         }
         let name = vault.state.name_of(secret);
@@ -230,29 +250,35 @@ impl Journal for LogJournal {
     }
 
     fn kept_elsewhere(&self) -> BTreeSet<Reference> {
-        let secret = self.begun.secret;
-        let server = |plan: &RotationPlan| Some(touched_at(plan)?.0);
-        let here = self.state.plan(secret).and_then(|plan| server(&plan));
-        // Names are alike at many places, and what is called the same at another server is another credential. Where a
-        // secret is kept that has no plan, or one that nobody can read, nobody knows.
-        let is_elsewhere = |plan: &&RotationPlan| {
-            let there = server(plan);
-            here.is_some() && there.is_some() && there != here
-        };
-        let plans = self.state.plans();
-        let elsewhere = plans.iter().filter(is_elsewhere);
-        let elsewhere = elsewhere.map(|plan| plan.secret).collect();
-        self.vault.state.references_of_others(secret, &elsewhere)
+        let elsewhere = self.planned_elsewhere();
+        self.vault
+            .state
+            .references_of_others(self.begun.secret, &elsewhere)
     }
 
-    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Option<String>> {
+    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Result<Option<String>, Halted>> {
         Box::pin(async move {
             let secret = self.begun.secret;
-            let opened = self.open(secret, Some(version)).ok()?;
-            let same = self.vault.version_of(opened.secret.expose()).await.ok()?;
-            let other = same.into_iter().find(|(other, _)| *other != secret);
-            other.map(|(other, _)| self.vault.state.name_of(other))
+            let opened = self.open(secret, Some(version))?;
+            let same = self.vault.version_of(opened.secret.expose()).await;
+            let same = same.map_err(|error| Halted::Missing(error.to_string()))?;
+            let elsewhere = self.planned_elsewhere();
+            // One that is being drained there has another one in its place already.
+            let needs_it = |(other, version): &(NodeId, Version)| {
+                *other != secret
+                    && !elsewhere.contains(other)
+                    && matches!(
+                        self.vault.state.state_of(*other, *version),
+                        Some(VersionState::Active | VersionState::Pending)
+                    )
+            };
+            let other = same.into_iter().find(needs_it);
+            Ok(other.map(|(other, _)| self.vault.state.name_of(other)))
         })
+    }
+
+    fn in_force(&self) -> Option<Reference> {
+        self.vault.state.kept(self.begun.secret, None)?.reference
     }
 
     fn gives_way(&self) -> bool {

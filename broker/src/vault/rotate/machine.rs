@@ -338,6 +338,20 @@ impl Rotation {
         after != *self
     }
 
+    /// Whether a call may still be asked for: between the look that wanted it and now it may have been undone.
+    pub fn wants(&self, call: &Call) -> bool {
+        match (call, &self.step) {
+            (Call::Create(version), Step::Creating { .. } | Step::Probing { .. }) => {
+                *version == self.version
+            }
+            (Call::Revoke(_), Step::Revoking { .. }) => !self.abandoned,
+            (Call::Revoke(reference), Step::Clearing { orphans } | Step::Tidying { orphans }) => {
+                orphans.contains(reference)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the new one was seen to work a moment ago.
     fn is_fresh(&self, rules: &Rules, worked: Option<UnixMillis>, now: UnixMillis) -> bool {
         worked.is_some_and(|worked| now.millis_since(worked) <= rules.watch.max(LEAST_FRESH))

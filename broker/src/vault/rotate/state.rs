@@ -134,11 +134,13 @@ impl RotationState {
         (inner.under_way.len(), alarmed)
     }
 
-    /// When a secret's last rotation came to its end.
-    pub fn last_over(&self, secret: NodeId) -> Option<UnixMillis> {
+    /// When a secret's last rotation came to its end, if it was undone.
+    pub fn undone(&self, secret: NodeId) -> Option<UnixMillis> {
         let inner = self.read();
         let last = inner.over.get(&secret)?.back()?;
-        Some(inner.rotations.get(last)?.rotation.since())
+        let last = &inner.rotations.get(last)?.rotation;
+        let is_undone = matches!(last.outcome(), Some(Outcome::Reverted | Outcome::Abandoned));
+        is_undone.then_some(last.since())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {

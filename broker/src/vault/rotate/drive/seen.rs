@@ -5,7 +5,7 @@
 //! [`SECOND_LOOK`] later, and while it may not be known everywhere (`spread`) only after that. **Why not one look:** the two
 //! would change places, after a leak too, because one of many servers was late.
 
-use super::super::machine::{Answer, Around, Call, Rotation, Rules, Version};
+use super::super::machine::{Answer, Around, Call, Rotation, Rules, Step, Version};
 use crate::clock::UnixMillis;
 
 /// A new credential has to be dead for so long until the one before takes its place again, in milliseconds.
@@ -89,9 +89,10 @@ impl Seen {
     ) -> bool {
         let died = self.died.filter(|(version, _)| *version == new);
         let (_, since) = *self.died.insert(died.unwrap_or((new, now)));
-        let known_everywhere = rotation.since().plus_millis(rules.spread);
-        let is_dead =
-            now >= since.plus_millis(SECOND_LOOK.min(rules.watch)) && now >= known_everywhere;
+        // It stands there since it was put in force.
+        let may_be_unknown = matches!(rotation.step(), Step::Overlapping { .. })
+            && now < rotation.since().plus_millis(rules.spread);
+        let is_dead = now >= since.plus_millis(SECOND_LOOK.min(rules.watch)) && !may_be_unknown;
         if !is_dead {
             self.compared = None;
         }

@@ -172,10 +172,10 @@ impl Journal for World {
         self.elsewhere.clone()
     }
 
-    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Option<String>> {
+    fn held_by_another(&self, version: Version) -> BoxFuture<'_, Result<Option<String>, Halted>> {
         let held_by = self.held_by.lock().unwrap().clone();
         let is_old = version == Version(1);
-        Box::pin(std::future::ready(held_by.filter(|_| is_old)))
+        Box::pin(std::future::ready(Ok(held_by.filter(|_| is_old))))
     }
 
     fn new_leaked(&self) -> bool {
@@ -617,4 +617,24 @@ async fn who_does_not_wait_breaks_off_a_pause_and_no_call() {
     assert!((8_000..8_100).contains(&now), "{now}: while it was proved");
     let proved = world.when(|fact| *fact == Fact::Proved);
     assert_eq!(proved.len(), 1, "its answer counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_undone_while_the_old_one_does_not_say_is_asked_about_ever_more_rarely() {
+    let world = World::new(|call, now| {
+        let is_old = matches!(call, Call::Verify(Version(1)));
+        let is_silent = now.millis_since(BEGAN) > 300_000;
+        (is_old && is_silent).then(unclear).flatten()
+    });
+    *world.held_by.lock().unwrap() = Some("storage/key".to_owned());
+    world.pass(320).await;
+    assert!(matches!(world.rotation().step(), Step::Revoking { .. }));
+    world.record(Fact::Abandoned, None).await.unwrap();
+    let before = world.calls.lock().unwrap().len();
+    world.pass(3_600).await;
+    let asked = world.calls.lock().unwrap().len() - before;
+    assert!(
+        (100..=400).contains(&asked),
+        "asked {asked} times in an hour"
+    );
 }

@@ -58,11 +58,7 @@ impl Rotation {
             (Fact::Declined { .. }, Step::Creating { .. }) => {
                 self.doubtful = true;
                 self.in_vain = self.in_vain.saturating_add(1);
-                self.step = if self.is_in_vain() {
-                    Step::Probing { since: at }
-                } else {
-                    Step::Creating { asked: false }
-                };
+                self.step = Step::Creating { asked: false };
                 self.give_up_quietly(at);
             }
             // However long it takes to get through: nothing is ended without a look at the new one before.
@@ -78,7 +74,7 @@ impl Rotation {
                 self.give_up_quietly(at);
             }
             // It may go round in circles: somebody still waits since the last step.
-            (Fact::Probed { orphans }, Step::Probing { .. }) => {
+            (Fact::Probed { orphans }, Step::Probing { .. } | Step::Creating { .. }) => {
                 if self.is_in_vain() {
                     self.take_another_number();
                 }

@@ -46,9 +46,11 @@ impl Rotation {
             (Step::Probing { .. }, Answer::Dead) => Some(Fact::Probed {
                 orphans: BTreeSet::new(),
             }),
-            (Step::Probing { .. }, Answer::Found(found)) => Some(Fact::Probed {
-                orphans: self.unexpected(found),
-            }),
+            (Step::Probing { .. } | Step::Creating { asked: false }, Answer::Found(found)) => {
+                Some(Fact::Probed {
+                    orphans: self.unexpected(found),
+                })
+            }
 
             (Step::Clearing { orphans } | Step::Tidying { orphans }, Answer::Revoked) => {
                 orphans.first().map(|orphan| Fact::Cleared {

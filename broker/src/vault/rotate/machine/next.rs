@@ -12,6 +12,7 @@ impl Rotation {
         }
         match &self.step {
             Step::Looking | Step::Sweeping => Todo::Ask(Call::Find),
+            Step::Creating { asked: false } if self.is_in_vain() => Todo::Ask(Call::Find),
             Step::Creating { asked: false } => Todo::Change(Call::Create(self.version)),
             Step::Creating { asked: true } | Step::Revoking { asked: true } => {
                 Todo::Record(Fact::Lost {

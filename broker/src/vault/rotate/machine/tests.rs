@@ -641,6 +641,29 @@ fn what_was_proved_long_ago_is_proved_again_before_it_comes_into_force() {
     assert_eq!(run.in_force(), Some(Version(3)), "another one was made");
 }
 
+/// As an earlier release wrote them: what was over stays over.
+#[test]
+fn facts_of_an_earlier_release_fold_as_they_did() {
+    let mut run = Run::new(&Creation::Repeatable, true, &[]);
+    let before = run.world.there.keys().cloned().collect();
+    let asked = Fact::Asked {
+        call: Call::Create(Version(2)),
+    };
+    let why = "not now".to_owned();
+    run.record(Fact::Looked { before });
+    for _ in 0..3 {
+        run.record(asked.clone());
+        run.record(Fact::Lost { why: why.clone() });
+    }
+    for _ in 0..3 {
+        run.record(asked.clone());
+        run.record(Fact::Declined { why: why.clone() });
+    }
+    run.record(Fact::Abandoned);
+    run.record(Fact::Swept);
+    assert_eq!(run.rotation.outcome(), Some(Outcome::Abandoned));
+}
+
 /// A third party that answers the same key in the same way for ever, and be it with an error.
 #[test]
 fn an_error_that_is_remembered_by_its_key_is_asked_for_no_more_than_three_times() {
