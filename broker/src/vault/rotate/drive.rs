@@ -220,7 +220,9 @@ pub(super) async fn drive(
                 // The log took so long that what was seen before is not worth anything any more.
                 if ends_the_old(&rotation) && clock.now().millis_since(looked) > rules.watch {
                     let why = "the log took too long, so it was not asked for".to_owned();
+                    let pause = patience.wear(About::Steps, &why, now, clock.now());
                     journal.record(Fact::Declined { why }, None).await?;
+                    rest(Duration::from_millis(pause), again).await?;
                     continue;
                 }
                 let changed = change(journal, driver, &call);

@@ -154,8 +154,8 @@ impl LogJournal {
         let Under {
             rotation, rules, ..
         } = self.under();
-        // What moves versions must mean something: an administrator may have had it undone since it was decided.
-        if moves_versions(&fact) && !rotation.takes(&fact, &rules, vault.clock.now()) {
+        // What has consequences must mean something: an administrator may have had it undone since it was decided.
+        if has_consequences(&fact) && !rotation.takes(&fact, &rules, vault.clock.now()) {
             return Ok(());
         }
         if let Fact::Asked { call } = &fact
@@ -224,10 +224,12 @@ impl LogJournal {
     }
 }
 
-const fn moves_versions(fact: &Fact) -> bool {
+/// Whether more hangs on a fact than what it says: versions that move, or what is ended next.
+const fn has_consequences(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Published
+        Fact::Probed { .. }
+            | Fact::Published
             | Fact::Reverted
             | Fact::Buried
             | Fact::Disproved
@@ -263,14 +265,20 @@ impl Journal for LogJournal {
             let same = self.vault.version_of(opened.secret.expose()).await;
             let same = same.map_err(|error| Halted::Missing(error.to_string()))?;
             let elsewhere = self.planned_elsewhere();
-            // One that is being drained there has another one in its place already.
+            let now = self.vault.clock.now();
+            let state = &self.vault.state;
             let needs_it = |(other, version): &(NodeId, Version)| {
-                *other != secret
-                    && !elsewhere.contains(other)
-                    && matches!(
-                        self.vault.state.state_of(*other, *version),
-                        Some(VersionState::Active | VersionState::Pending)
-                    )
+                let is_needed = match state.state_of(*other, *version) {
+                    Some(VersionState::Active | VersionState::Pending) => true,
+                    // It has another one in its place already, once nobody has a lease of it.
+                    Some(VersionState::Draining) => state.last_use(*other, *version) > Some(now),
+                    Some(VersionState::Retired) | None => false,
+                };
+                let called = state.kept(*other, Some(*version));
+                let called = called.and_then(|kept| kept.reference);
+                let is_another =
+                    elsewhere.contains(other) && called.as_ref() != Some(&opened.reference);
+                *other != secret && is_needed && !is_another
             };
             let other = same.into_iter().find(needs_it);
             Ok(other.map(|(other, _)| self.vault.state.name_of(other)))

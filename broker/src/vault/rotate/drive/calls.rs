@@ -22,8 +22,10 @@ pub(super) async fn ask(
             if let Answer::Found(found) = &mut answer
                 && *journal.rotation().step() != Step::Looking
             {
-                let others = journal.kept_elsewhere();
-                found.retain(|reference| !others.contains(reference));
+                let (others, in_force) = (journal.kept_elsewhere(), journal.in_force());
+                found.retain(|reference| {
+                    !others.contains(reference) && in_force.as_ref() != Some(reference)
+                });
             }
             Ok(answer)
         }

@@ -80,7 +80,7 @@ impl Rotation {
                 }
                 self.clear(orphans.clone(), at);
             }
-            (Fact::Probed { orphans }, Step::Sweeping) => {
+            (Fact::Probed { orphans }, Step::Sweeping) if !orphans.is_empty() => {
                 let orphans = orphans.clone();
                 self.step = Step::Tidying { orphans };
             }

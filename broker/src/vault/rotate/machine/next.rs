@@ -31,7 +31,8 @@ impl Rotation {
             }
             // It was taken for dead: before it goes, what is in force is looked at once more.
             Step::Tidying { orphans }
-                if self.old.as_ref().map(|old| &old.reference) == orphans.first()
+                if self.published
+                    && self.old.as_ref().map(|old| &old.reference) == orphans.first()
                     && !self.is_fresh(rules, around.new_worked, now) =>
             {
                 Todo::Ask(Call::Verify(self.version))
@@ -52,7 +53,11 @@ impl Rotation {
                 Todo::Ask(Call::Verify(self.version))
             }
             Step::Publishing => Todo::Record(Fact::Published),
-            Step::Overlapping { until } => self.while_both_are_good(rules, around, *until, now),
+            // However short the overlap: before the new one is known everywhere its death proves nothing.
+            Step::Overlapping { until } => {
+                let known_everywhere = self.since.plus_millis(rules.spread);
+                self.while_both_are_good(rules, around, known_everywhere.max(*until), now)
+            }
             Step::Draining => {
                 let quiet = around
                     .old_used

@@ -641,6 +641,26 @@ fn what_was_proved_long_ago_is_proved_again_before_it_comes_into_force() {
     assert_eq!(run.in_force(), Some(Version(3)), "another one was made");
 }
 
+#[test]
+fn an_overlap_lasts_until_the_new_one_is_known_everywhere() {
+    let hasty = Rules {
+        overlap: 0,
+        ..RULES
+    };
+    let mut run = Run::new(&Creation::Returned, true, &[]);
+    run_to(&mut run, |step| *step == Step::Publishing);
+    run.rotation.apply(&Fact::Published, &hasty, run.now);
+    let around = Around {
+        compared: Some(run.now),
+        ..run.around()
+    };
+    let todo = run.rotation.next(&hasty, around, run.now);
+    assert_eq!(todo, Todo::Wait(run.now.plus_millis(hasty.spread)));
+    let later = run.now.plus_millis(hasty.spread);
+    let todo = run.rotation.next(&hasty, around, later);
+    assert_eq!(todo, Todo::Record(Fact::Overlapped));
+}
+
 /// As an earlier release wrote them: what was over stays over.
 #[test]
 fn facts_of_an_earlier_release_fold_as_they_did() {

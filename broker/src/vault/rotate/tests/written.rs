@@ -279,3 +279,20 @@ async fn what_was_undone_a_moment_before_is_not_asked_for() {
     assert_eq!(world.store.head(), head, "it is not written");
     assert!(!journal.rotation().wants(&create));
 }
+
+#[tokio::test]
+async fn a_look_that_an_abort_came_before_leaves_nothing_behind() {
+    let world = World::new().await;
+    let journal = looked(&world).await;
+    let rotation = journal.rotation.to_string();
+    world.rotations.abort(&rotation, By::Broker).await.unwrap();
+    assert_eq!(*journal.rotation().step(), Step::Sweeping);
+    let head = world.store.head();
+    let orphans = BTreeSet::new();
+    journal
+        .record(Fact::Probed { orphans }, None)
+        .await
+        .unwrap();
+    assert_eq!(world.store.head(), head, "it is not written");
+    assert_eq!(*journal.rotation().step(), Step::Sweeping);
+}
